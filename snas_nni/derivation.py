@@ -1,0 +1,51 @@
+"""From a sample of the space to its child network, with or without the supernet's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.nn.pytorch.choice import ChosenInputs
+from nni.nas.space import model_context
+from torch import Tensor, nn
+
+__all__ = ["NoInputs", "build_child"]
+
+
+class NoInputs(nn.Module):
+    """What an ``InputChoice`` of any number of inputs becomes when it chose none: zeros.
+
+    NNI's own ``ChosenInputs`` returns ``None`` there. Zero is an operation like the others, so the child runs.
+    """
+
+    def forward(self, inputs: list[Tensor]) -> Tensor:
+        """Return zeros of the shape of the first candidate input."""
+        return torch.zeros_like(inputs[0])
+
+
+def replace_empty_choices(child: nn.Module) -> nn.Module:
+    """Put :class:`NoInputs` where a frozen ``InputChoice`` has no input; return ``child``, changed in place."""
+    for parent in list(child.modules()):
+        for name, module in list(parent.named_children()):
+            if isinstance(module, ChosenInputs) and not module.chosen and module.reduction in ("sum", "mean"):
+                setattr(parent, name, NoInputs())
+    return child
+
+
+def build_child(
+    space: Callable[..., ModelSpace], arguments: Mapping[str, Any], sample: Mapping[str, Any]
+) -> nn.Module:
+    """Build the child that ``sample`` stands for, with new weights, from the space's constructor.
+
+    The names in its ``state_dict`` are those of the child that a search derives, so its weights load.
+
+    Args:
+        space: the model space's class (or a function that makes the space).
+        arguments: keyword arguments of ``space``.
+        sample: an NNI sample, ``{label: value}``.
+    """
+    with model_context(dict(sample)):
+        child = space(**arguments)
+    return replace_empty_choices(child)

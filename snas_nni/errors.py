@@ -1,0 +1,20 @@
+"""Errors that tell a user what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+__all__ = ["SettingError", "SnasError", "UnsupportedSpaceError"]
+
+
+class SnasError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class SettingError(SnasError, ValueError):
+    """A setting has a value outside its documented range."""
+
+
+class UnsupportedSpaceError(SnasError, TypeError):
+    """The model space holds something that this strategy cannot search.
+
+    The message names the label or module, the reason, and the way out.
+    """
