@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +13,9 @@ from nni.nas.nn.pytorch.choice import ChosenInputs
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
-__all__ = ["NoInputs", "build_child"]
+__all__ = ["NoInputs", "build_child", "derive_child"]
+
+_logger = logging.getLogger(__name__)
 
 
 class NoInputs(nn.Module):
@@ -49,3 +53,28 @@ def build_child(
     with model_context(dict(sample)):
         child = space(**arguments)
     return replace_empty_choices(child)
+
+
+def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
+    """Freeze a supernet to one child that inherits its weights and shares no tensor with it.
+
+    The child gives the supernet's own logits at the one-hot ``sample`` (in evaluation mode). Parameters that no
+    part of the supernet matches are named in a warning.
+
+    Args:
+        supernet: a model space after ``SNAS().mutate_model`` or after a search.
+        sample: an NNI sample, ``{label: value}``.
+    """
+    from snas_nni.inheritance import inherit_weights  # it knows the supernet's modules, which know NoInputs
+
+    frozen = supernet.freeze(dict(sample))
+    child = replace_empty_choices(copy.deepcopy(frozen))
+    left = inherit_weights(child, supernet, sample)
+    if left:
+        _logger.warning(
+            "%d tensors of the child have no counterpart in the supernet and start from their initial values: %s%s",
+            len(left),
+            ", ".join(left[:5]),
+            ", ..." if len(left) > 5 else "",
+        )
+    return child

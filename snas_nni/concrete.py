@@ -1,0 +1,89 @@
+"""The concrete distribution (Gumbel-softmax) on rows of logits, in log space throughout.
+
+Pure functions on tensors whose last dimension holds the C categories of one categorical variable. SNAS (arXiv
+1812.09926) section 2.2 samples its relaxed architecture from this distribution; the density is that of Maddison
+et al. (arXiv 1611.00712), equation 10.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["concrete_log_density", "concrete_log_sample", "entropy", "gumbel_noise"]
+
+# The smallest uniform number kept: half of the finest step of torch.rand in float64. It bounds the noise to
+# (-3.7, 36.8), so neither logarithm meets a zero.
+_SMALLEST_UNIFORM = 2.0**-54
+
+
+def gumbel_noise(shape: torch.Size | tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
+    """Draw standard Gumbel noise, finite without exception.
+
+    The uniform numbers are float64, whatever the model's precision is: float32 has only 2^24 of them, and one in
+    2^24 would be the zero whose logarithm is infinite.
+
+    Args:
+        shape: shape of the result.
+        generator: a CPU generator; PyTorch's global one if absent.
+
+    Returns:
+        float64 tensor of ``shape`` on the CPU.
+    """
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64).clamp_(min=_SMALLEST_UNIFORM)
+    return -torch.log(-torch.log(uniform))
+
+
+def concrete_log_sample(logits: Tensor, temperature: float, noise: Tensor) -> Tensor:
+    """Turn Gumbel noise into the logarithm of a relaxed one-hot sample.
+
+    Z^k = exp((a^k + G^k) / lambda) / sum_m exp((a^m + G^m) / lambda), returned as log Z. Formed by log-softmax:
+    at low temperature most entries of Z underflow, their logarithms do not.
+
+    Args:
+        logits: unnormalised log-probabilities a, shape ``(..., C)``.
+        temperature: lambda > 0.
+        noise: standard Gumbel noise G, broadcastable to ``logits``.
+
+    Returns:
+        log Z, shape ``(..., C)``; differentiable with respect to ``logits``.
+    """
+    return torch.log_softmax((logits + noise) / temperature, dim=-1)
+
+
+def concrete_log_density(log_sample: Tensor, logits: Tensor, temperature: float) -> Tensor:
+    """Exact log-density of a relaxed sample on the open simplex.
+
+    log p(z) = log (C-1)! + (C-1) log lambda + sum_k [a^k - (lambda+1) log z^k] - C logsumexp_k(a^k - lambda log z^k)
+
+    For a score-function estimator pass a **detached** sample: with the sample attached, the two gradient paths
+    nearly cancel and what is left pulls towards the uniform distribution.
+
+    Args:
+        log_sample: log z, shape ``(..., C)``.
+        logits: a, shape ``(..., C)``.
+        temperature: lambda > 0.
+
+    Returns:
+        log p(z) of each row, shape ``(...)``.
+    """
+    categories = logits.shape[-1]
+    constant = math.lgamma(categories) + (categories - 1) * math.log(temperature)
+    tilted = (logits - (temperature + 1) * log_sample).sum(-1)
+    normaliser = torch.logsumexp(logits - temperature * log_sample, dim=-1)
+    return constant + tilted - categories * normaliser
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy in nats of the categorical distributions softmax(a).
+
+    Args:
+        logits: a, shape ``(..., C)``.
+
+    Returns:
+        entropy of each row, shape ``(...)``, between 0 and log C.
+    """
+    log_probabilities = torch.log_softmax(logits, dim=-1)
+    return -(log_probabilities.exp() * log_probabilities).sum(-1)

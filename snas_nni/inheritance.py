@@ -1,0 +1,80 @@
+"""Copies the supernet's weights into a child, whichever way the child was built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from nni.nas.nn.pytorch import Repeat
+from torch import nn
+
+from snas_nni.supernet import MixedArguments, MixedCell, MixedLayer
+from snas_nni.supernet.operation import SLICED_OPERATIONS
+
+__all__ = ["inherit_weights"]
+
+
+def inherit_weights(child: nn.Module, supernet: nn.Module, sample: Mapping[str, Any]) -> list[str]:
+    """Copy parameters and buffers (BatchNorm statistics included) of the chosen candidates into ``child``.
+
+    Walks both trees side by side and follows ``sample`` wherever the supernet has a choice. Spaces whose ``freeze``
+    builds a new network (NNI's NASNet family) get their weights this way.
+
+    Args:
+        child: changed in place.
+        supernet: the mutated model space.
+        sample: the NNI sample that ``child`` stands for.
+
+    Returns:
+        Names in ``child`` that kept their own values, because the supernet has no tensor of that shape for them.
+    """
+    left: list[str] = []
+    with torch.no_grad():
+        _inherit(child, supernet, dict(sample), "", left)
+    return left
+
+
+def _inherit(
+    child: nn.Module, source: nn.Module | None, sample: dict[str, Any], path: str, left: list[str]
+) -> None:
+    if isinstance(source, MixedLayer):
+        return _inherit(
+            child, source[source.reader.choice.candidates[_index(source, sample)]], sample, path, left
+        )
+    if isinstance(source, MixedArguments):
+        return _inherit(child, source.chosen(sample), sample, path, left)
+    if isinstance(source, SLICED_OPERATIONS):
+        child.load_state_dict(source.freeze(sample).state_dict())
+        return None
+    counterparts = dict(source.named_children()) if source is not None else {}
+    if isinstance(source, Repeat):
+        counterparts = {str(index): block for index, block in enumerate(source.blocks)}
+    if isinstance(source, MixedCell):
+        for inner, operation in source.chosen_operations(sample).items():
+            _inherit(child.get_submodule(inner), operation, sample, f"{path}{inner}.", left)
+        counterparts.pop("ops")
+    _copy_own_tensors(child, source, path, left)
+    for name, module in child.named_children():
+        if not (isinstance(source, MixedCell) and name in ("ops", "inputs")):
+            _inherit(module, counterparts.get(name), sample, f"{path}{name}.", left)
+    return None
+
+
+def _index(source: MixedLayer, sample: dict[str, Any]) -> int:
+    return source.reader.choice.categories(sample[source.label])[0]
+
+
+def _copy_own_tensors(child: nn.Module, source: nn.Module | None, path: str, left: list[str]) -> None:
+    def own(module: nn.Module) -> dict[str, torch.Tensor]:
+        return {
+            **dict(module.named_parameters(recurse=False)),
+            **dict(module.named_buffers(recurse=False)),
+        }
+
+    available = own(source) if source is not None else {}
+    for name, tensor in own(child).items():
+        if name in available and available[name].shape == tensor.shape:
+            tensor.copy_(available[name])
+        else:
+            left.append(path + name)

@@ -1,0 +1,135 @@
+"""The one sample of a step, and how a module of the supernet reads its part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snas_nni.choices import Choice
+from snas_nni.errors import SnasError
+
+__all__ = ["ChoiceReader", "CurrentSample", "Sample"]
+
+
+class Sample:
+    """A (relaxed) Z for every label, drawn once and read by forward, penalty and telemetry alike.
+
+    Attributes:
+        choices: the choice behind each label.
+        log_rows: log Z by label, each of shape ``(layers, rows, C)``. ``layers`` is 1 where all modules of the
+            label share the sample, as in the paper.
+        weights: the weight of each candidate by label, shape ``(layers, K)``.
+        temperature: the temperature it was drawn at; 0 for a one-hot sample.
+    """
+
+    def __init__(
+        self, choices: Mapping[str, Choice], log_rows: Mapping[str, Tensor], temperature: float
+    ) -> None:
+        self.choices = choices
+        self.log_rows = log_rows
+        self.temperature = temperature
+        self.weights = {label: choices[label].weights(log_z.exp()) for label, log_z in log_rows.items()}
+        self._numbers: dict[str, list[list[float]]] | None = None
+
+    @property
+    def is_one_hot(self) -> bool:
+        """Whether every weight is exactly 0 or 1, so that the supernet is one of its children."""
+        return self.temperature == 0
+
+    def numbers(self, label: str, layer: int = 0) -> list[float]:
+        """Weights of a label as Python numbers, ``K`` of them; all labels come to the host in one transfer."""
+        if self._numbers is None:
+            flat = torch.cat([w.detach().reshape(-1) for w in self.weights.values()]).tolist()
+            self._numbers, start = {}, 0
+            for name, w in self.weights.items():
+                layers, size = w.shape
+                self._numbers[name] = [flat[start + i * size : start + (i + 1) * size] for i in range(layers)]
+                start += layers * size
+        layers_of_label = self._numbers[label]
+        return layers_of_label[layer if layer < len(layers_of_label) else 0]
+
+    def values(self) -> dict[str, Any]:
+        """The NNI sample that this Z is nearest to: the largest entry of each row of the first layer."""
+        return {
+            label: self.choices[label].value(log_z[0].argmax(-1).tolist())
+            for label, log_z in self.log_rows.items()
+        }
+
+
+class CurrentSample:
+    """Holds the sample that the supernet runs with at the moment.
+
+    Shared by all modules of one supernet and by the distribution. Not a module, and never copied: a deep copy of a
+    supernet reads the same sample, and no tensor of a graph is ever reached by ``copy.deepcopy``.
+    """
+
+    def __init__(self) -> None:
+        self.sample: Sample | None = None
+        self.skip_tolerance = 0.0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CurrentSample:
+        return self
+
+    @contextmanager
+    def use(self, sample: Sample) -> Iterator[Sample]:
+        """Run the supernet with ``sample`` inside the ``with`` block."""
+        before, self.sample = self.sample, sample
+        try:
+            yield sample
+        finally:
+            self.sample = before
+
+
+class ChoiceReader:
+    """One module's view of one label.
+
+    Args:
+        current: the holder of the running sample.
+        choice: the label's choice.
+        layer: which module of the label this is, from 0; matters only when each layer has its own sample.
+    """
+
+    def __init__(self, current: CurrentSample, choice: Choice, layer: int) -> None:
+        self.current = current
+        self.choice = choice
+        self.layer = layer
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ChoiceReader:
+        return self
+
+    @property
+    def sample(self) -> Sample:
+        """The running sample.
+
+        Raises:
+            SnasError: no sample was drawn.
+        """
+        if self.current.sample is None:
+            raise SnasError(
+                f"label '{self.choice.label}': the supernet was run without a sample. Draw one first: "
+                "`with strategy.distribution.use(strategy.distribution.draw(temperature)): ...`, or "
+                "`...use(strategy.distribution.mode_sample())` for the child."
+            )
+        return self.current.sample
+
+    def weights(self) -> Tensor:
+        """Weights of the candidates, shape ``(K,)``, with gradient to the logits."""
+        weights = self.sample.weights[self.choice.label]
+        return weights[self.layer if self.layer < len(weights) else 0]
+
+    def rows(self) -> Tensor:
+        """Z itself, shape ``(rows, C)``, with gradient to the logits."""
+        log_rows = self.sample.log_rows[self.choice.label]
+        return log_rows[self.layer if self.layer < len(log_rows) else 0].exp()
+
+    def numbers(self) -> list[float]:
+        """Weights of the candidates as Python numbers."""
+        return self.sample.numbers(self.choice.label, self.layer)
+
+    def negligible_share(self) -> float:
+        """How much weight may be left out in all: the tolerance times the temperature."""
+        return self.current.skip_tolerance * self.sample.temperature

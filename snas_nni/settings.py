@@ -1,0 +1,68 @@
+"""The settings of a search, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from snas_nni.errors import SettingError
+from snas_nni.temperature import TemperatureSchedule
+
+__all__ = ["SearchSettings"]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Everything that a search step needs to know; see :class:`~snas_nni.strategy.SNAS` for the meaning of each.
+
+    Raises:
+        SettingError: names the setting, its value and its range.
+    """
+
+    temperature: TemperatureSchedule = field(default_factory=TemperatureSchedule)
+    logits_learning_rate: float = 3e-4
+    logits_betas: tuple[float, float] = (0.5, 0.999)
+    logits_weight_decay: float = 1e-3
+    logits_gradient_clip: float | None = 10.0
+    weights_gradient_clip: float | None = 5.0
+    warmup_epochs: int = 0
+    bilevel: bool = False
+    sample_per_layer: bool = False
+    samples_per_step: int = 1
+    accumulate_batches: int = 1
+    skip_tolerance: float = 1e-2
+    initial_logits_std: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        def positive(value: Any) -> bool:
+            return value > 0
+
+        def positive_or_none(value: Any) -> bool:
+            return value is None or value > 0
+
+        def not_negative(value: Any) -> bool:
+            return value >= 0
+
+        def at_least_one(value: Any) -> bool:
+            return value >= 1
+
+        checks: dict[str, tuple[Callable[[Any], bool], str]] = {
+            "logits_learning_rate": (positive, "> 0"),
+            "logits_weight_decay": (not_negative, ">= 0"),
+            "logits_gradient_clip": (positive_or_none, "> 0 or None"),
+            "weights_gradient_clip": (positive_or_none, "> 0 or None"),
+            "warmup_epochs": (not_negative, ">= 0"),
+            "samples_per_step": (at_least_one, ">= 1"),
+            "accumulate_batches": (at_least_one, ">= 1"),
+            "skip_tolerance": (lambda value: 0 <= value < 1, "in [0, 1)"),
+            "initial_logits_std": (not_negative, ">= 0"),
+            "logits_betas": (
+                lambda betas: len(betas) == 2 and all(0 <= b < 1 for b in betas),
+                "two numbers in [0, 1)",
+            ),
+        }
+        for name, (accepts, allowed) in checks.items():
+            if not accepts(getattr(self, name)):
+                raise SettingError(f"{name} must be {allowed}, got {getattr(self, name)!r}.")

@@ -1,0 +1,222 @@
+"""``SNAS``: Stochastic Neural Architecture Search as an NNI one-shot strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's own strategies
+import torch
+from nni.mutable import Mutable
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.oneshot.pytorch.strategy import DARTS
+from nni.nas.space import RawFormatModelSpace
+from torch import nn
+
+from snas_nni.choices import choice_of
+from snas_nni.derivation import derive_child
+from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.errors import SnasError, UnsupportedSpaceError
+from snas_nni.optimization import Regularizer, SnasLightningModule
+from snas_nni.settings import SearchSettings
+from snas_nni.supernet import hooks
+from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
+from snas_nni.temperature import Shape, TemperatureSchedule
+
+__all__ = ["SNAS"]
+
+
+class SNAS(DARTS):
+    """Stochastic Neural Architecture Search (Xie et al., ICLR 2019, arXiv 1812.09926).
+
+    One relaxed architecture is drawn per training step and shared by all modules of a label; one backward pass on
+    one batch updates weights and logits; the temperature falls until the supernet is its own child. All arguments
+    are optional; the defaults are the paper's. Use it like any strategy of NNI::
+
+        experiment = NasExperiment(space, evaluator, SNAS())
+        experiment.run()
+        sample = experiment.export_top_models(formatter="dict")[0]
+
+    It derives from NNI's ``DARTS`` only so that model spaces which choose their hooks by that class work.
+
+    Args:
+        initial_temperature: temperature before the first epoch, > 0.
+        final_temperature: temperature of the last epoch, whatever their number; in (0, initial_temperature].
+        temperature_schedule: "linear" (paper's code), "exponential", "cosine", or a function of progress in (0, 1].
+        temperature_interval: whether it falls after every "epoch" (paper's code) or every "step".
+        logits_learning_rate: of Adam, > 0. The paper's 3e-4 suits 150 epochs of 782 steps; a search of n steps can
+            move a logit by about n times this number, so shorter searches need a larger one.
+        logits_betas: of Adam.
+        logits_weight_decay: of Adam, >= 0.
+        logits_gradient_clip: largest norm of the logits' gradient, or None.
+        weights_gradient_clip: largest norm of the weights' gradient, or None.
+        warmup_epochs: first epochs with the logits frozen, at the initial temperature.
+        bilevel: update the logits on a validation batch of their own, as DARTS does; for comparison. The paper
+            argues for a single level, and a space with a zero operation tends to select nothing otherwise.
+        sample_per_layer: each module draws its own Z in place of one for each label.
+        samples_per_step: average the gradient over this many samples of Z.
+        accumulate_batches: step both optimisers after this many batches.
+        skip_tolerance: candidates whose weights sum to less than this times the temperature do not run; 0 runs all.
+            See :func:`snas_nni.supernet.weighting.negligible` for the bound on the gradient.
+        initial_logits_std: standard deviation of the initial logits around 0.
+        regularizers: terms added to the loss; see :class:`~snas_nni.optimization.Regularizer`.
+        seed: of the initial logits and all draws; PyTorch's initial seed if None.
+        mutation_hooks: NNI mutation hooks that are tried before this project's own.
+
+    Raises:
+        SettingError: an argument outside its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        initial_temperature: float = 1.0,
+        final_temperature: float = 0.03,
+        temperature_schedule: Shape | Callable[[float], float] = "linear",
+        temperature_interval: Literal["epoch", "step"] = "epoch",
+        logits_learning_rate: float = 3e-4,
+        logits_betas: tuple[float, float] = (0.5, 0.999),
+        logits_weight_decay: float = 1e-3,
+        logits_gradient_clip: float | None = 10.0,
+        weights_gradient_clip: float | None = 5.0,
+        warmup_epochs: int = 0,
+        bilevel: bool = False,
+        sample_per_layer: bool = False,
+        samples_per_step: int = 1,
+        accumulate_batches: int = 1,
+        skip_tolerance: float = 1e-2,
+        initial_logits_std: float = 0.01,
+        regularizers: Sequence[Regularizer] = (),
+        seed: int | None = None,
+        mutation_hooks: list[Callable[..., Any]] | None = None,
+    ) -> None:
+        super().__init__(mutation_hooks=mutation_hooks)
+        self.settings = SearchSettings(
+            temperature=TemperatureSchedule(
+                initial_temperature, final_temperature, temperature_schedule, temperature_interval
+            ),
+            logits_learning_rate=logits_learning_rate,
+            logits_betas=tuple(logits_betas),  # type: ignore[arg-type]  # a list where it comes from YAML
+            logits_weight_decay=logits_weight_decay,
+            logits_gradient_clip=logits_gradient_clip,
+            weights_gradient_clip=weights_gradient_clip,
+            warmup_epochs=warmup_epochs,
+            bilevel=bilevel,
+            sample_per_layer=sample_per_layer,
+            samples_per_step=samples_per_step,
+            accumulate_batches=accumulate_batches,
+            skip_tolerance=skip_tolerance,
+            initial_logits_std=initial_logits_std,
+            seed=torch.initial_seed() % 2**32 if seed is None else seed,
+        )
+        self.regularizers = list(regularizers)
+        self._distribution: ArchitectureDistribution | None = None
+
+    @property
+    def distribution(self) -> ArchitectureDistribution:
+        """The architecture distribution; there is one after :meth:`mutate_model`."""
+        if self._distribution is None:
+            raise SnasError(
+                "there is no supernet yet: run the experiment, or call mutate_model(space), first."
+            )
+        return self._distribution
+
+    def derive(self) -> tuple[dict[str, Any], nn.Module]:
+        """The sample at the mode, and its child with the supernet's weights, which it does not share."""
+        sample = self.distribution.mode()
+        return sample, derive_child(self.supernet, sample)
+
+    # ---- what NNI asks of a strategy -----------------------------------------------------------------------------
+
+    def mutate_model(self, model: ModelSpace) -> ModelSpace:
+        """Turn a model space into a supernet, in place.
+
+        Raises:
+            UnsupportedSpaceError: names the label or module that cannot be searched, the reason, the way out.
+        """
+        if not isinstance(model, ModelSpace):
+            raise UnsupportedSpaceError(
+                f"{type(model).__name__} is not a model space. Derive the network from nni.nas.nn.pytorch.ModelSpace."
+            )
+        choices = {label: choice_of(mutable) for label, mutable in model.simplify().items()}
+        if not choices:
+            raise UnsupportedSpaceError(
+                f"{type(model).__name__} has nothing to choose. Put a LayerChoice, InputChoice, Repeat, Cell or a "
+                "mutable layer into it; and note that a space can be turned into a supernet only once."
+            )
+        self._distribution = ArchitectureDistribution(
+            choices,
+            initial_std=self.settings.initial_logits_std,
+            seed=self.settings.seed,
+            sample_per_layer=self.settings.sample_per_layer,
+        )
+        self._distribution.current.skip_tolerance = self.settings.skip_tolerance
+        # DARTS.mutate_model would create logits of its own.
+        supernet: ModelSpace = super(DARTS, self).mutate_model(model)
+        unused = [label for label, readers in self._distribution.readers.items() if not readers]
+        if unused:
+            raise UnsupportedSpaceError(
+                f"label '{', '.join(unused)}': the space chooses a value that no module of it uses in a way that can "
+                "be searched (it was read by ensure_frozen or add_mutable). Use LayerChoice, InputChoice, Repeat, "
+                "Cell or a mutable layer for it, or fix the value."
+            )
+        return supernet
+
+    def default_mutation_hooks(self) -> list[Callable[..., Any]]:
+        """Supernet forms of all of NNI's mutables."""
+        return hooks()
+
+    def run_hook(self, hook: Callable[..., Any], name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
+        """Give this project's hooks the distribution, and hooks written for NNI's DARTS their logits and softmax."""
+        foreign = ForeignMemo(self.distribution, memo)
+        return hook(
+            module,
+            name,
+            foreign,
+            {"distribution": self.distribution, "softmax": SampledSoftmax(foreign)},
+        )
+
+    def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
+        """The search around the evaluator's Lightning module."""
+        return SnasLightningModule(training_module, self.distribution, self.settings, self.regularizers)
+
+    def mutate_evaluator(self, evaluator: Any) -> Any:
+        """Wrap the evaluator; choices inside it are refused."""
+        if isinstance(evaluator, Mutable) and evaluator.simplify():
+            raise UnsupportedSpaceError(
+                f"the evaluator holds choices of its own ({', '.join(evaluator.simplify())}). A one-shot search trains "
+                "one supernet with one evaluator: fix their values, or tune them with nnictl around the search."
+            )
+        return super().mutate_evaluator(evaluator)
+
+    def train_dataloader(
+        self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
+    ) -> Any:
+        """Training batches; pairs of training and validation batches for bi-level updates."""
+        if self.settings.bilevel:
+            return {"train": train_dataloader_fn(), "val": val_dataloader_fn()}
+        return train_dataloader_fn()
+
+    def val_dataloader(
+        self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
+    ) -> Any:
+        """Held-out batches, which NNI's DARTS family does without."""
+        return val_dataloader_fn()
+
+    def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
+        """The model at the mode, whose ``executable_model()`` is the child with inherited weights."""
+        yield _DerivedModel.at(self.model_space, self.distribution.mode())
+
+
+class _DerivedModel(RawFormatModelSpace):
+    """NNI's frozen model space, with this project's derivation in place of NNI's ``freeze``."""
+
+    @classmethod
+    def at(cls, model_space: RawFormatModelSpace, sample: dict[str, Any]) -> _DerivedModel:
+        frozen = model_space.freeze(sample)
+        model = cls(frozen.model_space, frozen.evaluator)
+        model.sample, model.status = frozen.sample, frozen.status
+        return model
+
+    def executable_model(self) -> nn.Module:
+        return derive_child(self.model_space, self.sample)

@@ -1,0 +1,147 @@
+"""NNI's ``Cell`` in the supernet, where its inner choices cannot simply be searched one by one."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Any
+
+import torch
+from nni.nas.nn.pytorch import Cell, LayerChoice
+from nni.nas.nn.pytorch.cell import preprocess_cell_inputs
+from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
+from nni.nas.space import model_context
+from torch import Tensor, nn
+
+from snas_nni.sample import ChoiceReader
+from snas_nni.supernet.weighting import negligible, weighted_sum
+
+__all__ = ["MixedCell"]
+
+
+def _copy_of(_node: int, _slot: int, _source: int | None, *, operation: nn.Module) -> nn.Module:
+    return copy.deepcopy(operation)
+
+
+def _factories(cell: Cell) -> Any:
+    """What makes the cell's operations for a given node and input, or None if its choices stand alone."""
+    if cell.op_candidates_factory is not None:
+        return cell.op_candidates_factory
+    if cell.merge_op != "loose_end":
+        return None
+    last: LayerChoice = cell.ops[-1][-1]
+    if isinstance(last.candidates, dict):
+        return {name: partial(_copy_of, operation=op) for name, op in last.candidates.items()}
+    return [partial(_copy_of, operation=op) for op in last.candidates]
+
+
+class MixedCell(PathSamplingCell):
+    """Runs node i = sum over inputs j and operations o of W[j, o] * O_ijo(x_j).
+
+    W[j, o] = sum over the node's slots k of Zinput_k[j] * Zop_k[o]: with one-hot Z that is exactly NNI's cell, in
+    which slot k applies operation o to input j. Operations exist once for each (node, input), since a factory may
+    make them differ by input (a stride); slots share them, and each gets a copy in the child.
+
+    With ``merge_op='loose_end'`` each node is concatenated with weight (probability under Z that no later node uses
+    it), so a used node contributes zeros where the child leaves it out.
+    """
+
+    def __init__(self, cell: Cell, factories: Any, distribution: Any) -> None:
+        super().__init__(
+            factories,
+            cell.num_nodes,
+            cell.num_ops_per_node,
+            cell.num_predecessors,
+            cell.preprocessor,
+            cell.postprocessor,
+            cell.concat_dim,
+            {},
+            {},
+            cell.label,
+        )
+        self.factories = factories
+        self.merge_op = cell.merge_op
+        self.readers: dict[str, ChoiceReader] = {label: distribution.bind(label) for label in self.simplify()}
+
+    def _reader(self, kind: str, node: int, slot: int) -> ChoiceReader:
+        return self.readers[f"{self.label}/{kind}_{node}_{slot}"]
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return what NNI's cell returns, for ``num_predecessors`` tensors or a list of them."""
+        processed: list[Tensor] = preprocess_cell_inputs(self.num_predecessors, *inputs)
+        states: list[Tensor] = list(self.preprocessor(processed))
+        for node in self.output_node_indices:
+            states.append(self._node(node, states))
+        merged = states[self.num_predecessors :]
+        if self.merge_op == "loose_end":
+            merged = [self._unused(node) * states[node] for node in self.output_node_indices]
+        return self.postprocessor(torch.cat(merged, self.concat_dim), processed)
+
+    def _node(self, node: int, states: list[Tensor]) -> Tensor:
+        slots = range(self.num_ops_per_node)
+        operations = [self._reader("op", node, slot) for slot in slots]
+        sources = [self._reader("input", node, slot) for slot in slots]
+        weights = sum(
+            source.weights()[:, None] * operation.weights()[None, :]
+            for source, operation in zip(sources, operations, strict=True)
+        )
+        numbers = [
+            sum(s.numbers()[j] * o.numbers()[k] for s, o in zip(sources, operations, strict=True))
+            for j in range(node)
+            for k in range(len(self.op_names))
+        ]
+        skip = negligible(numbers, operations[0].negligible_share())
+        flat = weights.reshape(-1).unbind()
+        outputs, used = [], []
+        for index, skipped in enumerate(skip):
+            if not skipped:
+                source, operation = divmod(index, len(self.op_names))
+                edge = self.ops[node - self.num_predecessors][source]
+                outputs.append(edge[self.op_names[operation]](states[source]))
+                used.append(flat[index])
+        return weighted_sum(outputs, used, lambda: f"label '{self.label}' (Cell, node {node})")
+
+    def _unused(self, node: int) -> Tensor | float:
+        later = [n for n in self.output_node_indices if n > node]
+        unused: Tensor | float = 1.0
+        for other in later:
+            for slot in range(self.num_ops_per_node):
+                unused = unused * (1 - self._reader("input", other, slot).weights()[node])
+        return unused
+
+    def freeze(self, sample: dict[str, Any]) -> Cell:
+        """Return NNI's cell of the sample, with copies of the operations it chose."""
+        with model_context(sample):
+            cell = Cell(
+                self.factories,
+                self.num_nodes,
+                self.num_ops_per_node,
+                self.num_predecessors,
+                self.merge_op,
+                copy.deepcopy(self.preprocessor),
+                copy.deepcopy(self.postprocessor),
+                self.concat_dim,
+                label=self.label,
+            )
+        for path, source in self.chosen_operations(sample).items():
+            cell.get_submodule(path).load_state_dict(source.state_dict())
+        return cell
+
+    def chosen_operations(self, sample: dict[str, Any]) -> dict[str, nn.Module]:
+        """The supernet's operation for each operation of the child's cell, by its path in the child."""
+        chosen = {}
+        for position, node in enumerate(self.output_node_indices):
+            for slot in range(self.num_ops_per_node):
+                source = sample[f"{self.label}/input_{node}_{slot}"][0]
+                name = str(sample[f"{self.label}/op_{node}_{slot}"])
+                chosen[f"ops.{position}.{slot}"] = self.ops[position][source][name]
+        return chosen
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
+        """Replace cells with operation factories or loose ends; others are searched choice by choice."""
+        if type(module) is Cell:
+            factories = _factories(module)
+            if factories is not None:
+                return cls(module, factories, mutate_kwargs["distribution"])
+        return None

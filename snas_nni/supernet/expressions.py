@@ -1,0 +1,42 @@
+"""Weights of the values of an expression over several labels, such as ``nni.choice('a', ...) * 2 + nni.choice('b', ...)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nni.mutable import MutableExpression
+from nni.nas.oneshot.pytorch.supermodule._expression_utils import traverse_all_options
+from torch import Tensor
+
+from snas_nni.sample import ChoiceReader
+
+__all__ = ["expression_numbers", "expression_value", "expression_weights"]
+
+
+def expression_weights(
+    expression: MutableExpression, readers: Mapping[str, ChoiceReader]
+) -> dict[Any, Tensor]:
+    """Weight of each value: the sum over the outcomes that give it of the product of their candidates' weights."""
+    weights = {label: list(readers[label].weights().unbind()) for label in expression.simplify()}
+    return dict(traverse_all_options(expression, weights=weights))
+
+
+def expression_numbers(
+    expression: MutableExpression, readers: Mapping[str, ChoiceReader]
+) -> dict[Any, float]:
+    """The same as Python numbers."""
+    return dict(
+        traverse_all_options(
+            expression, weights={label: readers[label].numbers() for label in expression.simplify()}
+        )
+    )
+
+
+def expression_value(expression: MutableExpression, readers: Mapping[str, ChoiceReader]) -> Any:
+    """The one value of a one-hot sample."""
+    values = {}
+    for label in expression.simplify():
+        reader = readers[label]
+        values[label] = reader.choice.candidates[reader.numbers().index(1.0)]
+    return expression.freeze(values)

@@ -1,0 +1,96 @@
+"""``InputChoice`` in the supernet: one of the inputs, so many of them, or any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from nni.nas.nn.pytorch import InputChoice
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from torch import Tensor, nn
+
+from snas_nni.choices import AnyOf, SubsetOf
+from snas_nni.derivation import NoInputs
+from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.sample import ChoiceReader
+from snas_nni.supernet.weighting import negligible, weighted_sum
+
+__all__ = ["MixedInput"]
+
+
+class MixedInput(InputChoice, BaseSuperNetModule):
+    """Runs the reduction of the inputs, each with its gate in [0, 1].
+
+    ``sum`` is sum_i g_i x_i; ``mean`` divides by the number of chosen inputs, sum_i g_i. ``concat`` and ``none``
+    need a fixed number of chosen inputs: place t holds the expected t-th chosen input. A child that chose no input
+    at all returns zeros.
+    """
+
+    def __init__(self, module: InputChoice, reader: ChoiceReader) -> None:
+        super().__init__(
+            module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label
+        )
+        self.reader = reader
+
+    def forward(self, candidate_inputs: list[Tensor]) -> Any:
+        """Return the reduction of a list of ``n_candidates`` inputs."""
+        if len(candidate_inputs) != self.n_candidates:
+            raise UnsupportedSpaceError(
+                f"{self._describe()}: got {len(candidate_inputs)} inputs, expected {self.n_candidates}."
+            )
+        if self.reduction in ("sum", "mean"):
+            gates = self.reader.weights()
+            total = self._gated(candidate_inputs, gates)
+            if self.reduction == "sum" or self.n_chosen == 1:
+                return total
+            count = gates.sum() if self.n_chosen is None else gates.new_tensor(float(self.n_chosen))
+            # No chosen input: zeros over the smallest number are zeros.
+            count = count.clamp_min(torch.finfo(count.dtype).tiny)
+            return total / count.to(total.dtype)
+        places = [self._gated(candidate_inputs, gates) for gates in self._places()]
+        return torch.cat(places, dim=1) if self.reduction == "concat" else places
+
+    def _gated(self, inputs: list[Tensor], gates: Tensor) -> Any:
+        numbers = self.reader.numbers()
+        skip = (
+            negligible(numbers, self.reader.negligible_share())
+            if self.n_chosen == 1
+            else [False] * len(inputs)
+        )
+        runs = [index for index, skipped in enumerate(skip) if not skipped]
+        weights = gates.unbind()
+        return weighted_sum([inputs[i] for i in runs], [weights[i] for i in runs], self._describe)
+
+    def _places(self) -> list[Tensor]:
+        choice = self.reader.choice
+        if not isinstance(choice, SubsetOf):
+            return [self.reader.weights()]
+        subsets = torch.tensor(choice.subsets)
+        probabilities = self.reader.rows()[0]
+        one_hot = nn.functional.one_hot(subsets, self.n_candidates).to(probabilities)
+        return list((probabilities[:, None, None] * one_hot).sum(0).unbind())
+
+    def _describe(self) -> str:
+        return f"label '{self.reader.choice.label}' (InputChoice of {self.n_candidates}, {self.reduction})"
+
+    def freeze(self, sample: dict[str, Any]) -> nn.Module:
+        """Return NNI's ``ChosenInputs``, or :class:`~snas_nni.derivation.NoInputs` if none was chosen."""
+        frozen = super().freeze(sample)
+        return frozen if frozen.chosen else NoInputs()
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
+        """Replace exactly ``InputChoice``.
+
+        Raises:
+            UnsupportedSpaceError: a reduction whose result has no fixed shape.
+        """
+        if type(module) is not InputChoice:
+            return None
+        reader = mutate_kwargs["distribution"].bind(module.label)
+        if isinstance(reader.choice, AnyOf) and module.reduction in ("concat", "none"):
+            raise UnsupportedSpaceError(
+                f"label '{module.label}' (InputChoice '{name}'): reduction '{module.reduction}' of any number of "
+                "inputs has no fixed shape. Use 'sum' or 'mean', or fix n_chosen."
+            )
+        return cls(module, reader)

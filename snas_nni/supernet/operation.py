@@ -1,0 +1,131 @@
+"""Mutable layers in the supernet: value choices in the arguments of ``MutableConv2d``, ``MutableLinear`` and others.
+
+Channel and kernel choices share one large weight, of which each value uses a slice (NNI's mixed operations, after
+FBNetV2). Arguments that cannot be sliced (stride, dilation, dropout, ...) and other parametrised modules run as one
+module for each value, see :mod:`snas_nni.supernet.arguments`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nni.mutable import MutableExpression
+from nni.nas.nn.pytorch import ParametrizedModule
+from nni.nas.oneshot.pytorch.supermodule import operation as nni_operation
+from torch import nn
+
+from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.sample import ChoiceReader
+from snas_nni.supernet.expressions import expression_value, expression_weights
+
+__all__ = ["SLICED_OPERATIONS", "mutable_arguments"]
+
+
+def mutable_arguments(module: ParametrizedModule) -> dict[str, MutableExpression]:
+    """The arguments of a parametrised module that hold choices, by name (or by position for unnamed ones)."""
+    positional = {str(i): a for i, a in enumerate(module.trace_args) if isinstance(a, MutableExpression)}
+    named = {k: a for k, a in module.trace_kwargs.items() if isinstance(a, MutableExpression)}
+    return {**positional, **named}
+
+
+class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
+    """Gives NNI's mixed operations their arguments from the running sample."""
+
+    def __init__(self, operation: Any, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> None:
+        bind = mutate_kwargs["distribution"].bind
+        self.readers: dict[str, ChoiceReader] = {label: bind(label) for label in operation.simplify()}
+
+    def forward_argument(self, operation: Any, name: str) -> Any:
+        """A value, or ``{value: weight}`` while the sample is relaxed."""
+        expression = operation.mutable_arguments.get(name)
+        if expression is None:
+            return operation.init_arguments[name]
+        # At a one-hot sample the operation slices its weight as the child will, so that it equals the child even
+        # where a mask would not (normalisation over a slice).
+        if next(iter(self.readers.values())).sample.is_one_hot:
+            return expression_value(expression, self.readers)
+        return expression_weights(expression, self.readers)
+
+
+class _Sliced:
+    """What this project changes in NNI's mixed operations."""
+
+    sliced: tuple[str, ...]
+    bound_type: type[nn.Module]
+
+    def freeze(self, sample: dict[str, Any]) -> nn.Module:
+        """Return the plain layer with its slice of the weights.
+
+        NNI's own version puts ``bias: None`` into a state dict, which then does not load.
+        """
+        arguments = {**self.init_arguments}  # type: ignore[attr-defined]
+        for name, expression in self.mutable_arguments.items():  # type: ignore[attr-defined]
+            arguments[name] = expression.freeze(sample)
+        layer = self.bound_type._bound_type(**arguments)  # type: ignore[attr-defined]
+        state = {k: v for k, v in self.freeze_weight(**arguments).items() if v is not None}  # type: ignore[attr-defined]
+        layer.load_state_dict({**layer.state_dict(), **state})
+        return layer
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
+        """Replace exactly the bound type, if all its choices are in arguments that can be sliced.
+
+        Raises:
+            UnsupportedSpaceError: sliced and unsliced choices in one layer.
+        """
+        if type(module) is not cls.bound_type:
+            return None
+        choices = mutable_arguments(module)
+        unsliced = [argument for argument in choices if argument not in cls.sliced]
+        if "padding" in unsliced and "kernel_size" in choices:
+            unsliced.remove("padding")  # the padding that goes with the largest kernel serves all of them
+        if not choices or len(unsliced) == len(choices):
+            return None
+        if unsliced:
+            labels = sorted({label for argument in unsliced for label in choices[argument].simplify()})
+            raise UnsupportedSpaceError(
+                f"label{'s' if len(labels) > 1 else ''} '{', '.join(labels)}' ({type(module).__name__} '{name}'): "
+                f"a choice of {', '.join(unsliced)} cannot be searched together with one of "
+                f"{', '.join(sorted(set(choices) - set(unsliced)))} in the same layer. Make a LayerChoice of layers "
+                "instead."
+            )
+        return super().mutate(module, name, memo, {**mutate_kwargs, "mixed_op_sampling": SampledArguments})  # type: ignore[misc]
+
+
+class SlicedLinear(_Sliced, nni_operation.MixedLinear):
+    """``MutableLinear`` with choices of its sizes."""
+
+    sliced = ("in_features", "out_features")
+
+
+class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
+    """``MutableConv2d`` with choices of channels, kernel size (with its padding) and proportional groups."""
+
+    sliced = ("in_channels", "out_channels", "kernel_size", "groups")
+
+
+class SlicedBatchNorm2d(_Sliced, nni_operation.MixedBatchNorm2d):
+    """``MutableBatchNorm2d`` with a choice of its number of features."""
+
+    sliced = ("num_features",)
+
+
+class SlicedLayerNorm(_Sliced, nni_operation.MixedLayerNorm):
+    """``MutableLayerNorm`` with a choice of its shape."""
+
+    sliced = ("normalized_shape",)
+
+
+class SlicedMultiheadAttention(_Sliced, nni_operation.MixedMultiHeadAttention):
+    """``MutableMultiheadAttention`` with choices of its sizes."""
+
+    sliced = ("embed_dim", "kdim", "vdim")
+
+
+SLICED_OPERATIONS = (
+    SlicedLinear,
+    SlicedConv2d,
+    SlicedBatchNorm2d,
+    SlicedLayerNorm,
+    SlicedMultiheadAttention,
+)

@@ -1,0 +1,80 @@
+"""Weighted sums over candidates, and which candidates need not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from snas_nni.errors import UnsupportedSpaceError
+
+__all__ = ["negligible", "weighted_sum"]
+
+
+def negligible(weights: Sequence[float], allowance: float) -> list[bool]:
+    """Tell which candidates may be left out so that their weights sum to at most ``allowance``.
+
+    The smallest go first. With c^k = dL/dZ^k, the exact gradient of a row of logits is
+    dL/da^k = Z^k (c^k - sum_m Z^m c^m) / lambda. Leaving out a set S of candidates puts 0 in place of their c, so
+    (to first order in the output) the gradient moves, summed over the row in absolute value, by at most
+    2 sum_{k in S} Z^k |c^k| / lambda. With ``allowance`` = tolerance * lambda that is at most 2 * tolerance *
+    max |c|, at any temperature, and the output moves by at most tolerance * lambda * max |O^k|.
+
+    A weight of exactly 0 is always left out: it has neither output nor gradient. The largest never is.
+
+    Args:
+        weights: one number in [0, 1] per candidate.
+        allowance: how much weight may be left out in all, >= 0.
+    """
+    skip = [False] * len(weights)
+    total = 0.0
+    for index in sorted(range(len(weights)), key=weights.__getitem__)[:-1]:
+        total += weights[index]
+        if total > allowance:
+            break
+        skip[index] = True
+    return skip
+
+
+def weighted_sum(outputs: Sequence[Any], weights: Sequence[Tensor], where: Callable[[], str]) -> Any:
+    """Sum of ``weights[k] * outputs[k]``; outputs may be tensors or equal nests of tuples, lists and dicts.
+
+    Args:
+        outputs: what the candidates returned; at least one.
+        weights: scalar tensors, as many.
+        where: describes the choice for an error message.
+
+    Raises:
+        UnsupportedSpaceError: shapes or structures differ. Broadcasting would hide that until the child runs.
+    """
+    first = outputs[0]
+    if isinstance(first, Tensor):
+        for index, output in enumerate(outputs):
+            if not isinstance(output, Tensor) or output.shape != first.shape:
+                raise _unequal(outputs, where, index)
+        total = first * weights[0].to(first.dtype)
+        for output, weight in zip(outputs[1:], weights[1:], strict=True):
+            total = total + output * weight.to(output.dtype)
+        return total
+    if isinstance(first, Mapping) and all(
+        isinstance(o, Mapping) and o.keys() == first.keys() for o in outputs
+    ):
+        return {key: weighted_sum([o[key] for o in outputs], weights, where) for key in first}
+    if isinstance(first, (tuple, list)) and all(
+        isinstance(o, (tuple, list)) and len(o) == len(first) for o in outputs
+    ):
+        columns = [weighted_sum(column, weights, where) for column in zip(*outputs, strict=True)]
+        return tuple(columns) if isinstance(first, tuple) else columns
+    raise _unequal(outputs, where, 0)
+
+
+def _unequal(outputs: Sequence[Any], where: Callable[[], str], index: int) -> UnsupportedSpaceError:
+    def described(output: Any) -> str:
+        return str(tuple(output.shape)) if isinstance(output, Tensor) else type(output).__name__
+
+    return UnsupportedSpaceError(
+        f"{where()}: the candidates' outputs cannot be summed, they are "
+        f"{', '.join(described(o) for o in outputs)} (in the order they ran). "
+        "All candidates of a choice must return the same shape for the same input."
+    )

@@ -1,0 +1,74 @@
+"""Schedules of the temperature lambda, which falls from its initial to its final value over the search.
+
+A schedule maps progress in (0, 1] to a temperature. Progress after e of E annealed epochs is e / E, so that the
+last epoch runs at the final temperature whatever E is (paper: annealed from 1 towards 0; official code: to 0.03
+with E fixed at 150).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from snas_nni.errors import SettingError
+
+__all__ = ["Shape", "TemperatureSchedule"]
+
+Shape = Literal["linear", "exponential", "cosine"]
+
+
+@dataclass(frozen=True)
+class TemperatureSchedule:
+    """Temperature as a function of progress.
+
+    Args:
+        initial: temperature at progress 0.
+        final: temperature at progress 1; 0 < final <= initial.
+        shape: how it gets there, or an own function of progress in (0, 1] that returns a positive temperature
+            (``initial`` and ``final`` are then not used).
+        per: whether progress counts finished epochs or finished steps.
+
+    Raises:
+        SettingError: a value outside its range.
+    """
+
+    initial: float = 1.0
+    final: float = 0.03
+    shape: Shape | Callable[[float], float] = "linear"
+    per: Literal["epoch", "step"] = "epoch"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.final <= self.initial < math.inf:
+            raise SettingError(
+                f"final_temperature and initial_temperature must satisfy 0 < final <= initial, got "
+                f"final={self.final}, initial={self.initial}."
+            )
+        if not callable(self.shape) and self.shape not in ("linear", "exponential", "cosine"):
+            raise SettingError(
+                f"temperature_schedule must be 'linear', 'exponential', 'cosine' or a function, got {self.shape!r}."
+            )
+        if self.per not in ("epoch", "step"):
+            raise SettingError(f"temperature_interval must be 'epoch' or 'step', got {self.per!r}.")
+
+    def __call__(self, progress: float) -> float:
+        """Temperature at ``progress``, which is clamped to [0, 1].
+
+        Raises:
+            SettingError: an own function returned a temperature that is not positive and finite.
+        """
+        progress = min(max(progress, 0.0), 1.0)
+        if callable(self.shape):
+            value = float(self.shape(progress))
+            if not 0 < value < math.inf:
+                raise SettingError(
+                    f"temperature_schedule returned {value} at progress {progress}; it must be > 0."
+                )
+            return value
+        if progress == 1.0:  # exactly, whatever rounding the formulas below have
+            return self.final
+        if self.shape == "exponential":
+            return self.initial * (self.final / self.initial) ** progress
+        left = 1 - progress if self.shape == "linear" else (1 + math.cos(math.pi * progress)) / 2
+        return self.final + (self.initial - self.final) * left
