@@ -38,9 +38,7 @@ def replace_empty_choices(child: nn.Module) -> nn.Module:
     return child
 
 
-def build_child(
-    space: Callable[..., ModelSpace], arguments: Mapping[str, Any], sample: Mapping[str, Any]
-) -> nn.Module:
+def build_child(space: Callable[..., ModelSpace], arguments: Mapping[str, Any], sample: Mapping[str, Any]) -> nn.Module:
     """Build the child that ``sample`` stands for, with new weights, from the space's constructor.
 
     The names in its ``state_dict`` are those of the child that a search derives, so its weights load.
@@ -53,6 +51,16 @@ def build_child(
     with model_context(dict(sample)):
         child = space(**arguments)
     return replace_empty_choices(child)
+
+
+def _follow(child: nn.Module, supernet: nn.Module) -> None:
+    """Put layers that were made anew where the supernet is: on its device, and in its precision if it has one."""
+    parameters = [p for p in supernet.parameters() if p.is_floating_point()]
+    devices, precisions = {p.device for p in parameters}, {p.dtype for p in parameters}
+    if len(devices) == 1:
+        child.to(devices.pop())
+    if len(precisions) == 1:
+        child.to(precisions.pop())
 
 
 def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
@@ -69,6 +77,7 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
 
     frozen = supernet.freeze(dict(sample))
     child = replace_empty_choices(copy.deepcopy(frozen))
+    _follow(child, supernet)
     left = inherit_weights(child, supernet, sample)
     if left:
         _logger.warning(

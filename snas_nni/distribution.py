@@ -54,9 +54,7 @@ class ArchitectureDistribution(nn.Module):
         self.readers: dict[str, list[ChoiceReader]] = {label: [] for label in choices}
         self.logits = nn.ParameterDict(
             {
-                _key(label): nn.Parameter(
-                    torch.randn(choice.logits_shape, generator=self.generator) * initial_std
-                )
+                _key(label): nn.Parameter(torch.randn(choice.logits_shape, generator=self.generator) * initial_std)
                 for label, choice in self.choices.items()
             }
         )
@@ -70,7 +68,7 @@ class ArchitectureDistribution(nn.Module):
                 return tensor.to(device=moved.device)
             return moved
 
-        return super()._apply(keep_precision, recurse)
+        return super()._apply(keep_precision, recurse)  # type: ignore[no-untyped-call]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArchitectureDistribution:
         return self  # one supernet has one distribution, whatever is copied around it
@@ -123,10 +121,8 @@ class ArchitectureDistribution(nn.Module):
             logits = torch.cat([rows[label].reshape(-1, size) for label in labels])
             noise = gumbel_noise(logits.shape, generator or self.generator).to(logits)
             log_z = concrete_log_sample(logits, temperature, noise)
-            parts = log_z.split([rows[label].shape[0] * rows[label].shape[1] for label in labels])
-            log_rows.update(
-                (label, part.view(rows[label].shape)) for label, part in zip(labels, parts, strict=True)
-            )
+            parts = log_z.split([rows[label].shape[0] * rows[label].shape[1] for label in labels])  # type: ignore[no-untyped-call]
+            log_rows.update((label, part.view(rows[label].shape)) for label, part in zip(labels, parts, strict=True))
         return Sample(self.choices, {label: log_rows[label] for label in self.choices}, temperature)
 
     def use(self, sample: Sample) -> AbstractContextManager[Sample]:
@@ -145,10 +141,7 @@ class ArchitectureDistribution(nn.Module):
 
     def mode(self) -> dict[str, Any]:
         """The most probable NNI sample: the argmax of every Z, the zero operation included."""
-        return {
-            label: choice.value(self.rows_of(label).argmax(-1).tolist())
-            for label, choice in self.choices.items()
-        }
+        return {label: choice.value(self.rows_of(label).argmax(-1).tolist()) for label, choice in self.choices.items()}
 
     def mode_sample(self) -> Sample:
         """The one-hot Z of :meth:`mode`."""
@@ -157,9 +150,7 @@ class ArchitectureDistribution(nn.Module):
     def log_density(self, sample: Sample) -> Tensor:
         """Log-density of a relaxed sample, a scalar; the sample is taken as a constant."""
         terms = [
-            concrete_log_density(
-                sample.log_rows[label].detach(), self.rows_of(label), sample.temperature
-            ).sum()
+            concrete_log_density(sample.log_rows[label].detach(), self.rows_of(label), sample.temperature).sum()
             for label in self.choices
         ]
         return torch.stack(terms).sum()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from nni.nas.nn.pytorch import Repeat
+from nni.nas.nn.pytorch import ParametrizedModule, Repeat
 from torch import nn
 
 from snas_nni.supernet import MixedArguments, MixedCell, MixedLayer
@@ -35,18 +35,16 @@ def inherit_weights(child: nn.Module, supernet: nn.Module, sample: Mapping[str, 
     return left
 
 
-def _inherit(
-    child: nn.Module, source: nn.Module | None, sample: dict[str, Any], path: str, left: list[str]
-) -> None:
+def _inherit(child: nn.Module, source: nn.Module | None, sample: dict[str, Any], path: str, left: list[str]) -> None:
     if isinstance(source, MixedLayer):
-        return _inherit(
-            child, source[source.reader.choice.candidates[_index(source, sample)]], sample, path, left
-        )
+        return _inherit(child, source[source.reader.choice.candidates[_index(source, sample)]], sample, path, left)
     if isinstance(source, MixedArguments):
         return _inherit(child, source.chosen(sample), sample, path, left)
     if isinstance(source, SLICED_OPERATIONS):
         child.load_state_dict(source.freeze(sample).state_dict())
         return None
+    if isinstance(source, ParametrizedModule):
+        _copy_own_settings(child, source)
     counterparts = dict(source.named_children()) if source is not None else {}
     if isinstance(source, Repeat):
         counterparts = {str(index): block for index, block in enumerate(source.blocks)}
@@ -59,6 +57,14 @@ def _inherit(
         if not (isinstance(source, MixedCell) and name in ("ops", "inputs")):
             _inherit(module, counterparts.get(name), sample, f"{path}{name}.", left)
     return None
+
+
+def _copy_own_settings(child: nn.Module, source: nn.Module) -> None:
+    """Copy numbers that were set after construction (``bn.eps = 1e-3``): NNI builds the layer anew without them."""
+    settings = vars(source)
+    for name, value in vars(child).items():
+        if not name.startswith("_") and name != "training" and isinstance(value, (bool, int, float)):
+            setattr(child, name, settings.get(name, value))
 
 
 def _index(source: MixedLayer, sample: dict[str, Any]) -> int:

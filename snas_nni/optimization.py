@@ -129,9 +129,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def _step_weights(self, batch_idx: int) -> None:
         optimizer = self._optimizers()[0]
-        self.training_module.configure_gradient_clipping(
-            optimizer, self.settings.weights_gradient_clip, "norm"
-        )
+        self.training_module.configure_gradient_clipping(optimizer, self.settings.weights_gradient_clip, "norm")
         self.training_module.optimizer_step(self.trainer.current_epoch, batch_idx, optimizer)
 
     def _step_logits(self) -> None:
@@ -169,13 +167,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
         schedule, warmup = self.settings.temperature, self.settings.warmup_epochs
         epochs = self.trainer.max_epochs
         if epochs is None or epochs <= 0:
-            raise SettingError(
-                "the Trainer needs max_epochs: the temperature falls over the epochs of the search."
-            )
+            raise SettingError("the Trainer needs max_epochs: the temperature falls over the epochs of the search.")
         if epochs <= warmup:
-            raise SettingError(
-                f"warmup_epochs is {warmup}, but the Trainer has max_epochs={epochs}: nothing is left."
-            )
+            raise SettingError(f"warmup_epochs is {warmup}, but the Trainer has max_epochs={epochs}: nothing is left.")
         if self.warming_up:
             return schedule(0.0)
         done: float = self.trainer.current_epoch - warmup + 1
@@ -267,8 +261,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self._epoch_losses = []
         with torch.no_grad():
             self._logits_before = {
-                label: torch.log_softmax(self.distribution.rows_of(label), -1)
-                for label in self.distribution.choices
+                label: torch.log_softmax(self.distribution.rows_of(label), -1) for label in self.distribution.choices
             }
         super().on_train_epoch_start()
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from snas_nni.choices import Choice
 from snas_nni.errors import SnasError
+
+if TYPE_CHECKING:
+    from snas_nni.resources.trace import Trace
 
 __all__ = ["ChoiceReader", "CurrentSample", "Sample"]
 
@@ -26,9 +29,7 @@ class Sample:
         temperature: the temperature it was drawn at; 0 for a one-hot sample.
     """
 
-    def __init__(
-        self, choices: Mapping[str, Choice], log_rows: Mapping[str, Tensor], temperature: float
-    ) -> None:
+    def __init__(self, choices: Mapping[str, Choice], log_rows: Mapping[str, Tensor], temperature: float) -> None:
         self.choices = choices
         self.log_rows = log_rows
         self.temperature = temperature
@@ -55,8 +56,7 @@ class Sample:
     def values(self) -> dict[str, Any]:
         """The NNI sample that this Z is nearest to: the largest entry of each row of the first layer."""
         return {
-            label: self.choices[label].value(log_z[0].argmax(-1).tolist())
-            for label, log_z in self.log_rows.items()
+            label: self.choices[label].value(log_z[0].argmax(-1).tolist()) for label, log_z in self.log_rows.items()
         }
 
 
@@ -69,6 +69,7 @@ class CurrentSample:
 
     def __init__(self) -> None:
         self.sample: Sample | None = None
+        self.trace: Trace | None = None
         self.skip_tolerance = 0.0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CurrentSample:
@@ -82,6 +83,15 @@ class CurrentSample:
             yield sample
         finally:
             self.sample = before
+
+    @contextmanager
+    def tracing(self, trace: Trace | None) -> Iterator[None]:
+        """Run every candidate once, inside the ``with`` block, and tell ``trace`` when each is part of the child."""
+        before, self.trace = self.trace, trace
+        try:
+            yield
+        finally:
+            self.trace = before
 
 
 class ChoiceReader:
@@ -100,6 +110,16 @@ class ChoiceReader:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ChoiceReader:
         return self
+
+    @property
+    def owner(self) -> tuple[str, int]:
+        """Label and layer."""
+        return self.choice.label, self.layer
+
+    @property
+    def trace(self) -> Trace | None:
+        """The trace to tell, when the supernet runs to be counted or timed."""
+        return self.current.trace
 
     @property
     def sample(self) -> Sample:

@@ -116,9 +116,7 @@ class SNAS(DARTS):
     def distribution(self) -> ArchitectureDistribution:
         """The architecture distribution; there is one after :meth:`mutate_model`."""
         if self._distribution is None:
-            raise SnasError(
-                "there is no supernet yet: run the experiment, or call mutate_model(space), first."
-            )
+            raise SnasError("there is no supernet yet: run the experiment, or call mutate_model(space), first.")
         return self._distribution
 
     def derive(self) -> tuple[dict[str, Any], nn.Module]:
@@ -189,17 +187,13 @@ class SNAS(DARTS):
             )
         return super().mutate_evaluator(evaluator)
 
-    def train_dataloader(
-        self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
-    ) -> Any:
+    def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]) -> Any:
         """Training batches; pairs of training and validation batches for bi-level updates."""
         if self.settings.bilevel:
             return {"train": train_dataloader_fn(), "val": val_dataloader_fn()}
         return train_dataloader_fn()
 
-    def val_dataloader(
-        self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
-    ) -> Any:
+    def val_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]) -> Any:
         """Held-out batches, which NNI's DARTS family does without."""
         return val_dataloader_fn()
 

@@ -57,7 +57,6 @@ def logit_movement(before: dict[str, Tensor], distribution: ArchitectureDistribu
     """Root mean square change of the log-probabilities since ``before`` (which has log-softmax rows by label)."""
     with torch.no_grad():
         changes = [
-            (torch.log_softmax(distribution.rows_of(label), -1) - rows).reshape(-1)
-            for label, rows in before.items()
+            (torch.log_softmax(distribution.rows_of(label), -1) - rows).reshape(-1) for label, rows in before.items()
         ]
         return float(torch.cat(changes).square().mean().sqrt())

@@ -62,9 +62,7 @@ class TemperatureSchedule:
         if callable(self.shape):
             value = float(self.shape(progress))
             if not 0 < value < math.inf:
-                raise SettingError(
-                    f"temperature_schedule returned {value} at progress {progress}; it must be > 0."
-                )
+                raise SettingError(f"temperature_schedule returned {value} at progress {progress}; it must be > 0.")
             return value
         if progress == 1.0:  # exactly, whatever rounding the formulas below have
             return self.final

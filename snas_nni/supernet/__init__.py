@@ -27,9 +27,7 @@ __all__ = [
 ]
 
 
-def refuse_leftovers(
-    module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]
-) -> bool:
+def refuse_leftovers(module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> bool:
     """Last hook: refuse a module that still holds choices of its own.
 
     Raises:

@@ -12,6 +12,9 @@ from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.resources.operations import Convention
+from snas_nni.resources.polynomial import ONE, Polynomial
+from snas_nni.resources.trace import Owner, Trace, same_shape
 from snas_nni.sample import ChoiceReader
 from snas_nni.supernet.operation import mutable_arguments
 from snas_nni.supernet.weighting import negligible, weighted_sum
@@ -31,9 +34,7 @@ class MixedArguments(BaseSuperNetModule):
         self.module_type = type(module).__name__
         for expression in mutable_arguments(module).values():
             self.add_mutable(expression)
-        self.combinations = list(
-            itertools.product(*(range(len(r.choice.candidates)) for r in readers.values()))
-        )
+        self.combinations = list(itertools.product(*(range(len(r.choice.candidates)) for r in readers.values())))
         self.candidates = nn.ModuleList(_built(module, self._values(c)) for c in self.combinations)
 
     def _values(self, combination: tuple[int, ...]) -> dict[str, Any]:
@@ -45,6 +46,8 @@ class MixedArguments(BaseSuperNetModule):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the weighted sum over the combinations."""
         readers = list(self.readers.values())
+        if readers[0].trace is not None:
+            return self._traced(readers[0].trace, *args, **kwargs)
         numbers = [
             math.prod(reader.numbers()[index] for reader, index in zip(readers, combination, strict=True))
             for combination in self.combinations
@@ -63,11 +66,38 @@ class MixedArguments(BaseSuperNetModule):
             outputs, weights, lambda: f"label '{', '.join(self.readers)}' ({self.module_type} '{self.name}')"
         )
 
+    def _traced(self, trace: Trace, *args: Any, **kwargs: Any) -> Any:
+        outputs = []
+        for condition, candidate in self.branches():
+            with trace.when(condition, self.owner):
+                outputs.append(candidate(*args, **kwargs))
+        where = f"label '{', '.join(self.readers)}' ({self.module_type} '{self.name}')"
+        return same_shape(outputs, [self._values(c) for c in self.combinations], where)
+
+    def branches(self) -> list[tuple[Polynomial, nn.Module]]:
+        """The modules, each with the condition that makes it part of the child."""
+        return [
+            (self._condition(combination), candidate)
+            for combination, candidate in zip(self.combinations, self.candidates, strict=True)
+        ]
+
+    def _condition(self, combination: tuple[int, ...]) -> Polynomial:
+        condition = ONE
+        for label, index in zip(self.readers, combination, strict=True):
+            condition = condition * Polynomial.entry(label, index)
+        return condition
+
+    @property
+    def owner(self) -> Owner:
+        """Label and layer of the choice."""
+        return next(iter(self.readers.values())).owner
+
+    def own_parameters(self, convention: Convention) -> None:
+        """None: what it costs is in its modules."""
+
     def chosen(self, sample: dict[str, Any]) -> nn.Module:
         """The module of the combination that ``sample`` chooses."""
-        combination = tuple(
-            reader.choice.candidates.index(sample[label]) for label, reader in self.readers.items()
-        )
+        combination = tuple(reader.choice.candidates.index(sample[label]) for label, reader in self.readers.items())
         return self.candidates[self.combinations.index(combination)]
 
     def freeze(self, sample: dict[str, Any]) -> nn.Module:

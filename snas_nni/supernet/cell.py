@@ -13,6 +13,9 @@ from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
+from snas_nni.resources.operations import Convention
+from snas_nni.resources.polynomial import Polynomial
+from snas_nni.resources.trace import Owner, Trace, same_shape
 from snas_nni.sample import ChoiceReader
 from snas_nni.supernet.weighting import negligible, weighted_sum
 
@@ -66,6 +69,10 @@ class MixedCell(PathSamplingCell):
     def _reader(self, kind: str, node: int, slot: int) -> ChoiceReader:
         return self.readers[f"{self.label}/{kind}_{node}_{slot}"]
 
+    @property
+    def _trace(self) -> Trace | None:
+        return next(iter(self.readers.values())).trace
+
     def forward(self, *inputs: Any) -> Any:
         """Return what NNI's cell returns, for ``num_predecessors`` tensors or a list of them."""
         processed: list[Tensor] = preprocess_cell_inputs(self.num_predecessors, *inputs)
@@ -73,25 +80,27 @@ class MixedCell(PathSamplingCell):
         for node in self.output_node_indices:
             states.append(self._node(node, states))
         merged = states[self.num_predecessors :]
-        if self.merge_op == "loose_end":
+        if self.merge_op == "loose_end" and self._trace is None:
             merged = [self._unused(node) * states[node] for node in self.output_node_indices]
         return self.postprocessor(torch.cat(merged, self.concat_dim), processed)
 
     def _node(self, node: int, states: list[Tensor]) -> Tensor:
+        if self._trace is not None:
+            return self._traced_node(self._trace, node, states)
         slots = range(self.num_ops_per_node)
         operations = [self._reader("op", node, slot) for slot in slots]
         sources = [self._reader("input", node, slot) for slot in slots]
-        weights = sum(
+        by_slot = [
             source.weights()[:, None] * operation.weights()[None, :]
             for source, operation in zip(sources, operations, strict=True)
-        )
+        ]
         numbers = [
             sum(s.numbers()[j] * o.numbers()[k] for s, o in zip(sources, operations, strict=True))
             for j in range(node)
             for k in range(len(self.op_names))
         ]
         skip = negligible(numbers, operations[0].negligible_share())
-        flat = weights.reshape(-1).unbind()
+        flat = torch.stack(by_slot).sum(0).reshape(-1).unbind()
         outputs, used = [], []
         for index, skipped in enumerate(skip):
             if not skipped:
@@ -100,6 +109,43 @@ class MixedCell(PathSamplingCell):
                 outputs.append(edge[self.op_names[operation]](states[source]))
                 used.append(flat[index])
         return weighted_sum(outputs, used, lambda: f"label '{self.label}' (Cell, node {node})")
+
+    def _traced_node(self, trace: Trace, node: int, states: list[Tensor]) -> Tensor:
+        outputs, names = [], []
+        for source, name, operation in self._operations(node):
+            with trace.when(self._condition(node, source, name), self.owner):
+                outputs.append(operation(states[source]))
+            names.append(f"{name} on input {source}")
+        first: Tensor = same_shape(outputs, names, f"label '{self.label}' (Cell, node {node})")
+        return first
+
+    def _operations(self, node: int) -> list[tuple[int, str, nn.Module]]:
+        edges = self.ops[node - self.num_predecessors]
+        return [(source, name, edges[source][name]) for source in range(node) for name in self.op_names]
+
+    def _condition(self, node: int, source: int, name: str) -> Polynomial:
+        """How many slots of the node apply this operation to this input."""
+        return Polynomial.sum(
+            Polynomial.entry(f"{self.label}/input_{node}_{slot}", source)
+            * Polynomial.entry(f"{self.label}/op_{node}_{slot}", self.op_names.index(name))
+            for slot in range(self.num_ops_per_node)
+        )
+
+    def branches(self) -> list[tuple[Polynomial, nn.Module]]:
+        """The operations, each with the number of slots of the child's cell that hold a copy of it."""
+        return [
+            (self._condition(node, source, name), operation)
+            for node in self.output_node_indices
+            for source, name, operation in self._operations(node)
+        ]
+
+    @property
+    def owner(self) -> Owner:
+        """Label and layer of the cell's first choice: its choices are counted together."""
+        return next(iter(self.readers.values())).owner
+
+    def own_parameters(self, convention: Convention) -> None:
+        """None: what it costs is in its operations."""
 
     def _unused(self, node: int) -> Tensor | float:
         later = [n for n in self.output_node_indices if n > node]

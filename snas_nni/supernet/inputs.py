@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from snas_nni.choices import AnyOf, SubsetOf
 from snas_nni.derivation import NoInputs
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.resources.trace import same_shape
 from snas_nni.sample import ChoiceReader
 from snas_nni.supernet.weighting import negligible, weighted_sum
 
@@ -27,9 +28,7 @@ class MixedInput(InputChoice, BaseSuperNetModule):
     """
 
     def __init__(self, module: InputChoice, reader: ChoiceReader) -> None:
-        super().__init__(
-            module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label
-        )
+        super().__init__(module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label)
         self.reader = reader
 
     def forward(self, candidate_inputs: list[Tensor]) -> Any:
@@ -38,6 +37,8 @@ class MixedInput(InputChoice, BaseSuperNetModule):
             raise UnsupportedSpaceError(
                 f"{self._describe()}: got {len(candidate_inputs)} inputs, expected {self.n_candidates}."
             )
+        if self.reader.trace is not None:
+            return self._traced(candidate_inputs)
         if self.reduction in ("sum", "mean"):
             gates = self.reader.weights()
             total = self._gated(candidate_inputs, gates)
@@ -50,13 +51,17 @@ class MixedInput(InputChoice, BaseSuperNetModule):
         places = [self._gated(candidate_inputs, gates) for gates in self._places()]
         return torch.cat(places, dim=1) if self.reduction == "concat" else places
 
+    def _traced(self, inputs: list[Tensor]) -> Any:
+        # The inputs were computed whatever is chosen, and sums are free: only the shape matters.
+        first = same_shape(inputs, range(self.n_candidates), self._describe())
+        if self.reduction in ("sum", "mean"):
+            return first
+        places = inputs[: self.n_chosen]
+        return torch.cat(places, dim=1) if self.reduction == "concat" else places
+
     def _gated(self, inputs: list[Tensor], gates: Tensor) -> Any:
         numbers = self.reader.numbers()
-        skip = (
-            negligible(numbers, self.reader.negligible_share())
-            if self.n_chosen == 1
-            else [False] * len(inputs)
-        )
+        skip = negligible(numbers, self.reader.negligible_share()) if self.n_chosen == 1 else [False] * len(inputs)
         runs = [index for index, skipped in enumerate(skip) if not skipped]
         weights = gates.unbind()
         return weighted_sum([inputs[i] for i in runs], [weights[i] for i in runs], self._describe)

@@ -8,6 +8,9 @@ from nni.nas.nn.pytorch import LayerChoice
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import nn
 
+from snas_nni.resources.operations import Convention
+from snas_nni.resources.polynomial import Polynomial
+from snas_nni.resources.trace import Owner, Trace, same_shape
 from snas_nni.sample import ChoiceReader
 from snas_nni.supernet.weighting import negligible, weighted_sum
 
@@ -26,6 +29,8 @@ class MixedLayer(LayerChoice, BaseSuperNetModule):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the weighted sum of the candidates' outputs."""
+        if self.reader.trace is not None:
+            return self._traced(self.reader.trace, *args, **kwargs)
         skip = negligible(self.reader.numbers(), self.reader.negligible_share())
         runs = [index for index, skipped in enumerate(skip) if not skipped]
         if self.reader.sample.is_one_hot:
@@ -36,6 +41,26 @@ class MixedLayer(LayerChoice, BaseSuperNetModule):
             outputs, [weights[index] for index in runs], lambda: self._describe([self.names[i] for i in runs])
         )
 
+    def _traced(self, trace: Trace, *args: Any, **kwargs: Any) -> Any:
+        outputs = []
+        for condition, candidate in self.branches():
+            with trace.when(condition, self.owner):
+                outputs.append(candidate(*args, **kwargs))
+        return same_shape(outputs, self.names, f"label '{self.reader.choice.label}' (LayerChoice)")
+
+    def branches(self) -> list[tuple[Polynomial, nn.Module]]:
+        """The candidates, each with the condition that makes it part of the child."""
+        label = self.reader.choice.label
+        return [(Polynomial.entry(label, index), self[name]) for index, name in enumerate(self.names)]
+
+    @property
+    def owner(self) -> Owner:
+        """Label and layer of the choice."""
+        return self.reader.owner
+
+    def own_parameters(self, convention: Convention) -> None:
+        """None: what it costs is in its candidates."""
+
     def _describe(self, names: list[Any]) -> str:
         return f"label '{self.reader.choice.label}' (LayerChoice, candidates {', '.join(map(str, names))})"
 
@@ -43,5 +68,6 @@ class MixedLayer(LayerChoice, BaseSuperNetModule):
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
         """Replace exactly ``LayerChoice``."""
         if type(module) is LayerChoice:
-            return cls(module.candidates, mutate_kwargs["distribution"].bind(module.label))
+            candidates: Any = module.candidates
+            return cls(candidates, mutate_kwargs["distribution"].bind(module.label))
         return None

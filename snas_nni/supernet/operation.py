@@ -7,6 +7,7 @@ module for each value, see :mod:`snas_nni.supernet.arguments`.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from nni.mutable import MutableExpression
@@ -15,8 +16,11 @@ from nni.nas.oneshot.pytorch.supermodule import operation as nni_operation
 from torch import nn
 
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.resources.operations import Convention, is_normalization
+from snas_nni.resources.polynomial import ONE, Polynomial
+from snas_nni.resources.trace import Owner
 from snas_nni.sample import ChoiceReader
-from snas_nni.supernet.expressions import expression_value, expression_weights
+from snas_nni.supernet.expressions import expression_value, expression_weights, traced_value
 
 __all__ = ["SLICED_OPERATIONS", "mutable_arguments"]
 
@@ -40,6 +44,9 @@ class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
         expression = operation.mutable_arguments.get(name)
         if expression is None:
             return operation.init_arguments[name]
+        trace = next(iter(self.readers.values())).trace
+        if trace is not None:
+            return traced_value(expression, self.readers, trace)
         # At a one-hot sample the operation slices its weight as the child will, so that it equals the child even
         # where a mask would not (normalisation over a slice).
         if next(iter(self.readers.values())).sample.is_one_hot:
@@ -63,8 +70,35 @@ class _Sliced:
             arguments[name] = expression.freeze(sample)
         layer = self.bound_type._bound_type(**arguments)  # type: ignore[attr-defined]
         state = {k: v for k, v in self.freeze_weight(**arguments).items() if v is not None}  # type: ignore[attr-defined]
+        if state:  # nothing to copy, and no device to follow, where a normalisation has neither weights nor statistics
+            layer.to(next(iter(state.values())))
         layer.load_state_dict({**layer.state_dict(), **state})
         return layer
+
+    def branches(self) -> list[tuple[Polynomial, nn.Module]]:
+        """No candidates: the values share one weight."""
+        return []
+
+    @property
+    def owner(self) -> Owner:
+        """Label and layer of the layer's first choice."""
+        readers: dict[str, ChoiceReader] = self.sampling_policy.readers  # type: ignore[attr-defined]
+        return next(iter(readers.values())).owner
+
+    def own_parameters(self, convention: Convention) -> Polynomial:
+        """Parameters of the slice of each combination of values."""
+        readers: dict[str, ChoiceReader] = self.sampling_policy.readers  # type: ignore[attr-defined]
+        if is_normalization(self) and not convention.normalization:  # type: ignore[arg-type]
+            return Polynomial()
+        total = []
+        for indices in itertools.product(*(range(len(r.choice.candidates)) for r in readers.values())):
+            sample, condition = {}, ONE
+            for (label, reader), index in zip(readers.items(), indices, strict=True):
+                sample[label] = reader.choice.candidates[index]
+                condition = condition * Polynomial.entry(label, index)
+            layer = self.freeze(sample)
+            total.append(condition * float(sum(p.numel() for p in layer.parameters())))
+        return Polynomial.sum(total)
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:

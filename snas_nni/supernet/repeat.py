@@ -9,8 +9,16 @@ from nni.nas.nn.pytorch import Repeat
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import nn
 
+from snas_nni.resources.operations import Convention
+from snas_nni.resources.polynomial import Polynomial
+from snas_nni.resources.trace import Owner, Trace, same_shape
 from snas_nni.sample import ChoiceReader
-from snas_nni.supernet.expressions import expression_numbers, expression_value, expression_weights
+from snas_nni.supernet.expressions import (
+    expression_conditions,
+    expression_numbers,
+    expression_value,
+    expression_weights,
+)
 from snas_nni.supernet.weighting import negligible, weighted_sum
 
 __all__ = ["MixedRepeat"]
@@ -31,6 +39,9 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
 
     def forward(self, x: Any) -> Any:
         """Return the weighted sum over the depths."""
+        trace = next(iter(self.readers.values())).trace
+        if trace is not None:
+            return self._traced(trace, x)
         if next(iter(self.readers.values())).sample.is_one_hot:
             for block in self.blocks[: expression_value(self.depth_choice, self.readers)]:
                 x = block(x)
@@ -47,9 +58,33 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
             if depth in runs:
                 outputs.append(x)
                 weights.append(by_depth[depth])
-        return weighted_sum(
-            outputs, weights, lambda: f"label '{next(iter(self.readers))}' (Repeat '{self.name}')"
-        )
+        return weighted_sum(outputs, weights, lambda: f"label '{next(iter(self.readers))}' (Repeat '{self.name}')")
+
+    def _traced(self, trace: Trace, x: Any) -> Any:
+        depths = [0, *range(1, self.max_depth + 1)]
+        outputs = [x]
+        for condition, block in self.branches():
+            with trace.when(condition, self.owner):
+                outputs.append(block(outputs[-1]))
+        possible = [depth for depth in depths if self.min_depth <= depth]
+        where = f"label '{next(iter(self.readers))}' (Repeat '{self.name}')"
+        return same_shape([outputs[depth] for depth in possible], possible, where)
+
+    def branches(self) -> list[tuple[Polynomial, nn.Module]]:
+        """The blocks, each with the condition that the child is at least as deep."""
+        by_depth = expression_conditions(self.depth_choice, self.readers)
+        return [
+            (Polynomial.sum(condition for depth, condition in by_depth.items() if depth > index), block)
+            for index, block in enumerate(self.blocks)
+        ]
+
+    @property
+    def owner(self) -> Owner:
+        """Label and layer of the choice."""
+        return next(iter(self.readers.values())).owner
+
+    def own_parameters(self, convention: Convention) -> None:
+        """None: what it costs is in its blocks."""
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
@@ -57,5 +92,6 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
         if type(module) is Repeat and isinstance(module.depth_choice, MutableExpression):
             bind = mutate_kwargs["distribution"].bind
             readers = {label: bind(label) for label in module.depth_choice.simplify()}
-            return cls(list(module.blocks), module.depth_choice, readers, name)
+            blocks: Any = module.blocks
+            return cls(list(blocks), module.depth_choice, readers, name)
         return None

@@ -57,13 +57,9 @@ def weighted_sum(outputs: Sequence[Any], weights: Sequence[Tensor], where: Calla
         for output, weight in zip(outputs[1:], weights[1:], strict=True):
             total = total + output * weight.to(output.dtype)
         return total
-    if isinstance(first, Mapping) and all(
-        isinstance(o, Mapping) and o.keys() == first.keys() for o in outputs
-    ):
+    if isinstance(first, Mapping) and all(isinstance(o, Mapping) and o.keys() == first.keys() for o in outputs):
         return {key: weighted_sum([o[key] for o in outputs], weights, where) for key in first}
-    if isinstance(first, (tuple, list)) and all(
-        isinstance(o, (tuple, list)) and len(o) == len(first) for o in outputs
-    ):
+    if isinstance(first, (tuple, list)) and all(isinstance(o, (tuple, list)) and len(o) == len(first) for o in outputs):
         columns = [weighted_sum(column, weights, where) for column in zip(*outputs, strict=True)]
         return tuple(columns) if isinstance(first, tuple) else columns
     raise _unequal(outputs, where, 0)

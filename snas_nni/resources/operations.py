@@ -1,0 +1,191 @@
+"""What one tensor operation costs: a table of handlers by ATen name.
+
+MACs are multiply-accumulates: a fused multiply-add is one. Memory access is in elements, read plus written,
+weights included (the paper's "MAC", a name this project keeps for nothing). Elementwise sums and products and the
+movement of data are free by convention. Normalisation and activation are counted or not by the convention; the
+paper's official code does not count them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Convention", "OperationCost", "cost_of_operation", "is_normalization", "register_operation"]
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What counts.
+
+    Attributes:
+        normalization: count BatchNorm, LayerNorm, ... : their parameters, one MAC for each element, and the
+            elements that they read and write.
+        activation: count the elements that activations read and write (their MACs are 0).
+    """
+
+    normalization: bool = True
+    activation: bool = True
+
+    @staticmethod
+    def paper() -> Convention:
+        """The convention of the paper's official code."""
+        return Convention(normalization=False, activation=False)
+
+
+@dataclass(frozen=True)
+class OperationCost:
+    """MACs and elements read plus written."""
+
+    macs: float = 0.0
+    memory_access: float = 0.0
+
+
+Handler = Callable[[tuple[Any, ...], Any], float]
+"""Gets the operation's arguments and its result; returns MACs."""
+
+
+def _tensors(values: Any) -> Iterable[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from _tensors(value)
+
+
+def _elements(values: Any) -> int:
+    return sum(tensor.numel() for tensor in _tensors(values))
+
+
+def _convolution(args: tuple[Any, ...], result: Any) -> float:
+    images, weight, transposed = args[0], args[1], args[6]
+    # One output (transposed: input) element takes a whole filter: channels of its group times the kernel.
+    return float((images.numel() if transposed else result.numel()) * math.prod(weight.shape[1:]))
+
+
+def _matrix_product(first: int) -> Handler:
+    def macs(args: tuple[Any, ...], result: Any) -> float:
+        return float(result.numel() * args[first].shape[-1])
+
+    return macs
+
+
+def _attention(args: tuple[Any, ...], result: Any) -> float:
+    query, key, value = args[:3]
+    scores = math.prod(query.shape[:-1]) * key.shape[-2]
+    return float(scores * query.shape[-1] + scores * value.shape[-1])
+
+
+def _pooling(dimensions: int) -> Handler:
+    def macs(args: tuple[Any, ...], result: Any) -> float:
+        kernel = args[1] if len(args[1]) == dimensions else [args[1][0]] * dimensions
+        return float(next(iter(_tensors(result))).numel() * math.prod(kernel))
+
+    return macs
+
+
+def _each_input_once(args: tuple[Any, ...], result: Any) -> float:
+    return float(args[0].numel())
+
+
+def _nothing(args: tuple[Any, ...], result: Any) -> float:
+    return 0.0
+
+
+_COMPUTE: dict[str, Handler] = {
+    "convolution": _convolution,
+    "mm": _matrix_product(0),
+    "addmm": _matrix_product(1),
+    "bmm": _matrix_product(0),
+    "baddbmm": _matrix_product(1),
+    "mv": _matrix_product(0),
+    "dot": _each_input_once,
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    "_scaled_dot_product_flash_attention": _attention,
+    "_scaled_dot_product_efficient_attention": _attention,
+    "_scaled_dot_product_cudnn_attention": _attention,
+    "_scaled_dot_product_attention_math": _attention,
+    "max_pool2d_with_indices": _pooling(2),
+    "avg_pool2d": _pooling(2),
+    "max_pool3d_with_indices": _pooling(3),
+    "avg_pool3d": _pooling(3),
+    "_adaptive_avg_pool2d": _each_input_once,
+    "adaptive_max_pool2d": _each_input_once,
+    "mean": _each_input_once,
+    "embedding": _nothing,
+}
+_NORMALIZATION = {
+    "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
+    "_batch_norm_no_update", "_batch_norm_with_update", "cudnn_batch_norm", "native_layer_norm",
+    "native_group_norm", "_fused_rms_norm",
+}  # fmt: skip
+_ACTIVATION = {
+    "relu", "relu_", "leaky_relu", "leaky_relu_", "gelu", "silu", "silu_", "sigmoid", "sigmoid_", "tanh", "tanh_",
+    "hardtanh", "hardtanh_", "hardswish", "hardswish_", "hardsigmoid", "hardsigmoid_", "elu", "elu_", "softplus",
+    "mish", "_softmax", "_log_softmax", "_prelu_kernel", "celu", "log_sigmoid_forward", "glu",
+}  # fmt: skip
+_FREE = {
+    "view", "_unsafe_view", "reshape", "t", "transpose", "permute", "expand", "cat", "stack", "slice", "select",
+    "split", "split_with_sizes", "chunk", "unbind", "unsqueeze", "squeeze", "clone", "copy_", "copy", "contiguous",
+    "constant_pad_nd", "reflection_pad2d", "replication_pad2d", "_reshape_alias", "alias", "detach", "lift_fresh",
+    "add", "add_", "sub", "sub_", "rsub", "mul", "mul_", "div", "div_", "neg", "pow", "sqrt", "rsqrt", "exp", "log",
+    "abs", "sum", "maximum", "minimum", "clamp", "clamp_min", "clamp_max", "where", "masked_fill", "masked_fill_",
+    "zeros", "zeros_like", "ones", "ones_like", "full", "full_like", "new_zeros", "new_ones", "new_full", "empty",
+    "empty_like", "new_empty", "arange", "fill_", "zero_", "scalar_tensor", "_to_copy", "to", "index", "index_select",
+    "gather", "roll", "flip", "repeat", "pixel_shuffle", "upsample_nearest2d", "channel_shuffle", "as_strided",
+    "new_empty_strided", "empty_strided", "_local_scalar_dense", "eq", "ne", "lt", "gt", "le", "ge", "logical_not",
+    "logical_and", "any", "all", "bitwise_not", "max", "min", "amax", "amin", "erf", "bernoulli_", "native_dropout",
+    "unfold", "triu", "tril", "cumsum", "topk", "sort", "argmax", "im2col", "native_channel_shuffle", "view_as",
+    "_assert_async", "tanh_backward", "squeeze_", "unsqueeze_", "item", "is_same_size", "sin", "cos",
+}  # fmt: skip
+
+
+def register_operation(name: str, macs: Handler | None) -> None:
+    """Teach the counter an operation.
+
+    Args:
+        name: its ATen name without overload, such as ``"grid_sampler_2d"``.
+        macs: gets ``(arguments, result)`` and returns MACs; None declares the operation free.
+    """
+    if macs is None:
+        _FREE.add(name)
+    else:
+        _COMPUTE[name] = macs
+
+
+def cost_of_operation(name: str, args: tuple[Any, ...], result: Any, convention: Convention) -> OperationCost | None:
+    """Cost of one call, or None for an operation that nobody taught the counter.
+
+    Args:
+        name: ATen name without overload.
+        args: its positional arguments.
+        result: what it returned.
+        convention: what counts.
+    """
+    if name in _FREE:
+        return OperationCost()
+    if name in _NORMALIZATION:
+        if not convention.normalization:
+            return OperationCost()
+        output = next(iter(_tensors(result)))
+        parameters = sum(t.numel() for t in _tensors(args[1:]) if t.dim() == 1)
+        return OperationCost(float(output.numel()), args[0].numel() + output.numel() + parameters)
+    if name in _ACTIVATION:
+        elements = 2 * next(iter(_tensors(result))).numel() if convention.activation else 0
+        return OperationCost(0.0, elements)
+    if name in _COMPUTE:
+        output = next(iter(_tensors(result)))  # the indices of a max pooling are bookkeeping
+        return OperationCost(_COMPUTE[name](args, result), _elements(args) + output.numel())
+    return None
+
+
+def is_normalization(module: torch.nn.Module) -> bool:
+    """Whether a module's parameters are those of a normalisation."""
+    kinds = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm)
+    rms = getattr(torch.nn, "RMSNorm", None)
+    return isinstance(module, kinds) or (rms is not None and isinstance(module, rms))
