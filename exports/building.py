@@ -1,0 +1,85 @@
+"""From an architecture record back to a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from exports.errors import ArchitectureFileError
+from exports.plain import shortened
+from exports.record import Architecture, count_parameters
+from exports.resolving import Spaces, find_space
+from exports.sample_check import checked_sample, make_space
+from exports.weights import load_weights
+from snas_nni.derivation import build_child
+
+__all__ = ["build"]
+
+
+def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str | Path = True) -> nn.Module:
+    """Build the child network that ``architecture`` records, on the CPU.
+
+    Nothing is unpickled. The only code that runs is that of the space's class, and a module is imported for
+    it only when it is inside ``search_spaces``, ``snas_nni`` or ``nni.nas.hub`` or when ``spaces`` names it.
+    The arguments are the file's: they decide how large a network is made.
+
+    Args:
+        architecture: the record, usually from ``load``.
+        spaces: for a space of your own: its class, the name of its package or module or its class path, or a
+            list of these.
+        weights: ``True`` for the recorded weights, from the folder of the architecture file and with the
+            recorded SHA-256; ``False`` for new ones; a path for those of that safetensors file, whose digest
+            is not compared.
+
+    Raises:
+        ArchitectureFileError: the space may not be imported or is not found, does not take the arguments or
+            the sample, or builds a child of another size than recorded; the weights are missing or do not
+            fit.
+    """
+    try:
+        child = child_of(architecture, spaces)
+        if isinstance(weights, (str, Path)):
+            load_weights(child, weights)
+        elif weights:
+            load_weights(child, recorded_weights(architecture), architecture.sha256)
+    except ArchitectureFileError as error:
+        raise error.in_file(architecture.file) from error
+    return child
+
+
+def child_of(architecture: Architecture, spaces: Spaces) -> nn.Module:
+    """Build the child with new weights, and check that it is the size it was."""
+    arguments = architecture.space.arguments
+    space_class = find_space(architecture.space.class_path, spaces)
+    sample = checked_sample(make_space(space_class, arguments), architecture.sample)
+    try:
+        child = build_child(space_class, arguments, sample)
+    except Exception as error:
+        raise ArchitectureFileError(
+            "sample",
+            f"{space_class.__name__} cannot be built: {type(error).__name__}: {shortened(str(error))}",
+            "Use the version of the space's code that the sample comes from",
+        ) from error
+    if count_parameters(child) != architecture.parameters:
+        raise ArchitectureFileError(
+            "parameters",
+            f"the child has {count_parameters(child)}, and {architecture.parameters} were recorded",
+            "Use the version of the space's code that the record comes from; see its versions",
+        )
+    return child
+
+
+def recorded_weights(architecture: Architecture) -> Path:
+    """Return the path of the weights file beside the architecture file."""
+    if architecture.weights is None:
+        raise ArchitectureFileError(
+            "weights", "the record has none", "Build with weights=False for new weights, or give a path"
+        )
+    if architecture.file is None:
+        raise ArchitectureFileError(
+            "weights",
+            "the record was not loaded from a file, so the folder of its weights is unknown",
+            "Give their path: build(..., weights=path)",
+        )
+    return architecture.file.parent / architecture.weights

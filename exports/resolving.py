@@ -1,0 +1,98 @@
+"""From a class path in a file to a model space's class, importing only what may be imported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from nni.nas.nn.pytorch import ModelSpace
+
+from exports.errors import ArchitectureFileError
+from exports.plain import shortened
+
+__all__ = ["OWN_PACKAGES", "Spaces", "find_space"]
+
+OWN_PACKAGES = ("search_spaces", "snas_nni", "nni.nas.hub")
+KEY = "space.class_path"
+
+Spaces: TypeAlias = "type[ModelSpace] | str | Iterable[type[ModelSpace] | str] | None"
+
+
+def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
+    """Return the class that ``class_path`` names.
+
+    Importing a module runs its code, so a file alone never decides what is imported: only modules inside
+    ``search_spaces``, ``snas_nni`` and ``nni.nas.hub``, and those that ``spaces`` names, are.
+
+    Args:
+        class_path: ``package.module.Class``.
+        spaces: what the caller allows beyond that: classes, which are used without any import, and texts,
+            each a package, a module or a whole class path. A class also stands for one of its name that was
+            recorded from a script (``__main__.Name``).
+
+    Raises:
+        ArchitectureFileError: nobody allowed the class, or it is not there, or it is not a model space that
+            its module defines.
+    """
+    given = list_of(spaces)
+    module_name, _, class_name = class_path.rpartition(".")
+    for space_class in given:
+        if isinstance(space_class, type) and class_path in (
+            f"{space_class.__module__}.{space_class.__qualname__}",
+            f"__main__.{space_class.__qualname__}",
+        ):
+            return space_class
+    allowed = [*OWN_PACKAGES, *(name for name in given if isinstance(name, str))]
+    if not any(class_path == name or class_path.startswith(f"{name}.") for name in allowed):
+        raise ArchitectureFileError(
+            KEY,
+            f"{shortened(class_path)!r} is not in a package that may be imported",
+            "If you trust that code, pass the class, build(..., spaces=[TheSpace]), or name its package, "
+            f"build(..., spaces=[{shortened(class_path.split('.')[0])!r}])",
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ArchitectureFileError(
+            KEY,
+            f"module {shortened(module_name)!r} cannot be imported: {shortened(str(error))}",
+            "Install the package that holds it, or add its folder to PYTHONPATH",
+        ) from error
+    # Looked up in the module's own names: no attribute hooks, no classes that came from elsewhere.
+    found = vars(module).get(class_name)
+    if not isinstance(found, type) or (found.__module__, found.__qualname__) != (module_name, class_name):
+        raise ArchitectureFileError(
+            KEY,
+            f"module {module_name!r} defines no class {shortened(class_name)!r}",
+            "Give the path of the module in which the class is written",
+        )
+    return checked_space(found)
+
+
+def list_of(spaces: Spaces) -> list[type[ModelSpace] | str]:
+    """Return ``spaces`` as a list of classes and names, whichever way it was given."""
+    if spaces is None:
+        return []
+    given = [spaces] if isinstance(spaces, (str, type)) else list(spaces)
+    for each in given:
+        if isinstance(each, type):
+            checked_space(each)
+        elif not isinstance(each, str) or not all(part.isidentifier() for part in each.split(".")):
+            raise ArchitectureFileError(
+                KEY,
+                f"spaces holds {shortened(each)}",
+                "Give model space classes, or the dotted names of packages, modules or classes",
+            )
+    return given
+
+
+def checked_space(candidate: type) -> type[ModelSpace]:
+    """Return ``candidate`` if it is a model space's class."""
+    if not issubclass(candidate, ModelSpace):
+        raise ArchitectureFileError(
+            KEY,
+            f"{candidate.__module__}.{candidate.__qualname__} is not an NNI ModelSpace",
+            "Give a subclass of nni.nas.nn.pytorch.ModelSpace",
+        )
+    return candidate

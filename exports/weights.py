@@ -1,0 +1,117 @@
+"""Weights in safetensors files, which hold tensors and nothing that could be executed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as tensors_from
+from safetensors.torch import save as bytes_of
+from torch import Tensor, nn
+
+from exports.errors import ArchitectureFileError
+from exports.files import write_atomically
+from exports.plain import shortened
+
+__all__ = ["load_weights", "save_weights"]
+
+KEY = "weights"
+
+
+def save_weights(child: nn.Module, path: str | Path) -> str:
+    """Write the parameters and buffers of ``child``, from any device, as a safetensors file.
+
+    Tensors that share memory (tied weights) are written once for each of their names.
+
+    Returns:
+        The file's SHA-256 in hexadecimal, for ``Architecture.with_weights``.
+
+    Raises:
+        ArchitectureFileError: the state holds something other than dense tensors, or the file cannot be
+            written.
+    """
+    path = Path(path)
+    tensors: dict[str, Tensor] = {}
+    for name, value in child.state_dict().items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
+            raise ArchitectureFileError(
+                KEY,
+                f"{name} is a {type(value).__name__} that safetensors cannot hold",
+                "Keep only ordinary dense tensors in the child's state_dict",
+                path,
+            )
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+    content = bytes_of(tensors, metadata={"format": "pt"})
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_weights(child: nn.Module, path: str | Path, sha256: str | None = None) -> None:
+    """Put the weights of a safetensors file into ``child``, in place; all names, shapes and types must agree.
+
+    Args:
+        child: the network, on any device.
+        path: the file.
+        sha256: the digest that the file must have; ``None`` accepts any file.
+
+    Raises:
+        ArchitectureFileError: the file cannot be read, is not what the digest says, or does not fit the
+            child. The child is unchanged then.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ArchitectureFileError(
+            KEY, f"cannot be read: {error}", "Put the weights file there, or build with weights=False", path
+        ) from error
+    # What is hashed is what is loaded: the file is read once.
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise ArchitectureFileError(
+            "sha256",
+            "the weights file is not the one that was recorded: its SHA-256 differs",
+            "Restore the original file; or, if you trust this one, name it: build(..., weights=path)",
+            path,
+        )
+    try:
+        tensors = tensors_from(content)
+    except Exception as error:
+        raise ArchitectureFileError(
+            KEY,
+            f"is not a complete safetensors file: {shortened(str(error))}",
+            "Write it with exports.save_weights",
+            path,
+        ) from error
+    check_fit(child.state_dict(), tensors, path)
+    child.load_state_dict(tensors, strict=True)
+
+
+def check_fit(wanted: dict[str, Tensor], given: dict[str, Tensor], path: Path) -> None:
+    """Refuse weights that do not fit, saying what differs by name."""
+    problems = []
+    for words, names in (
+        ("the file lacks", [name for name in wanted if name not in given]),
+        ("the child has no", [name for name in given if name not in wanted]),
+    ):
+        if names:
+            problems.append(f"{words} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3)))
+    for name in wanted.keys() & given.keys():
+        ours, theirs = wanted[name], given[name]
+        if ours.shape != theirs.shape:
+            problems.append(f"{name} is {in_words(theirs)} in the file and {in_words(ours)} in the child")
+        elif ours.dtype != theirs.dtype:
+            problems.append(f"{name} is {theirs.dtype} in the file and {ours.dtype} in the child")
+    if problems:
+        shown = "; ".join(sorted(problems)[:5])
+        raise ArchitectureFileError(
+            KEY,
+            f"the file does not fit the child: {shown}",
+            "Load the weights of the same sample, space arguments and number type",
+            path,
+        )
+
+
+def in_words(tensor: Tensor) -> str:
+    """Return the shape as text: ``16 x 3 x 3 x 3``, or ``a single number``."""
+    return " x ".join(map(str, tensor.shape)) or "a single number"
