@@ -19,8 +19,9 @@ __all__ = ["ArchitectureDistribution"]
 
 
 def _key(label: str) -> str:
-    # A parameter's name must not hold a dot; "%" is escaped too so that no two labels share a key.
-    return label.replace("%", "%25").replace(".", "%2E")
+    # A parameter's name must not hold a dot; "%" is escaped too so that no two labels share a key. The colon keeps
+    # labels such as "values" or "type" apart from what a module has under that name.
+    return "label:" + label.replace("%", "%25").replace(".", "%2E")
 
 
 class ArchitectureDistribution(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -16,9 +16,10 @@ from torchmetrics import Metric
 
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.resources.costs import CostModel
 from snas_nni.sample import Sample
 from snas_nni.settings import SearchSettings
-from snas_nni.telemetry import logit_movement, search_metrics
+from snas_nni.telemetry import CreditMeter, logit_movement, search_metrics
 
 __all__ = ["Regularizer", "SnasLightningModule"]
 
@@ -26,7 +27,12 @@ _logger = logging.getLogger(__name__)
 
 
 class Regularizer(Protocol):
-    """A term added to the task loss, such as a resource penalty. May also have a ``name``."""
+    """A term added to the task loss, such as a resource penalty.
+
+    It may also have: ``name`` (for the log); ``prepare(cost_model)``, called before the first step; ``metrics(
+    distribution)``, numbers to log per epoch; ``state_dict()`` and ``load_state_dict(state)``, kept in checkpoints;
+    ``read``, the weights that the last call read, by label.
+    """
 
     def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
         """Return a scalar tensor that is differentiable with respect to the logits.
@@ -51,6 +57,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         distribution: bound to the supernet that the evaluator trains.
         settings: of the search.
         regularizers: terms added to the loss, in order.
+        count_costs: gets a training batch, returns the space's costs for the regularizers that want to know them.
     """
 
     def __init__(
@@ -59,11 +66,14 @@ class SnasLightningModule(BaseOneShotLightningModule):
         distribution: ArchitectureDistribution,
         settings: SearchSettings,
         regularizers: Sequence[Regularizer] = (),
+        count_costs: Callable[[Any], CostModel] | None = None,
     ) -> None:
         super().__init__(training_module)
         self.distribution = distribution
         self.settings = settings
         self.regularizers = list(regularizers)
+        self._count_costs = count_costs
+        self._credit = CreditMeter()
         self.search_step = 0
         self._metric_prefix: str | None = ""
         self._epoch_losses: list[float] = []
@@ -74,6 +84,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """One search step; returns what the evaluator's own training step returned."""
         weights_batch = batch
+        if self._count_costs is not None:
+            self._prepare_regularizers(batch["train"] if self.settings.bilevel else batch)
         if self.settings.bilevel:
             weights_batch = batch["train"]
             if not self.warming_up:
@@ -102,6 +114,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
                 if not math.isfinite(value):
                     raise self._not_finite(value)
                 self._epoch_losses.append(value)
+                self._credit.watch(sample, [getattr(r, "read", {}) for r in self.regularizers])
                 self.manual_backward(total / (count * self.settings.accumulate_batches))
         return output
 
@@ -113,6 +126,14 @@ class SnasLightningModule(BaseOneShotLightningModule):
             self.log(f"penalty/{name}", term.detach(), on_step=False, on_epoch=True)
             total = total + term
         return total
+
+    def _prepare_regularizers(self, batch: Any) -> None:
+        wanting = [r for r in self.regularizers if hasattr(r, "prepare")]
+        if wanting and self._count_costs is not None:
+            model = self._count_costs(batch)
+            for regularizer in wanting:
+                regularizer.prepare(model)
+        self._count_costs = None
 
     def _logits_step_on(self, batch: Any, batch_idx: int) -> None:
         """First-order bi-level update, for comparison: logits on a batch of their own."""
@@ -259,6 +280,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         """Remember where the logits are, and check the schedule before time is spent on the epoch."""
         self.log("search/temperature", self.temperature)
         self._epoch_losses = []
+        self._credit.reset()
         with torch.no_grad():
             self._logits_before = {
                 label: torch.log_softmax(self.distribution.rows_of(label), -1) for label in self.distribution.choices
@@ -288,6 +310,10 @@ class SnasLightningModule(BaseOneShotLightningModule):
         metrics = search_metrics(self.distribution)
         metrics["search/logit_movement"] = logit_movement(self._logits_before, self.distribution)
         metrics["search/loss"] = sum(self._epoch_losses) / len(self._epoch_losses)
+        metrics.update(self._credit.metrics())
+        for regularizer in self.regularizers:
+            if hasattr(regularizer, "metrics"):
+                metrics.update(regularizer.metrics(self.distribution))
         self.log_dict(metrics)
         if not self.warming_up and metrics["search/logit_movement"] == 0.0:
             _logger.warning(
@@ -315,6 +341,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
             "generator": self.distribution.generator.get_state(),
             "torch": torch.get_rng_state(),
             "search_step": self.search_step,
+            "regularizers": [r.state_dict() if hasattr(r, "state_dict") else None for r in self.regularizers],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -323,6 +350,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.distribution.generator.set_state(state["generator"].cpu())
         torch.set_rng_state(state["torch"].cpu())
         self.search_step = state["search_step"]
+        for regularizer, saved in zip(self.regularizers, state["regularizers"], strict=True):
+            if saved is not None and hasattr(regularizer, "load_state_dict"):
+                regularizer.load_state_dict(saved)
 
 
 @contextmanager

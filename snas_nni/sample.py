@@ -35,11 +35,18 @@ class Sample:
         self.temperature = temperature
         self.weights = {label: choices[label].weights(log_z.exp()) for label, log_z in log_rows.items()}
         self._numbers: dict[str, list[list[float]]] | None = None
+        self._means: dict[str, Tensor] | None = None
 
     @property
     def is_one_hot(self) -> bool:
         """Whether every weight is exactly 0 or 1, so that the supernet is one of its children."""
         return self.temperature == 0
+
+    def mean_weights(self) -> dict[str, Tensor]:
+        """Weights of each label, shape ``(K,)``: the mean over layers where each layer has its own sample."""
+        if self._means is None:
+            self._means = {label: weights.mean(0) for label, weights in self.weights.items()}
+        return self._means
 
     def numbers(self, label: str, layer: int = 0) -> list[float]:
         """Weights of a label as Python numbers, ``K`` of them; all labels come to the host in one transfer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's own strategies
@@ -18,6 +19,16 @@ from snas_nni.derivation import derive_child
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError, UnsupportedSpaceError
 from snas_nni.optimization import Regularizer, SnasLightningModule
+from snas_nni.resources import (
+    Budget,
+    BudgetController,
+    BudgetReport,
+    Convention,
+    CostModel,
+    LatencyTable,
+    count_supernet,
+    measure_latency,
+)
 from snas_nni.settings import SearchSettings
 from snas_nni.supernet import hooks
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
@@ -60,6 +71,12 @@ class SNAS(DARTS):
             See :func:`snas_nni.supernet.weighting.negligible` for the bound on the gradient.
         initial_logits_std: standard deviation of the initial logits around 0.
         regularizers: terms added to the loss; see :class:`~snas_nni.optimization.Regularizer`.
+        budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
+        latency_table: measured latencies, or the JSON file that holds them, for a penalty or budget of
+            ``latency_ms``; measured at the start of the search on this machine if None and needed.
+        cost_convention: what counts as a cost; everything if None.
+        example_input: the input of one example that costs are counted on, or a tuple of arguments of ``forward``;
+            the first image of the first batch if None.
         seed: of the initial logits and all draws; PyTorch's initial seed if None.
         mutation_hooks: NNI mutation hooks that are tried before this project's own.
 
@@ -87,6 +104,10 @@ class SNAS(DARTS):
         skip_tolerance: float = 1e-2,
         initial_logits_std: float = 0.01,
         regularizers: Sequence[Regularizer] = (),
+        budget: Budget | None = None,
+        latency_table: str | Path | LatencyTable | None = None,
+        cost_convention: Convention | None = None,
+        example_input: Any = None,
         seed: int | None = None,
         mutation_hooks: list[Callable[..., Any]] | None = None,
     ) -> None:
@@ -110,6 +131,14 @@ class SNAS(DARTS):
             seed=torch.initial_seed() % 2**32 if seed is None else seed,
         )
         self.regularizers = list(regularizers)
+        self.budget_controller = None if budget is None else BudgetController(budget)
+        if self.budget_controller is not None:
+            self.regularizers.append(self.budget_controller)
+        self.latency_table = latency_table
+        self.cost_convention = cost_convention
+        self.example_input = example_input
+        self.budget_report: BudgetReport | None = None
+        self._cost_model: CostModel | None = None
         self._distribution: ArchitectureDistribution | None = None
 
     @property
@@ -119,10 +148,63 @@ class SNAS(DARTS):
             raise SnasError("there is no supernet yet: run the experiment, or call mutate_model(space), first.")
         return self._distribution
 
+    def chosen_sample(self) -> dict[str, Any]:
+        """The sample at the mode or, with a budget, the most probable one that meets it (see ``budget_report``)."""
+        if self.budget_controller is None:
+            return self.distribution.mode()
+        self.budget_report = self.budget_controller.select(self.distribution)
+        return self.budget_report.sample
+
     def derive(self) -> tuple[dict[str, Any], nn.Module]:
-        """The sample at the mode, and its child with the supernet's weights, which it does not share."""
-        sample = self.distribution.mode()
+        """The chosen sample, and its child with the supernet's weights, which it does not share."""
+        sample = self.chosen_sample()
         return sample, derive_child(self.supernet, sample)
+
+    def cost_model(self, example_input: Any = None) -> CostModel:
+        """What every child of the space costs.
+
+        Args:
+            example_input: input of one example, or a tuple of arguments; not needed once costs were counted.
+
+        Raises:
+            SnasError: there is neither; or an operation cannot be counted.
+        """
+        if self._cost_model is None:
+            example = self.example_input if example_input is None else example_input
+            if example is None:
+                raise SnasError("costs are counted on an input: pass example_input, such as torch.zeros(1, 3, 32, 32).")
+            self._cost_model = self._counted(example)
+        return self._cost_model
+
+    def _counted(self, example: Any) -> CostModel:
+        model = count_supernet(self._mutated, self.distribution, example, self.cost_convention)
+        table = self.latency_table
+        if table is None and self._wants_latency():
+            table = measure_latency(self._mutated, self.distribution, example)
+        if isinstance(table, (str, Path)):
+            table = LatencyTable.load(table, self.distribution.choices)
+        if table is None:
+            return model
+        return CostModel(model.choices, {**model.parts, "latency_ms": table.parts}, model.peaks)
+
+    def _wants_latency(self) -> bool:
+        asked: set[str] = set()
+        for regularizer in self.regularizers:
+            asked |= set(getattr(regularizer, "costs", ()))
+        if self.budget_controller is not None:
+            asked |= set(self.budget_controller.budget.bounds)
+        return "latency_ms" in asked
+
+    def _costs_for_batch(self, batch: Any) -> CostModel:
+        if self._cost_model is not None or self.example_input is not None:
+            return self.cost_model()
+        first = batch[0] if isinstance(batch, (list, tuple)) and batch else batch
+        if not isinstance(first, torch.Tensor):
+            raise SnasError(
+                "costs are counted on one example, and the training batch does not begin with a tensor of inputs. "
+                "Pass SNAS(example_input=...), a tensor or a tuple of arguments of the network's forward."
+            )
+        return self.cost_model(first[:1])
 
     # ---- what NNI asks of a strategy -----------------------------------------------------------------------------
 
@@ -149,6 +231,8 @@ class SNAS(DARTS):
             sample_per_layer=self.settings.sample_per_layer,
         )
         self._distribution.current.skip_tolerance = self.settings.skip_tolerance
+        self._mutated = model
+        self._cost_model = None
         # DARTS.mutate_model would create logits of its own.
         supernet: ModelSpace = super(DARTS, self).mutate_model(model)
         unused = [label for label, readers in self._distribution.readers.items() if not readers]
@@ -176,7 +260,9 @@ class SNAS(DARTS):
 
     def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
         """The search around the evaluator's Lightning module."""
-        return SnasLightningModule(training_module, self.distribution, self.settings, self.regularizers)
+        return SnasLightningModule(
+            training_module, self.distribution, self.settings, self.regularizers, self._costs_for_batch
+        )
 
     def mutate_evaluator(self, evaluator: Any) -> Any:
         """Wrap the evaluator; choices inside it are refused."""
@@ -199,7 +285,7 @@ class SNAS(DARTS):
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
         """The model at the mode, whose ``executable_model()`` is the child with inherited weights."""
-        yield _DerivedModel.at(self.model_space, self.distribution.mode())
+        yield _DerivedModel.at(self.model_space, self.chosen_sample())
 
 
 class _DerivedModel(RawFormatModelSpace):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from snas_nni.concrete import entropy
 from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.sample import Sample
 
-__all__ = ["SKIP_NAMES", "ZERO_NAMES", "logit_movement", "search_metrics"]
+__all__ = ["SKIP_NAMES", "ZERO_NAMES", "CreditMeter", "logit_movement", "search_metrics"]
 
 # Candidate names by which published spaces call the operation that outputs zeros, and the one that does nothing.
 ZERO_NAMES = frozenset({"none", "zero"})
@@ -60,3 +65,57 @@ def logit_movement(before: dict[str, Tensor], distribution: ArchitectureDistribu
             (torch.log_softmax(distribution.rows_of(label), -1) - rows).reshape(-1) for label, rows in before.items()
         ]
         return float(torch.cat(changes).square().mean().sqrt())
+
+
+class CreditMeter:
+    """Splits what the loss expects of each label into its task part and its cost part, without a backward of its own.
+
+    The credit of a label is sum_k Z^k dL/dZ^k, the first-order change of the loss when its output is switched off
+    (paper, section 2.3; a positive number says that the loss would fall). It is read from the gradients that the
+    step's one backward pass leaves at Z and at the weights that the regularizers read.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all steps."""
+        self._sums: dict[tuple[str, str], Tensor] = {}
+        self._steps = 0
+
+    def watch(self, sample: Sample, read: Iterable[Mapping[str, Tensor]]) -> None:
+        """Call between forward and backward.
+
+        Args:
+            sample: the Z of the step.
+            read: for each regularizer, the weights that it read by label, shape ``(K,)`` each.
+        """
+        self._steps += 1
+        for label, weights in sample.weights.items():
+            self._hook("total", label, weights)
+        through_sample = sample.mean_weights()
+        for weights_by_label in read:
+            for label, weights in weights_by_label.items():
+                self._hook("cost", label, weights)
+                if weights is through_sample[label]:
+                    self._hook("cost_through_sample", label, weights)
+
+    def _hook(self, part: str, label: str, weights: Tensor) -> None:
+        if weights.requires_grad:
+            weights.register_hook(partial(self._add, (part, label), weights.detach()))  # type: ignore[no-untyped-call]
+
+    def _add(self, key: tuple[str, str], weights: Tensor, gradient: Tensor) -> None:
+        credit = (weights * gradient.detach()).sum()
+        self._sums[key] = self._sums[key] + credit if key in self._sums else credit
+
+    def metrics(self) -> dict[str, float]:
+        """``credit/task/<label>`` and, where there is one, ``credit/cost/<label>``: means over the steps."""
+        found: dict[str, float] = {}
+        sums: dict[tuple[str, str], float] = defaultdict(float, {k: float(v) for k, v in self._sums.items()})
+        for part, label in self._sums:
+            if part == "total":
+                task = sums["total", label] - sums["cost_through_sample", label]
+                found[f"credit/task/{label}"] = task / max(1, self._steps)
+            elif part == "cost":
+                found[f"credit/cost/{label}"] = sums["cost", label] / max(1, self._steps)
+        return found

@@ -31,8 +31,7 @@ class MixedLayer(LayerChoice, BaseSuperNetModule):
         """Return the weighted sum of the candidates' outputs."""
         if self.reader.trace is not None:
             return self._traced(self.reader.trace, *args, **kwargs)
-        skip = negligible(self.reader.numbers(), self.reader.negligible_share())
-        runs = [index for index, skipped in enumerate(skip) if not skipped]
+        runs = self._running()
         if self.reader.sample.is_one_hot:
             return self[self.names[runs[0]]](*args, **kwargs)
         outputs = [self[self.names[index]](*args, **kwargs) for index in runs]
@@ -40,6 +39,17 @@ class MixedLayer(LayerChoice, BaseSuperNetModule):
         return weighted_sum(
             outputs, [weights[index] for index in runs], lambda: self._describe([self.names[i] for i in runs])
         )
+
+    def _running(self) -> list[int]:
+        """Indices of the candidates that run.
+
+        A zero operation (a module with ``is_zero``) adds nothing to the output, and its dL/dZ is exactly 0, so it
+        runs only where nothing else does and gives the shape.
+        """
+        skip = negligible(self.reader.numbers(), self.reader.negligible_share())
+        runs = [index for index, skipped in enumerate(skip) if not skipped]
+        working = [index for index in runs if not getattr(self[self.names[index]], "is_zero", False)]
+        return working or runs[:1]
 
     def _traced(self, trace: Trace, *args: Any, **kwargs: Any) -> Any:
         outputs = []

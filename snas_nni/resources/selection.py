@@ -1,0 +1,173 @@
+"""The most probable child whose costs lie within bounds, found exactly by mixed-integer programming.
+
+Maximises sum over labels of log p(Z_label) over one-hot Z, subject to lower <= C(Z) <= upper. Each product of entries
+in C becomes a variable that linear constraints force to the product; scipy's HiGHS solver does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_array
+
+from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.resources.costs import CostModel
+from snas_nni.resources.polynomial import Polynomial
+
+__all__ = ["Selection", "cost_range", "feasible", "most_probable"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A child within bounds.
+
+    Attributes:
+        sample: its NNI sample.
+        log_probability_given_up: log-probability of the mode minus that of this child, in nats, >= 0.
+    """
+
+    sample: dict[str, Any]
+    log_probability_given_up: float
+
+
+class _Program:
+    """Binary variables for the entries of Z that have a cost, and one for each product of them."""
+
+    def __init__(self, model: CostModel, names: Sequence[str]) -> None:
+        terms = {term for name in names for term in model.polynomials[name].terms if term}
+        self.labels = sorted({label for term in terms for label, _ in term})
+        self.column: dict[Any, int] = {}
+        for label in self.labels:
+            for index in range(len(model.choices[label].candidates)):
+                self.column[(label, index)] = len(self.column)
+        self.entries = len(self.column)
+        self.products = sorted(term for term in terms if len(term) > 1)
+        for term in self.products:
+            self.column[term] = len(self.column)
+        self.sizes = {label: len(model.choices[label].candidates) for label in self.labels}
+        self.structure = self._structure()
+
+    def _structure(self) -> list[LinearConstraint]:
+        rows: list[tuple[dict[int, float], float, float]] = []
+        for label in self.labels:
+            rows.append(({self.column[(label, k)]: 1.0 for k in range(self.sizes[label])}, 1.0, 1.0))
+        for term in self.products:
+            product = self.column[term]
+            entries = [self.column[entry] for entry in term]
+            for entry in entries:
+                rows.append(({product: 1.0, entry: -1.0}, -np.inf, 0.0))
+            rows.append(({product: 1.0, **dict.fromkeys(entries, -1.0)}, 1.0 - len(entries), np.inf))
+        return [self._constraint(rows)] if rows else []
+
+    def _constraint(self, rows: Sequence[tuple[Mapping[int, float], float, float]]) -> LinearConstraint:
+        cells = [(i, column, value) for i, (row, _, _) in enumerate(rows) for column, value in row.items()]
+        i, j, values = zip(*cells, strict=True)
+        matrix = coo_array((values, (i, j)), shape=(len(rows), len(self.column))).tocsr()
+        return LinearConstraint(matrix, [low for _, low, _ in rows], [high for _, _, high in rows])
+
+    def coefficients(self, polynomial: Polynomial) -> tuple[dict[int, float], float]:
+        row = {
+            self.column[term[0] if len(term) == 1 else term]: value for term, value in polynomial.terms.items() if term
+        }
+        return row, polynomial.terms.get((), 0.0)
+
+    def bounded(self, polynomial: Polynomial, lower: float, upper: float) -> LinearConstraint | None:
+        row, constant = self.coefficients(polynomial)
+        if not row:
+            return None
+        scale = max(1.0, max(abs(value) for value in row.values()))  # HiGHS works to an absolute tolerance
+        scaled = {column: value / scale for column, value in row.items()}
+        return self._constraint([(scaled, (lower - constant) / scale, (upper - constant) / scale)])
+
+    def within(self, model: CostModel, bounds: Mapping[str, tuple[float, float]]) -> list[LinearConstraint] | None:
+        """The bounds as constraints; None if a cost that no choice changes lies outside."""
+        constraints = []
+        for name, (lower, upper) in bounds.items():
+            constraint = self.bounded(model.polynomials[name], lower, upper)
+            if constraint is not None:
+                constraints.append(constraint)
+            elif not lower <= model.polynomials[name].terms.get((), 0.0) <= upper:
+                return None
+        return constraints
+
+    def solve(self, objective: np.ndarray[Any, Any], extra: Sequence[LinearConstraint]) -> dict[str, int] | None:
+        result = milp(
+            objective,
+            constraints=[*self.structure, *extra],
+            integrality=np.ones(len(self.column)),
+            bounds=Bounds(0, 1),
+            options={"mip_rel_gap": 0.0},
+        )
+        if result.x is None:
+            return None
+        return {
+            label: int(np.argmax([result.x[self.column[(label, k)]] for k in range(self.sizes[label])]))
+            for label in self.labels
+        }
+
+
+def cost_range(model: CostModel, name: str) -> tuple[float, float]:
+    """Cost of the cheapest and of the dearest child of the space."""
+    program = _Program(model, [name])
+    row, constant = program.coefficients(model.polynomials[name])
+    if not row:
+        return constant, constant
+    objective = np.zeros(len(program.column))
+    scale = max(abs(value) for value in row.values())
+    for column, value in row.items():
+        objective[column] = value / scale
+    found = [program.solve(objective * sign, []) for sign in (1.0, -1.0)]
+    low, high = (model.polynomials[name].value(chosen) for chosen in found if chosen is not None)
+    return low, high
+
+
+def feasible(model: CostModel, bounds: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether any child's costs lie within ``bounds`` (lowest and highest allowed value, by name)."""
+    program = _Program(model, list(bounds))
+    constraints = program.within(model, bounds)
+    if constraints is None:
+        return False
+    return not program.labels or program.solve(np.zeros(len(program.column)), constraints) is not None
+
+
+def most_probable(
+    distribution: ArchitectureDistribution,
+    model: CostModel,
+    bounds: Mapping[str, tuple[float, float]],
+) -> Selection | None:
+    """The most probable child whose costs lie within ``bounds``.
+
+    Args:
+        distribution: gives the probabilities.
+        model: gives the costs.
+        bounds: lowest and highest allowed value of each bounded cost, by name.
+
+    Returns:
+        The child, or None if no child lies within all bounds.
+    """
+    program = _Program(model, list(bounds))
+    mode = distribution.mode()
+    log_probabilities = {
+        label: torch.log_softmax(distribution.rows_of(label).detach().double(), -1)[0].tolist()
+        for label in program.labels
+    }
+    constraints = program.within(model, bounds)
+    if constraints is None:
+        return None
+    if not program.labels:
+        return Selection(mode, 0.0)
+    objective = np.zeros(len(program.column))
+    for label in program.labels:
+        for index, value in enumerate(log_probabilities[label]):
+            objective[program.column[(label, index)]] = -value
+    chosen = program.solve(objective, constraints)
+    if chosen is None:
+        return None
+    sample = {**mode, **{label: model.choices[label].value([index]) for label, index in chosen.items()}}
+    given_up = sum(max(log_probabilities[label]) - log_probabilities[label][index] for label, index in chosen.items())
+    return Selection(sample, given_up)
