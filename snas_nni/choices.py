@@ -115,10 +115,11 @@ class SubsetOf(Choice):
         return (len(self.candidates),)
 
     def rows(self, logits: Tensor) -> Tensor:  # noqa: D102
-        return (self._incidence.to(logits) @ logits).unsqueeze(0)
+        # Not a matrix product: autocast would round that to 16 bits.
+        return (self._incidence.to(logits) * logits).sum(-1).unsqueeze(0)
 
     def weights(self, rows: Tensor) -> Tensor:  # noqa: D102
-        return rows.squeeze(-2) @ self._incidence.to(rows)
+        return (rows.squeeze(-2).unsqueeze(-1) * self._incidence.to(rows)).sum(-2)
 
     def value(self, categories: Sequence[int]) -> Any:  # noqa: D102
         return [self.candidates[index] for index in self.subsets[categories[0]]]

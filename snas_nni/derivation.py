@@ -53,7 +53,7 @@ def build_child(space: Callable[..., ModelSpace], arguments: Mapping[str, Any], 
     return replace_empty_choices(child)
 
 
-def _follow(child: nn.Module, supernet: nn.Module) -> None:
+def follow(child: nn.Module, supernet: nn.Module) -> None:
     """Put layers that were made anew where the supernet is: on its device, and in its precision if it has one."""
     parameters = [p for p in supernet.parameters() if p.is_floating_point()]
     devices, precisions = {p.device for p in parameters}, {p.dtype for p in parameters}
@@ -77,7 +77,7 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
 
     frozen = supernet.freeze(dict(sample))
     child = replace_empty_choices(copy.deepcopy(frozen))
-    _follow(child, supernet)
+    follow(child, supernet)
     left = inherit_weights(child, supernet, sample)
     if left:
         _logger.warning(

@@ -278,7 +278,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Remember where the logits are, and check the schedule before time is spent on the epoch."""
-        self.log("search/temperature", self.temperature)
+        _ = self.temperature  # a schedule that cannot be followed is refused before the first step
         self._epoch_losses = []
         self._credit.reset()
         with torch.no_grad():
@@ -307,7 +307,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         if epoch == self._logged_epoch or not self._epoch_losses:
             return
         self._logged_epoch = epoch
-        metrics = search_metrics(self.distribution)
+        metrics = {"search/temperature": self.temperature, **search_metrics(self.distribution)}
         metrics["search/logit_movement"] = logit_movement(self._logits_before, self.distribution)
         metrics["search/loss"] = sum(self._epoch_losses) / len(self._epoch_losses)
         metrics.update(self._credit.metrics())

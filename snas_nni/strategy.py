@@ -11,6 +11,7 @@ import torch
 from nni.mutable import Mutable
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.strategy import DARTS
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
@@ -30,7 +31,7 @@ from snas_nni.resources import (
     measure_latency,
 )
 from snas_nni.settings import SearchSettings
-from snas_nni.supernet import hooks
+from snas_nni.supernet import hooks, refuse_aliases
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.temperature import Shape, TemperatureSchedule
 
@@ -218,11 +219,22 @@ class SNAS(DARTS):
             raise UnsupportedSpaceError(
                 f"{type(model).__name__} is not a model space. Derive the network from nni.nas.nn.pytorch.ModelSpace."
             )
-        choices = {label: choice_of(mutable) for label, mutable in model.simplify().items()}
+        if any(isinstance(module, BaseSuperNetModule) for module in model.modules()):
+            raise UnsupportedSpaceError(
+                f"{type(model).__name__} is a supernet already. Make a new space: it can be turned into one only once."
+            )
+        try:
+            mutables = model.simplify()
+        except ValueError as error:
+            raise UnsupportedSpaceError(
+                f"{error}. Modules with the same label share one choice, so they need the same candidates in the same "
+                "order: give them equal candidate names, or labels of their own."
+            ) from error
+        choices = {label: choice_of(mutable) for label, mutable in mutables.items()}
         if not choices:
             raise UnsupportedSpaceError(
                 f"{type(model).__name__} has nothing to choose. Put a LayerChoice, InputChoice, Repeat, Cell or a "
-                "mutable layer into it; and note that a space can be turned into a supernet only once."
+                "mutable layer into it."
             )
         self._distribution = ArchitectureDistribution(
             choices,
@@ -235,6 +247,7 @@ class SNAS(DARTS):
         self._cost_model = None
         # DARTS.mutate_model would create logits of its own.
         supernet: ModelSpace = super(DARTS, self).mutate_model(model)
+        refuse_aliases(supernet)
         unused = [label for label, readers in self._distribution.readers.items() if not readers]
         if unused:
             raise UnsupportedSpaceError(

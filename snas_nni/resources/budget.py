@@ -6,8 +6,10 @@ g = E[C] / budget - 1, the term added to the loss is
     (max(0, m + r g)^2 - m^2) / (2 r),
 
 whose gradient is max(0, m + r g) dg; the multiplier m follows by dual ascent, m <- max(0, m + s g), once per step.
-In a budget that does not bind m stays at 0 and the search is as without it. At the end the child is the most
-probable one within the budget (:mod:`snas_nni.resources.selection`).
+The bound itself tightens with the temperature, from the expected cost before the first step to the budget when the
+temperature has fallen to 30 % of where it began: at first the weights know nothing, and a strong pull would decide
+the search before the task has a say. In a budget that does not bind, m stays at 0 and the search is as without it.
+At the end the child is the most probable one within the budget (:mod:`snas_nni.resources.selection`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from snas_nni.sample import Sample
 
 __all__ = ["Budget", "BudgetController", "BudgetReport"]
 
+_TIGHT_AT = 0.3
 _COSTS = ("params", "macs", "memory_access", "latency_ms")
 
 
@@ -125,6 +128,10 @@ class BudgetController:
         self.rate = rate
         self.stiffness = stiffness
         self.multipliers = dict.fromkeys(budget.bounds, 0.0)
+        self.binding = dict.fromkeys(budget.bounds, False)
+        """Whether the search had to be held back once the bound had reached the budget."""
+        self._start: dict[str, float] = {}
+        self._initial_temperature: float | None = None
         self.read: dict[str, Tensor] = {}
         """The weights that the last call read, by label; telemetry watches their gradients."""
         self._model: CostModel | None = None
@@ -156,12 +163,22 @@ class BudgetController:
         """The augmented Lagrangian's term, a scalar; also moves the multipliers."""
         terms = []
         self.read = {label: distribution.expected_weights(label) for label in distribution.choices}
-        for name, bound in self.budget.bounds.items():
-            violation = self._prepared().cost(name, self.read) / bound - 1
+        looseness = self._looseness(sample.temperature)
+        for name, budget in self.budget.bounds.items():
+            expected = self._prepared().cost(name, self.read)
+            start = self._start.setdefault(name, float(expected.detach()))
+            violation = expected / (budget + looseness * max(0.0, start - budget)) - 1
             multiplier, r = self.multipliers[name], self.stiffness
             terms.append((torch.clamp(multiplier + r * violation, min=0) ** 2 - multiplier**2) / (2 * r))
             self.multipliers[name] = max(0.0, multiplier + self.rate * float(violation.detach()))
+            self.binding[name] |= looseness == 0 and self.multipliers[name] > 0
         return torch.stack(terms).sum()
+
+    def _looseness(self, temperature: float) -> float:
+        """1 at the first step, 0 once the temperature has fallen far enough."""
+        if self._initial_temperature is None:
+            self._initial_temperature = temperature
+        return min(1.0, max(0.0, (temperature / self._initial_temperature - _TIGHT_AT) / (1 - _TIGHT_AT)))
 
     def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
         """Multipliers, expected and mode costs, for the log."""
@@ -186,7 +203,7 @@ class BudgetController:
         model, bounds = self._prepared(), self.budget.bounds
         low = 1 - self.budget.tolerance
         band = {
-            name: (low * bound if self.budget.target or self.multipliers[name] > 0 else -math.inf, bound)
+            name: (low * bound if self.budget.target or self.binding[name] else -math.inf, bound)
             for name, bound in bounds.items()
         }
         below = {name: (-math.inf, bound) for name, bound in bounds.items()}
@@ -209,11 +226,19 @@ class BudgetController:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"multipliers": dict(self.multipliers)}
+        return {
+            "multipliers": dict(self.multipliers),
+            "binding": dict(self.binding),
+            "start": dict(self._start),
+            "initial_temperature": self._initial_temperature,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.multipliers.update(state["multipliers"])
+        self.binding.update(state["binding"])
+        self._start.update(state["start"])
+        self._initial_temperature = state["initial_temperature"]
 
     def _prepared(self) -> CostModel:
         if self._model is None:

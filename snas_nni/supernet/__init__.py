@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nni.nas.nn.pytorch import MutableModule
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import nn
 
 from snas_nni.errors import UnsupportedSpaceError
@@ -23,6 +24,7 @@ __all__ = [
     "MixedLayer",
     "MixedRepeat",
     "hooks",
+    "refuse_aliases",
     "refuse_leftovers",
 ]
 
@@ -41,6 +43,23 @@ def refuse_leftovers(module: nn.Module, name: str, memo: dict[str, Any], mutate_
             "a mutable layer, or pass SNAS(mutation_hooks=[...]) with a supernet form of your own."
         )
     return True
+
+
+def refuse_aliases(supernet: nn.Module) -> None:
+    """Refuse a choice that its parent holds under two names, of which NNI replaces only the first.
+
+    Raises:
+        UnsupportedSpaceError: names the label, the second name and the way out.
+    """
+    for path, parent in supernet.named_modules():
+        for name, module in parent._modules.items():
+            if isinstance(module, MutableModule) and module.mutables and not isinstance(module, BaseSuperNetModule):
+                labels = sorted({label for mutable in module.mutables for label in mutable.simplify()})
+                raise UnsupportedSpaceError(
+                    f"label '{', '.join(labels)}' (module '{path + '.' if path else ''}{name}' of type "
+                    f"{type(module).__name__}): its parent holds the same module under another name too. Keep one "
+                    "name and call it twice."
+                )
 
 
 def hooks() -> list[Callable[..., Any]]:

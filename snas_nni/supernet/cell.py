@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from nni.nas.nn.pytorch import Cell, LayerChoice
+from nni.nas.nn.pytorch.base import recursive_freeze
 from nni.nas.nn.pytorch.cell import preprocess_cell_inputs
 from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
+from snas_nni.derivation import follow
 from snas_nni.resources.operations import Convention
 from snas_nni.resources.polynomial import Polynomial
 from snas_nni.resources.trace import Owner, Trace, same_shape
@@ -38,6 +41,34 @@ def _factories(cell: Cell) -> Any:
     return [partial(_copy_of, operation=op) for op in last.candidates]
 
 
+def _frozen(part: Any, sample: dict[str, Any]) -> Any:
+    """A copy of a cell's processor or of its operations' factories, without choices."""
+    if isinstance(part, nn.Module):
+        return copy.deepcopy(recursive_freeze(part, sample)[0])
+    if isinstance(part, dict):
+        return {name: _frozen(factory, sample) for name, factory in part.items()}
+    if isinstance(part, list):
+        return [_frozen(factory, sample) for factory in part]
+    if isinstance(part, partial) and part.func is _copy_of:
+        return partial(_copy_of, operation=_frozen(part.keywords["operation"], sample))
+    return part
+
+
+def _in_scope(factories: Any, cell: Cell) -> Any:
+    """The factories, with choices inside an operation labelled as NNI's cell labels them."""
+
+    def scoped(factory: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        def make(*args: Any) -> nn.Module:
+            with cell.label_scope:
+                return factory(*args)
+
+        return make
+
+    if isinstance(factories, dict):
+        return {name: scoped(factory) for name, factory in factories.items()}
+    return [scoped(factory) for factory in factories]
+
+
 class MixedCell(PathSamplingCell):
     """Runs node i = sum over inputs j and operations o of W[j, o] * O_ijo(x_j).
 
@@ -51,7 +82,7 @@ class MixedCell(PathSamplingCell):
 
     def __init__(self, cell: Cell, factories: Any, distribution: Any) -> None:
         super().__init__(
-            factories,
+            _in_scope(factories, cell),
             cell.num_nodes,
             cell.num_ops_per_node,
             cell.num_predecessors,
@@ -157,20 +188,26 @@ class MixedCell(PathSamplingCell):
 
     def freeze(self, sample: dict[str, Any]) -> Cell:
         """Return NNI's cell of the sample, with copies of the operations it chose."""
+        # Frozen before the context: in it, NNI's modules cannot be copied.
+        factories, preprocessor, postprocessor = (
+            _frozen(part, sample) for part in (self.factories, self.preprocessor, self.postprocessor)
+        )
         with model_context(sample):
             cell = Cell(
-                self.factories,
+                factories,
                 self.num_nodes,
                 self.num_ops_per_node,
                 self.num_predecessors,
                 self.merge_op,
-                copy.deepcopy(self.preprocessor),
-                copy.deepcopy(self.postprocessor),
+                preprocessor,
+                postprocessor,
                 self.concat_dim,
                 label=self.label,
             )
         for path, source in self.chosen_operations(sample).items():
-            cell.get_submodule(path).load_state_dict(source.state_dict())
+            operation = cell.get_submodule(path)
+            follow(operation, source)
+            operation.load_state_dict(recursive_freeze(source, sample)[0].state_dict())
         return cell
 
     def chosen_operations(self, sample: dict[str, Any]) -> dict[str, nn.Module]:

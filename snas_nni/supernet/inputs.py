@@ -22,9 +22,9 @@ __all__ = ["MixedInput"]
 class MixedInput(InputChoice, BaseSuperNetModule):
     """Runs the reduction of the inputs, each with its gate in [0, 1].
 
-    ``sum`` is sum_i g_i x_i; ``mean`` divides by the number of chosen inputs, sum_i g_i. ``concat`` and ``none``
-    need a fixed number of chosen inputs: place t holds the expected t-th chosen input. A child that chose no input
-    at all returns zeros.
+    ``sum`` is sum_i g_i x_i; ``mean`` divides by the number of chosen inputs, sum_i g_i, if that is at least 1.
+    ``concat`` and ``none`` need a fixed number of chosen inputs: place t holds the expected t-th chosen input. A
+    child that chose no input at all returns zeros.
     """
 
     def __init__(self, module: InputChoice, reader: ChoiceReader) -> None:
@@ -45,9 +45,9 @@ class MixedInput(InputChoice, BaseSuperNetModule):
             if self.reduction == "sum" or self.n_chosen == 1:
                 return total
             count = gates.sum() if self.n_chosen is None else gates.new_tensor(float(self.n_chosen))
-            # No chosen input: zeros over the smallest number are zeros.
-            count = count.clamp_min(torch.finfo(count.dtype).tiny)
-            return total / count.to(total.dtype)
+            # Below one, the sum itself: the mean then falls to the child's zeros as all gates close. Divided by a
+            # number near zero it would stay an average of the inputs at any temperature.
+            return total / count.clamp_min(1.0).to(total.dtype)
         places = [self._gated(candidate_inputs, gates) for gates in self._places()]
         return torch.cat(places, dim=1) if self.reduction == "concat" else places
 

@@ -8,12 +8,13 @@ module for each value, see :mod:`snas_nni.supernet.arguments`.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import ParametrizedModule
 from nni.nas.oneshot.pytorch.supermodule import operation as nni_operation
-from torch import nn
+from torch import Tensor, nn
 
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.resources.operations import Convention, is_normalization
@@ -30,6 +31,21 @@ def mutable_arguments(module: ParametrizedModule) -> dict[str, MutableExpression
     positional = {str(i): a for i, a in enumerate(module.trace_args) if isinstance(a, MutableExpression)}
     named = {k: a for k, a in module.trace_kwargs.items() if isinstance(a, MutableExpression)}
     return {**positional, **named}
+
+
+def _outcomes(arguments: dict[str, Any], names: Sequence[str]) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """The labels behind some arguments, and the values that these can have together."""
+    labels: dict[str, Any] = {}
+    for name in names:
+        if isinstance(arguments[name], MutableExpression):
+            labels.update(arguments[name].simplify())
+    outcomes = []
+    for values in itertools.product(*(mutable.values for mutable in labels.values())):
+        sample = dict(zip(labels, values, strict=True))
+        outcomes.append(
+            tuple(a.freeze(sample) if isinstance(a, MutableExpression) else a for a in map(arguments.get, names))
+        )
+    return sorted(labels), outcomes
 
 
 class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
@@ -113,6 +129,8 @@ class _Sliced:
         unsliced = [argument for argument in choices if argument not in cls.sliced]
         if "padding" in unsliced and "kernel_size" in choices:
             unsliced.remove("padding")  # the padding that goes with the largest kernel serves all of them
+        if "groups" in choices and not {"in_channels", "out_channels"} <= choices.keys():
+            unsliced.append("groups")  # only groups that grow with the channels can be sliced
         if not choices or len(unsliced) == len(choices):
             return None
         if unsliced:
@@ -123,7 +141,16 @@ class _Sliced:
                 f"{', '.join(sorted(set(choices) - set(unsliced)))} in the same layer. Make a LayerChoice of layers "
                 "instead."
             )
-        return super().mutate(module, name, memo, {**mutate_kwargs, "mixed_op_sampling": SampledArguments})  # type: ignore[misc]
+        cls.check(module, choices, f"({type(module).__name__} '{name}')")
+        mixed: Any = super().mutate(module, name, memo, {**mutate_kwargs, "mixed_op_sampling": SampledArguments})  # type: ignore[misc]
+        for argument in ("eps", "momentum"):  # NNI would forget `bn.eps = 1e-3` after construction
+            if argument in mixed.init_arguments and argument not in choices:
+                mixed.init_arguments[argument] = getattr(module, argument)
+        return mixed
+
+    @classmethod
+    def check(cls, module: ParametrizedModule, choices: dict[str, MutableExpression], where: str) -> None:
+        """Refuse combinations of values that slices of one weight cannot express."""
 
 
 class SlicedLinear(_Sliced, nni_operation.MixedLinear):
@@ -137,11 +164,46 @@ class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
 
     sliced = ("in_channels", "out_channels", "kernel_size", "groups")
 
+    @classmethod
+    def check(cls, module: ParametrizedModule, choices: dict[str, MutableExpression], where: str) -> None:
+        """Refuse groups out of proportion, and kernel sizes whose padding does not keep the size of the output.
+
+        Raises:
+            UnsupportedSpaceError: names the labels and the padding to use.
+        """
+        arguments = {"padding": 0, "dilation": 1, **module.trace_kwargs}
+        if "groups" in choices:
+            names, outcomes = _outcomes(arguments, ("in_channels", "out_channels", "groups"))
+            if len({(inputs / groups, outputs / groups) for inputs, outputs, groups in outcomes}) != 1:
+                raise UnsupportedSpaceError(
+                    f"label '{', '.join(names)}' {where}: groups must stay in proportion to in_channels and "
+                    "out_channels (as in a depthwise convolution). Make a LayerChoice of layers instead."
+                )
+        if "kernel_size" not in choices:
+            return
+        names, outcomes = _outcomes(arguments, ("kernel_size", "padding", "dilation"))
+        shrinks = set()
+        for kernel, padding, dilation in outcomes:
+            if not isinstance(padding, str):
+                sizes = (cls._to_tuple(value) for value in (kernel, padding, dilation))
+                shrinks.add(tuple(d * (k - 1) - 2 * p for k, p, d in zip(*sizes, strict=True)))
+        if len(shrinks) != 1:
+            raise UnsupportedSpaceError(
+                f"label '{', '.join(names)}' {where}: outputs of different kernel sizes have different sizes with "
+                f"padding {arguments['padding']}. Use padding=kernel_size // 2 with the same nni.choice."
+            )
+
 
 class SlicedBatchNorm2d(_Sliced, nni_operation.MixedBatchNorm2d):
     """``MutableBatchNorm2d`` with a choice of its number of features."""
 
     sliced = ("num_features",)
+
+    def freeze_weight(self, num_features: Any, **_: Any) -> dict[str, Tensor | None]:
+        """Return the slices. NNI's version fails without affine parameters."""
+        size = self.num_features if isinstance(num_features, dict) else num_features
+        tensors = {name: getattr(self, name) for name in ("weight", "bias", "running_mean", "running_var")}
+        return {name: None if tensor is None else tensor[:size] for name, tensor in tensors.items()}
 
 
 class SlicedLayerNorm(_Sliced, nni_operation.MixedLayerNorm):
@@ -154,6 +216,21 @@ class SlicedMultiheadAttention(_Sliced, nni_operation.MixedMultiHeadAttention):
     """``MutableMultiheadAttention`` with choices of its sizes."""
 
     sliced = ("embed_dim", "kdim", "vdim")
+
+    @classmethod
+    def check(cls, module: ParametrizedModule, choices: dict[str, MutableExpression], where: str) -> None:
+        """Refuse sizes of which only some make PyTorch join the three projections into one weight.
+
+        Raises:
+            UnsupportedSpaceError: names the labels and the reason.
+        """
+        names, outcomes = _outcomes({"kdim": None, "vdim": None, **module.trace_kwargs}, ("embed_dim", "kdim", "vdim"))
+        joined = {(key or embed) == embed and (value or embed) == embed for embed, key, value in outcomes}
+        if len(joined) != 1:
+            raise UnsupportedSpaceError(
+                f"label '{', '.join(names)}' {where}: where kdim and vdim equal embed_dim PyTorch keeps one weight, "
+                "elsewhere three, so the values cannot share. Leave embed_dim out of the values of kdim and vdim."
+            )
 
 
 SLICED_OPERATIONS = (

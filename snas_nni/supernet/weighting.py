@@ -49,10 +49,17 @@ def weighted_sum(outputs: Sequence[Any], weights: Sequence[Tensor], where: Calla
         UnsupportedSpaceError: shapes or structures differ. Broadcasting would hide that until the child runs.
     """
     first = outputs[0]
+    if all(output is None for output in outputs):
+        return None
     if isinstance(first, Tensor):
         for index, output in enumerate(outputs):
             if not isinstance(output, Tensor) or output.shape != first.shape:
                 raise _unequal(outputs, where, index)
+        if not (first.is_floating_point() or first.is_complex()):
+            raise UnsupportedSpaceError(
+                f"{where()}: the candidates return tensors of {first.dtype}, and a weight of 0.3 would round to 0. "
+                "Compute them outside the choice, or return floating-point numbers."
+            )
         total = first * weights[0].to(first.dtype)
         for output, weight in zip(outputs[1:], weights[1:], strict=True):
             total = total + output * weight.to(output.dtype)
