@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from search_spaces.depthwise import DepthwiseConv2d
+from search_spaces.shared import SharedAvgPool, SharedMaxPool, SharedReLU
+
 __all__ = [
     "OPERATIONS",
     "DilatedConv",
@@ -94,10 +97,11 @@ class FactorizedReduce(nn.Module):
         self.conv_even = nn.Conv2d(in_channels, out_channels // 2, 1, stride=2, bias=False)
         self.conv_odd = nn.Conv2d(in_channels, out_channels // 2, 1, stride=2, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, affine=affine)
+        self.relu = SharedReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, in_channels, h, w)`` to ``(batch, out_channels, ceil(h / 2), ceil(w / 2))``."""
-        x = functional.relu(x)
+        x = self.relu(x)
         height, width = x.shape[-2:]
         shifted = x[:, :, 1:, 1:]
         if height % 2 or width % 2:  # an odd side has one odd pixel fewer than even ones
@@ -114,10 +118,8 @@ class SeparableConv(nn.Sequential):
     def __init__(self, channels: int, kernel: int, stride: int, affine: bool) -> None:
         layers = OrderedDict[str, nn.Module]()
         for turn, turn_stride in ((1, stride), (2, 1)):
-            layers[f"relu{turn}"] = nn.ReLU()
-            layers[f"depthwise{turn}"] = nn.Conv2d(
-                channels, channels, kernel, turn_stride, padding=kernel // 2, groups=channels, bias=False
-            )
+            layers[f"relu{turn}"] = SharedReLU() if turn == 1 else nn.ReLU()
+            layers[f"depthwise{turn}"] = DepthwiseConv2d(channels, kernel, turn_stride)
             layers[f"pointwise{turn}"] = nn.Conv2d(channels, channels, 1, bias=False)
             layers[f"norm{turn}"] = nn.BatchNorm2d(channels, affine=affine)
         super().__init__(layers)
@@ -129,17 +131,8 @@ class DilatedConv(nn.Sequential):
     def __init__(self, channels: int, kernel: int, stride: int, affine: bool) -> None:
         super().__init__(
             OrderedDict[str, nn.Module](
-                relu=nn.ReLU(),
-                depthwise=nn.Conv2d(
-                    channels,
-                    channels,
-                    kernel,
-                    stride,
-                    padding=kernel - 1,
-                    dilation=2,
-                    groups=channels,
-                    bias=False,
-                ),
+                relu=SharedReLU(),
+                depthwise=DepthwiseConv2d(channels, kernel, stride, dilation=2),
                 pointwise=nn.Conv2d(channels, channels, 1, bias=False),
                 norm=nn.BatchNorm2d(channels, affine=affine),
             )
@@ -148,12 +141,12 @@ class DilatedConv(nn.Sequential):
 
 def max_pool_3x3(channels: int, stride: int, affine: bool, pool_norm: bool) -> nn.Module:
     """Build the max pooling candidate."""
-    return NormedPool(nn.MaxPool2d(3, stride, padding=1), channels, affine, pool_norm)
+    return NormedPool(SharedMaxPool(3, stride, padding=1), channels, affine, pool_norm)
 
 
 def avg_pool_3x3(channels: int, stride: int, affine: bool, pool_norm: bool) -> nn.Module:
     """Build the average pooling candidate; the border's mean is over real pixels only."""
-    return NormedPool(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, affine, pool_norm)
+    return NormedPool(SharedAvgPool(3, stride, padding=1, count_include_pad=False), channels, affine, pool_norm)
 
 
 def skip_connect(channels: int, stride: int, affine: bool) -> nn.Module:

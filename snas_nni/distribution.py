@@ -126,19 +126,47 @@ class ArchitectureDistribution(nn.Module):
             log_rows.update((label, part.view(rows[label].shape)) for label, part in zip(labels, parts, strict=True))
         return Sample(self.choices, {label: log_rows[label] for label in self.choices}, temperature)
 
+    def draw_single_path(self, temperature: float) -> Sample:
+        """Draw one child: a one-hot Z of each label from its categorical distribution (DSNAS, arXiv 2002.09128).
+
+        Only the chosen candidates run. The gradient of a label's logits is its credit, dL/dZ at the chosen
+        candidate, times the score, grad log p(Z).
+
+        Args:
+            temperature: of the search, for those who ask the sample; the draw does not depend on it.
+        """
+        relaxed = self.draw(1.0)  # whose argmax is distributed as softmax(a), whatever the temperature
+        log_rows, rows = {}, {}
+        for label, log_z in relaxed.log_rows.items():
+            chosen = nn.functional.one_hot(log_z.detach().argmax(-1), log_z.shape[-1]).to(log_z.dtype)
+            log_rows[label] = chosen.log()
+            rows[label] = _Scored.apply(self.rows_of(label).expand_as(chosen), chosen)
+        return Sample(self.choices, log_rows, temperature, rows=rows, is_one_hot=True)
+
     def use(self, sample: Sample) -> AbstractContextManager[Sample]:
         """Run the supernet with ``sample`` inside a ``with`` block."""
         return self.current.use(sample)
 
     def one_hot_sample(self, values: Mapping[str, Any]) -> Sample:
-        """The one-hot Z of an NNI sample ``{label: value}``. Raises ValueError for a value that no candidate has."""
+        """The one-hot Z of an NNI sample ``{label: value}``.
+
+        Raises:
+            ValueError: names a label that is missing, or whose value no candidate has.
+        """
         log_rows = {}
         for label, choice in self.choices.items():
+            try:
+                categories = choice.categories(values[label])
+            except (KeyError, ValueError, TypeError, IndexError) as error:
+                raise ValueError(
+                    f"label '{label}': the sample has {values.get(label, 'nothing')!r} for it; it chooses among "
+                    f"{', '.join(map(repr, choice.candidates))}."
+                ) from error
             rows = self.rows_of(label).detach()
             log_z = torch.full_like(rows, -torch.inf)
-            log_z[torch.arange(len(rows)), torch.tensor(choice.categories(values[label]))] = 0.0
+            log_z[torch.arange(len(rows)), torch.tensor(categories)] = 0.0
             log_rows[label] = log_z.unsqueeze(0)
-        return Sample(self.choices, log_rows, temperature=0.0)
+        return Sample(self.choices, log_rows, 0.0, is_one_hot=True)
 
     def mode(self) -> dict[str, Any]:
         """The most probable NNI sample: the argmax of every Z, the zero operation included."""
@@ -149,7 +177,13 @@ class ArchitectureDistribution(nn.Module):
         return self.one_hot_sample(self.mode())
 
     def log_density(self, sample: Sample) -> Tensor:
-        """Log-density of a relaxed sample, a scalar; the sample is taken as a constant."""
+        """Log-density of a relaxed sample, log-probability of a one-hot one: a scalar; the sample is a constant."""
+        if sample.is_one_hot:
+            probabilities = [
+                (sample.rows[label].detach() * torch.log_softmax(self.rows_of(label), -1)).sum()
+                for label in self.choices
+            ]
+            return torch.stack(probabilities).sum()
         terms = [
             concrete_log_density(sample.log_rows[label].detach(), self.rows_of(label), sample.temperature).sum()
             for label in self.choices
@@ -170,3 +204,19 @@ class ArchitectureDistribution(nn.Module):
     def entropies(self) -> dict[str, float]:
         """Entropy of each label in nats."""
         return {label: float(entropy(self.rows_of(label)).sum()) for label in self.choices}
+
+
+class _Scored(torch.autograd.Function):
+    """One-hot rows that are constants forward and send credit times score backward; ``apply(logits, one_hot)``."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, one_hot: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, one_hot)
+        return one_hot.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        logits, one_hot = ctx.saved_tensors
+        credit = (gradient * one_hot).sum(-1, keepdim=True)
+        return credit * (one_hot - torch.softmax(logits, -1)), None

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from nni.nas.nn.pytorch import ParametrizedModule, Repeat
+from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
 from snas_nni.supernet import MixedArguments, MixedCell, MixedLayer
-from snas_nni.supernet.operation import SLICED_OPERATIONS
 
 __all__ = ["inherit_weights"]
 
@@ -40,7 +40,7 @@ def _inherit(child: nn.Module, source: nn.Module | None, sample: dict[str, Any],
         return _inherit(child, source[source.reader.choice.candidates[_index(source, sample)]], sample, path, left)
     if isinstance(source, MixedArguments):
         return _inherit(child, source.chosen(sample), sample, path, left)
-    if isinstance(source, SLICED_OPERATIONS):
+    if isinstance(source, MixedOperation):  # this project's, and those that come with a space of NNI's
         child.load_state_dict(source.freeze(sample).state_dict())
         return None
     if isinstance(source, ParametrizedModule):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from torchmetrics import Metric
 
 from snas_nni.distribution import ArchitectureDistribution
@@ -74,6 +75,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.regularizers = list(regularizers)
         self._count_costs = count_costs
         self._credit = CreditMeter()
+        self._reorder: RemovableHandle | None = None
         self.search_step = 0
         self._metric_prefix: str | None = ""
         self._epoch_losses: list[float] = []
@@ -105,7 +107,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         output: Any = None
         count = self.settings.samples_per_step
         for _ in range(count):
-            sample = self.distribution.draw(self.temperature)
+            sample = self._draw()
             with self.distribution.use(sample):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
@@ -117,6 +119,11 @@ class SnasLightningModule(BaseOneShotLightningModule):
                 self._credit.watch(sample, [getattr(r, "read", {}) for r in self.regularizers])
                 self.manual_backward(total / (count * self.settings.accumulate_batches))
         return output
+
+    def _draw(self) -> Sample:
+        if self.settings.sampling == "single_path":
+            return self.distribution.draw_single_path(self.temperature)
+        return self.distribution.draw(self.temperature)
 
     def _regularization(self, sample: Sample) -> Tensor | float:
         total: Tensor | float = 0.0
@@ -274,6 +281,20 @@ class SnasLightningModule(BaseOneShotLightningModule):
         finally:
             self._metric_prefix = ""
 
+    def on_fit_start(self) -> None:
+        """Put the images into the memory order that convolutions are fast in, for the time of the search."""
+        wanted = self.settings.channels_last
+        if self.device.type == "cpu" if wanted is None else wanted:
+            self._reorder = self.training_module.model.register_forward_pre_hook(_channels_last)
+        super().on_fit_start()
+
+    def teardown(self, stage: Any = None) -> Any:
+        """Leave the supernet as it was."""
+        if self._reorder is not None:
+            self._reorder.remove()
+            self._reorder = None
+        return super().teardown(stage)
+
     # ---- epochs --------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
@@ -369,3 +390,12 @@ def _undisturbed_metrics(module: nn.Module) -> Iterator[None]:
             for name, value in state.items():
                 setattr(metric, name, value)
             metric._update_count, metric._computed = updates, None
+
+
+def _channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def reordered(value: Any) -> Any:
+        if isinstance(value, Tensor) and value.dim() == 4:
+            return value.contiguous(memory_format=torch.channels_last)
+        return value
+
+    return tuple(reordered(value) for value in args)

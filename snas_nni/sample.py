@@ -26,21 +26,35 @@ class Sample:
         log_rows: log Z by label, each of shape ``(layers, rows, C)``. ``layers`` is 1 where all modules of the
             label share the sample, as in the paper.
         weights: the weight of each candidate by label, shape ``(layers, K)``.
-        temperature: the temperature it was drawn at; 0 for a one-hot sample.
+        temperature: of the search when it was drawn.
+        is_one_hot: whether every weight is exactly 0 or 1, so that the supernet is one of its children.
+
+    Args:
+        rows: Z itself; the exponential of ``log_rows`` if None.
     """
 
-    def __init__(self, choices: Mapping[str, Choice], log_rows: Mapping[str, Tensor], temperature: float) -> None:
+    def __init__(
+        self,
+        choices: Mapping[str, Choice],
+        log_rows: Mapping[str, Tensor],
+        temperature: float,
+        *,
+        rows: Mapping[str, Tensor] | None = None,
+        is_one_hot: bool = False,
+    ) -> None:
         self.choices = choices
         self.log_rows = log_rows
         self.temperature = temperature
-        self.weights = {label: choices[label].weights(log_z.exp()) for label, log_z in log_rows.items()}
+        self.is_one_hot = is_one_hot
+        self.rows = {label: log_z.exp() for label, log_z in log_rows.items()} if rows is None else dict(rows)
+        self.weights = {label: choices[label].weights(z) for label, z in self.rows.items()}
         self._numbers: dict[str, list[list[float]]] | None = None
         self._means: dict[str, Tensor] | None = None
 
     @property
-    def is_one_hot(self) -> bool:
-        """Whether every weight is exactly 0 or 1, so that the supernet is one of its children."""
-        return self.temperature == 0
+    def is_fixed(self) -> bool:
+        """Whether it is one-hot and nobody asks for a gradient at it: the supernet just runs that child."""
+        return self.is_one_hot and not any(z.requires_grad for z in self.rows.values())
 
     def mean_weights(self) -> dict[str, Tensor]:
         """Weights of each label, shape ``(K,)``: the mean over layers where each layer has its own sample."""
@@ -150,8 +164,8 @@ class ChoiceReader:
 
     def rows(self) -> Tensor:
         """Z itself, shape ``(rows, C)``, with gradient to the logits."""
-        log_rows = self.sample.log_rows[self.choice.label]
-        return log_rows[self.layer if self.layer < len(log_rows) else 0].exp()
+        rows = self.sample.rows[self.choice.label]
+        return rows[self.layer if self.layer < len(rows) else 0]
 
     def numbers(self) -> list[float]:
         """Weights of the candidates as Python numbers."""

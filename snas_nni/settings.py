@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from snas_nni.errors import SettingError
 from snas_nni.temperature import TemperatureSchedule
@@ -28,10 +28,12 @@ class SearchSettings:
     weights_gradient_clip: float | None = 5.0
     warmup_epochs: int = 0
     bilevel: bool = False
+    sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
     samples_per_step: int = 1
     accumulate_batches: int = 1
     skip_tolerance: float = 1e-2
+    channels_last: bool | None = None
     initial_logits_std: float = 0.01
     seed: int = 0
 
@@ -58,6 +60,7 @@ class SearchSettings:
             "accumulate_batches": (at_least_one, ">= 1"),
             "skip_tolerance": (lambda value: 0 <= value < 1, "in [0, 1)"),
             "initial_logits_std": (not_negative, ">= 0"),
+            "sampling": (lambda value: value in ("relaxed", "single_path"), "'relaxed' or 'single_path'"),
             "logits_betas": (
                 lambda betas: len(betas) == 2 and all(0 <= b < 1 for b in betas),
                 "two numbers in [0, 1)",

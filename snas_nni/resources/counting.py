@@ -30,7 +30,8 @@ class Count:
     Attributes:
         conditions: when each operation is part of the child.
         owners: the choice that decides about it.
-        costs: by name, one number for each operation; ``activation_peak`` is its inputs and outputs in elements.
+        costs: by name, one number for each operation; ``activation_peak`` is its inputs and its output in elements,
+            parameters and buffers aside.
         uncounted: names of operations that no handler knows.
     """
 
@@ -48,11 +49,14 @@ class Count:
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, trace: Trace | None, convention: Convention) -> None:
+    def __init__(self, model: nn.Module, trace: Trace | None, convention: Convention) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.trace = trace
         self.convention = convention
         self.count = Count()
+        # What the model holds, and what is computed from nothing else (transposed, sliced, joined weights), by
+        # storage; kept alive, since the address of one that is gone may be given to another.
+        self.held = {_storage(tensor): tensor for tensor in itertools.chain(model.parameters(), model.buffers())}
 
     def add(self, macs: float, memory_access: float, peak: float) -> None:
         if self.trace is None:
@@ -64,10 +68,14 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         name = func._schema.name.split("::")[-1]
         cost = cost_of_operation(name, tuple(args), result, self.convention)
+        inputs, outputs = list(_tensors(args)), list(_tensors(result))
+        activations = [tensor for tensor in inputs if _storage(tensor) not in self.held]
         if cost is None:
             self.count.uncounted.add(name)
         elif cost.macs or cost.memory_access:
-            self.add(cost.macs, cost.memory_access, _elements(args, result))
+            self.add(cost.macs, cost.memory_access, float(sum(t.numel() for t in [*activations, outputs[0]])))
+        elif inputs and not activations:
+            self.held.update((_storage(tensor), tensor) for tensor in outputs)
         return result
 
     def identity(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
@@ -76,9 +84,16 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.add(0.0, 2.0 * result.numel(), 2.0 * result.numel())
 
 
-def _elements(args: Any, result: Any) -> float:
-    flat = itertools.chain(args, result if isinstance(result, (tuple, list)) else (result,))
-    return float(sum(value.numel() for value in flat if isinstance(value, Tensor) and value.dim() > 1))
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from _tensors(value)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
 
 
 def count_operations(
@@ -106,7 +121,7 @@ def count_operations(
         UnsupportedSpaceError: candidates of unequal shapes.
     """
     trace = Trace(values) if distribution is not None else None
-    counter = _Counter(trace, convention or Convention())
+    counter = _Counter(model, trace, convention or Convention())
     hooks = [m.register_forward_hook(counter.identity) for m in model.modules() if type(m) is nn.Identity]
     try:
         with evaluating(model, distribution, trace), counter:

@@ -27,15 +27,19 @@ class Convention:
         normalization: count BatchNorm, LayerNorm, ... : their parameters, one MAC for each element, and the
             elements that they read and write.
         activation: count the elements that activations read and write (their MACs are 0).
+        strided_input: count the input of a strided convolution by its own size. Otherwise it is taken to be stride
+            times the output's side, as in the official formulas; that differs where a slice goes in, as in the
+            second convolution of a factorized reduction.
     """
 
     normalization: bool = True
     activation: bool = True
+    strided_input: bool = True
 
     @staticmethod
     def paper() -> Convention:
         """The convention of the paper's official code."""
-        return Convention(normalization=False, activation=False)
+        return Convention(normalization=False, activation=False, strided_input=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,16 @@ def _convolution(args: tuple[Any, ...], result: Any) -> float:
     return float((images.numel() if transposed else result.numel()) * math.prod(weight.shape[1:]))
 
 
+def _ideal_input(args: tuple[Any, ...], result: Any) -> int:
+    """Elements of a convolution's input by the official formulas; its own size at stride 1."""
+    images, stride, transposed = args[0], args[3], args[6]
+    if transposed or max(stride) == 1:
+        return int(images.numel())
+    strides = list(stride) * (result.dim() - 2) if len(stride) == 1 else stride
+    sides = [side * s for side, s in zip(result.shape[2:], strides, strict=True)]
+    return math.prod([*images.shape[:2], *sides])
+
+
 def _matrix_product(first: int) -> Handler:
     def macs(args: tuple[Any, ...], result: Any) -> float:
         return float(result.numel() * args[first].shape[-1])
@@ -93,6 +107,20 @@ def _each_input_once(args: tuple[Any, ...], result: Any) -> float:
     return float(args[0].numel())
 
 
+def _recurrent(args: tuple[Any, ...], result: Any) -> float:
+    # A whole layer (mkldnn) or all layers (cudnn) in one call: every token meets every weight once.
+    tokens = args[0].numel() // args[0].shape[-1]
+    weights = args[1] if isinstance(args[1], (list, tuple)) else args[1:3]
+    return float(tokens * sum(weight.numel() for weight in weights if weight.dim() == 2))
+
+
+def _each_output(times: int) -> Handler:
+    def macs(args: tuple[Any, ...], result: Any) -> float:
+        return float(result.numel() * times)
+
+    return macs
+
+
 def _nothing(args: tuple[Any, ...], result: Any) -> float:
     return 0.0
 
@@ -104,6 +132,7 @@ _COMPUTE: dict[str, Handler] = {
     "bmm": _matrix_product(0),
     "baddbmm": _matrix_product(1),
     "mv": _matrix_product(0),
+    "addmv": _matrix_product(1),
     "dot": _each_input_once,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention": _attention,
@@ -115,9 +144,17 @@ _COMPUTE: dict[str, Handler] = {
     "max_pool3d_with_indices": _pooling(3),
     "avg_pool3d": _pooling(3),
     "_adaptive_avg_pool2d": _each_input_once,
+    "_adaptive_avg_pool3d": _each_input_once,
     "adaptive_max_pool2d": _each_input_once,
+    "adaptive_max_pool3d": _each_input_once,
     "mean": _each_input_once,
+    "mkldnn_rnn_layer": _recurrent,
+    "_cudnn_rnn": _recurrent,
     "embedding": _nothing,
+    "upsample_linear1d": _each_output(2),
+    "upsample_bilinear2d": _each_output(4),
+    "upsample_bicubic2d": _each_output(16),
+    "upsample_trilinear3d": _each_output(8),
 }
 _NORMALIZATION = {
     "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
@@ -127,7 +164,8 @@ _NORMALIZATION = {
 _ACTIVATION = {
     "relu", "relu_", "leaky_relu", "leaky_relu_", "gelu", "silu", "silu_", "sigmoid", "sigmoid_", "tanh", "tanh_",
     "hardtanh", "hardtanh_", "hardswish", "hardswish_", "hardsigmoid", "hardsigmoid_", "elu", "elu_", "softplus",
-    "mish", "_softmax", "_log_softmax", "_prelu_kernel", "celu", "log_sigmoid_forward", "glu",
+    "mish", "_softmax", "_log_softmax", "_prelu_kernel", "celu", "log_sigmoid_forward", "glu", "threshold",
+    "hardshrink", "softshrink", "rrelu_with_noise", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell",
 }  # fmt: skip
 _FREE = {
     "view", "_unsafe_view", "reshape", "t", "transpose", "permute", "expand", "cat", "stack", "slice", "select",
@@ -141,7 +179,14 @@ _FREE = {
     "new_empty_strided", "empty_strided", "_local_scalar_dense", "eq", "ne", "lt", "gt", "le", "ge", "logical_not",
     "logical_and", "any", "all", "bitwise_not", "max", "min", "amax", "amin", "erf", "bernoulli_", "native_dropout",
     "unfold", "triu", "tril", "cumsum", "topk", "sort", "argmax", "im2col", "native_channel_shuffle", "view_as",
-    "_assert_async", "tanh_backward", "squeeze_", "unsqueeze_", "item", "is_same_size", "sin", "cos",
+    "_assert_async", "tanh_backward", "squeeze_", "unsqueeze_", "item", "is_same_size", "sin", "cos", "transpose_",
+    "unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk", "sign", "square", "reciprocal", "exp_", "pow_",
+    "sqrt_", "log1p", "expm1", "log2", "floor", "ceil", "round", "trunc", "floor_divide", "remainder", "lerp",
+    "addcmul", "addcdiv", "prod", "cumprod", "logsumexp", "linalg_vector_norm", "std", "var", "var_mean", "std_mean",
+    "aminmax", "scatter", "scatter_", "scatter_add", "index_put_", "index_fill_", "index_add", "diagonal",
+    "linspace", "rand", "randn", "rand_like", "randn_like", "randint", "isnan", "isinf", "bitwise_and", "bitwise_or",
+    "logical_or", "pixel_unshuffle", "reflection_pad1d", "reflection_pad3d", "replication_pad1d",
+    "replication_pad3d", "upsample_nearest1d", "upsample_nearest3d", "atan2", "nonzero", "masked_select",
 }  # fmt: skip
 
 
@@ -176,11 +221,14 @@ def cost_of_operation(name: str, args: tuple[Any, ...], result: Any, convention:
         parameters = sum(t.numel() for t in _tensors(args[1:]) if t.dim() == 1)
         return OperationCost(float(output.numel()), args[0].numel() + output.numel() + parameters)
     if name in _ACTIVATION:
-        elements = 2 * next(iter(_tensors(result))).numel() if convention.activation else 0
+        elements = _elements(args) + next(iter(_tensors(result))).numel() if convention.activation else 0
         return OperationCost(0.0, elements)
     if name in _COMPUTE:
         output = next(iter(_tensors(result)))  # the indices of a max pooling are bookkeeping
-        return OperationCost(_COMPUTE[name](args, result), _elements(args) + output.numel())
+        read = _elements(args)
+        if name == "convolution" and not convention.strided_input:
+            read += _ideal_input(args, result) - args[0].numel()
+        return OperationCost(_COMPUTE[name](args, result), read + output.numel())
     return None
 
 

@@ -55,7 +55,7 @@ class MixedArguments(BaseSuperNetModule):
         skip = negligible(numbers, min(reader.negligible_share() for reader in readers))
         runs = [index for index, skipped in enumerate(skip) if not skipped]
         outputs = [self.candidates[index](*args, **kwargs) for index in runs]
-        if len(runs) == 1 and readers[0].sample.is_one_hot:
+        if len(runs) == 1 and readers[0].sample.is_fixed:
             return outputs[0]
         by_label = [reader.weights().unbind() for reader in readers]
         weights: list[Tensor] = [

@@ -32,7 +32,7 @@ class MixedLayer(LayerChoice, BaseSuperNetModule):
         if self.reader.trace is not None:
             return self._traced(self.reader.trace, *args, **kwargs)
         runs = self._running()
-        if self.reader.sample.is_one_hot:
+        if self.reader.sample.is_fixed:
             return self[self.names[runs[0]]](*args, **kwargs)
         outputs = [self[self.names[index]](*args, **kwargs) for index in runs]
         weights = self.reader.weights().unbind()

@@ -8,6 +8,7 @@ module for each value, see :mod:`snas_nni.supernet.arguments`.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,6 +91,17 @@ class _Sliced:
             layer.to(next(iter(state.values())))
         layer.load_state_dict({**layer.state_dict(), **state})
         return layer
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run with the sample's values; a single path passes its credit on through a factor of 1."""
+        output = super().forward(*args, **kwargs)  # type: ignore[misc]
+        readers: list[ChoiceReader] = list(self.sampling_policy.readers.values())  # type: ignore[attr-defined]
+        if readers[0].trace is not None or not readers[0].sample.is_one_hot or readers[0].sample.is_fixed:
+            return output
+        credit = math.prod((reader.rows() * reader.rows().detach()).sum() for reader in readers)
+        if isinstance(output, tuple):
+            return output[0] * credit, *output[1:]
+        return output * credit
 
     def branches(self) -> list[tuple[Polynomial, nn.Module]]:
         """No candidates: the values share one weight."""
@@ -181,6 +193,12 @@ class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
                 )
         if "kernel_size" not in choices:
             return
+        if (mode := arguments.get("padding_mode", "zeros")) != "zeros":
+            labels = ", ".join(sorted(choices["kernel_size"].simplify()))
+            raise UnsupportedSpaceError(
+                f"label '{labels}' {where}: kernel sizes cannot share one weight with padding_mode='{mode}'. Use "
+                "padding_mode='zeros', or make a LayerChoice of layers instead."
+            )
         names, outcomes = _outcomes(arguments, ("kernel_size", "padding", "dilation"))
         shrinks = set()
         for kernel, padding, dilation in outcomes:

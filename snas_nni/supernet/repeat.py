@@ -42,7 +42,7 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
         trace = next(iter(self.readers.values())).trace
         if trace is not None:
             return self._traced(trace, x)
-        if next(iter(self.readers.values())).sample.is_one_hot:
+        if next(iter(self.readers.values())).sample.is_fixed:
             for block in self.blocks[: expression_value(self.depth_choice, self.readers)]:
                 x = block(x)
             return x

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from snas_nni.errors import UnsupportedSpaceError
@@ -60,16 +62,68 @@ def weighted_sum(outputs: Sequence[Any], weights: Sequence[Tensor], where: Calla
                 f"{where()}: the candidates return tensors of {first.dtype}, and a weight of 0.3 would round to 0. "
                 "Compute them outside the choice, or return floating-point numbers."
             )
-        total = first * weights[0].to(first.dtype)
-        for output, weight in zip(outputs[1:], weights[1:], strict=True):
-            total = total + output * weight.to(output.dtype)
-        return total
+        return _weighted_tensors(outputs, weights)
     if isinstance(first, Mapping) and all(isinstance(o, Mapping) and o.keys() == first.keys() for o in outputs):
         return {key: weighted_sum([o[key] for o in outputs], weights, where) for key in first}
     if isinstance(first, (tuple, list)) and all(isinstance(o, (tuple, list)) and len(o) == len(first) for o in outputs):
         columns = [weighted_sum(column, weights, where) for column in zip(*outputs, strict=True)]
         return tuple(columns) if isinstance(first, tuple) else columns
     raise _unequal(outputs, where, 0)
+
+
+def _weighted_tensors(outputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    stacked = torch.stack(list(weights))
+    if stacked.requires_grad:
+        result: Tensor = _WeightedSum.apply(stacked, *outputs)
+        return result
+    return _summed(stacked, outputs)  # a sample that is held fixed; differentiable by itself
+
+
+def _summed(weights: Tensor, outputs: Sequence[Tensor]) -> Tensor:
+    # Under autocast some candidates return bfloat16 and a skip returns float32.
+    dtype = functools.reduce(torch.promote_types, (output.dtype for output in outputs))
+    cast = weights.to(dtype)
+    total = outputs[0] * cast[0]
+    for weight, output in zip(cast[1:], outputs[1:], strict=True):
+        if total.requires_grad:
+            total = torch.addcmul(total, output.to(dtype), weight)
+        else:
+            total.addcmul_(output.to(dtype), weight)
+    return total
+
+
+class _WeightedSum(torch.autograd.Function):
+    """sum_k w_k O_k without a product of its own for each term, and dL/dw_k as a dot product.
+
+    ``apply(weights, *outputs)``: weights of shape ``(n,)``, n outputs of one shape.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, *outputs: Tensor) -> Tensor:
+        ctx.save_for_backward(weights, *outputs)
+        return _summed(weights, outputs)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weights, *outputs = ctx.saved_tensors
+        of_weights = None
+        if ctx.needs_input_grad[0]:
+            of_weights = torch.stack([_dot(gradient, output) for output in outputs]).to(weights.dtype)
+        cast = weights.to(gradient.dtype)
+        of_outputs = [
+            (gradient * cast[k]).to(outputs[k].dtype) if needed else None
+            for k, needed in enumerate(ctx.needs_input_grad[1:])
+        ]
+        return of_weights, *of_outputs
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    precise = torch.promote_types(torch.float32, torch.promote_types(a.dtype, b.dtype))
+    a, b = a.to(precise), b.to(precise)
+    if a.dim() == 4 and all(t.is_contiguous(memory_format=torch.channels_last) for t in (a, b)):
+        a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)  # so that flattening copies nothing
+    return torch.dot(a.reshape(-1), b.reshape(-1))
 
 
 def _unequal(outputs: Sequence[Any], where: Callable[[], str], index: int) -> UnsupportedSpaceError:
