@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
+from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -284,8 +285,10 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def on_fit_start(self) -> None:
         """Put the images into the memory order that convolutions are fast in, for the time of the search."""
         wanted = self.settings.channels_last
-        if self.device.type == "cpu" if wanted is None else wanted:
-            self._reorder = self.training_module.model.register_forward_pre_hook(_channels_last)
+        # Not `training_module.model`: a module that holds its network by itself has no such thing.
+        supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
+        if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
+            self._reorder = supernet.register_forward_pre_hook(_channels_last)
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:

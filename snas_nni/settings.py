@@ -69,3 +69,8 @@ class SearchSettings:
         for name, (accepts, allowed) in checks.items():
             if not accepts(getattr(self, name)):
                 raise SettingError(f"{name} must be {allowed}, got {getattr(self, name)!r}.")
+        if self.bilevel and self.accumulate_batches > 1:
+            raise SettingError(
+                f"accumulate_batches is {self.accumulate_batches}, but bilevel updates step the logits after every "
+                "batch and would throw the accumulated gradients away. Use one of the two."
+            )

@@ -27,9 +27,11 @@ def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
         ``search/entropy``: total entropy in nats; ``search/entropy_share``: as a share of the largest possible;
         ``search/zero_share`` and ``search/skip_share``: mean probability of the zero operation and of the skip,
         over the labels that have one; ``search/top2_gap``: mean difference between the two largest probabilities
-        of a row; ``entropy/<label>``: entropy of each label in nats.
+        of a row; ``entropy/<label>``: entropy of each label in nats; ``probability/<label>/<candidate>``: probability
+        of each candidate to be in the child.
     """
     entropies: dict[str, float] = {}
+    each: dict[str, float] = {}
     largest = 0.0
     gaps: list[Tensor] = []
     shares: dict[str, list[float]] = {"zero": [], "skip": []}
@@ -42,6 +44,8 @@ def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
                 top = torch.softmax(rows, -1).topk(2, dim=-1).values
                 gaps.append(top[:, 0] - top[:, 1])
             probabilities = distribution.expected_weights(label)
+            for candidate, probability in zip(choice.candidates, probabilities.tolist(), strict=True):
+                each[f"probability/{label}/{candidate}"] = probability
             for kind, names in (("zero", ZERO_NAMES), ("skip", SKIP_NAMES)):
                 found = [k for k, candidate in enumerate(choice.candidates) if candidate in names]
                 if found:
@@ -55,7 +59,7 @@ def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
     for kind, values in shares.items():
         if values:
             metrics[f"search/{kind}_share"] = sum(values) / len(values)
-    return {**metrics, **entropies}
+    return {**metrics, **entropies, **each}
 
 
 def logit_movement(before: dict[str, Tensor], distribution: ArchitectureDistribution) -> float:
