@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load as tensors_from
@@ -14,7 +16,7 @@ from exports.errors import ArchitectureFileError
 from exports.files import write_atomically
 from exports.plain import shortened
 
-__all__ = ["load_weights", "save_weights"]
+__all__ = ["load_weights", "read_weights", "save_tensors", "save_weights"]
 
 KEY = "weights"
 
@@ -31,9 +33,14 @@ def save_weights(child: nn.Module, path: str | Path) -> str:
         ArchitectureFileError: the state holds something other than dense tensors, or the file cannot be
             written.
     """
+    return save_tensors(child.state_dict(), path)
+
+
+def save_tensors(state: Mapping[str, Any], path: str | Path) -> str:
+    """Write the ``state_dict`` of a child; see :func:`save_weights`."""
     path = Path(path)
     tensors: dict[str, Tensor] = {}
-    for name, value in child.state_dict().items():
+    for name, value in state.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
             raise ArchitectureFileError(
                 KEY,
@@ -59,6 +66,21 @@ def load_weights(child: nn.Module, path: str | Path, sha256: str | None = None) 
         ArchitectureFileError: the file cannot be read, is not what the digest says, or does not fit the
             child. The child is unchanged then.
     """
+    tensors = read_weights(path, sha256)
+    check_fit(child.state_dict(), tensors, Path(path))
+    child.load_state_dict(tensors, strict=True)
+
+
+def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file by name, on the CPU.
+
+    Args:
+        path: the file.
+        sha256: the digest that the file must have; ``None`` accepts any file.
+
+    Raises:
+        ArchitectureFileError: the file cannot be read, or is not what the digest says.
+    """
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -75,7 +97,7 @@ def load_weights(child: nn.Module, path: str | Path, sha256: str | None = None) 
             path,
         )
     try:
-        tensors = tensors_from(content)
+        tensors: dict[str, Tensor] = tensors_from(content)
     except Exception as error:
         raise ArchitectureFileError(
             KEY,
@@ -83,8 +105,7 @@ def load_weights(child: nn.Module, path: str | Path, sha256: str | None = None) 
             "Write it with exports.save_weights",
             path,
         ) from error
-    check_fit(child.state_dict(), tensors, path)
-    child.load_state_dict(tensors, strict=True)
+    return tensors
 
 
 def check_fit(wanted: dict[str, Tensor], given: dict[str, Tensor], path: Path) -> None:

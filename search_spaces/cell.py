@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .edges import edge_pairs
 from .operations import FactorizedReduce, ReLUConvBN, build_operations
+from .shared import shared_work
 
 __all__ = ["CELL_INPUTS", "SnasCell"]
 
@@ -80,9 +81,10 @@ class SnasCell(nn.Module):
             A node whose edges are all the zero operation is zeros.
         """
         states = [self.preprocess0(before_last), self.preprocess1(last)]
-        for target in range(CELL_INPUTS, CELL_INPUTS + self.nodes):
-            edges = [self.edges[f"edge_{source}_{target}"] for source in range(target)]
-            states.append(sum_of_edges(edges, states))
+        with shared_work():
+            for target in range(CELL_INPUTS, CELL_INPUTS + self.nodes):
+                edges = [self.edges[f"edge_{source}_{target}"] for source in range(target)]
+                states.append(sum_of_edges(edges, states))
         return torch.cat(states[CELL_INPUTS:], dim=1)
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ._arguments import check_choice, check_flag, check_whole_number
 from .cell import sum_of_edges
+from .checkpointing import run_checkpointed
 from .edges import Edge, describe_edges, edge_pairs, reject_other_labels, sample_from_edges
 from .operations import ReLUConvBN, Zero
 
@@ -76,6 +77,8 @@ class NasBench201Space(ModelSpace):
         in_channels: channels of the images, at least 1.
         classes: number of classes, at least 1.
         affine: whether the cells' BatchNorm has weight and bias; the benchmark's networks have it.
+        checkpoint_cells: compute a cell's activations again in the backward pass instead of keeping them, for
+            less memory and more time.
 
     Raises:
         ValueError: an argument is outside its range.
@@ -89,6 +92,7 @@ class NasBench201Space(ModelSpace):
         in_channels: int = 3,
         classes: int = 10,
         affine: bool = True,
+        checkpoint_cells: bool = False,
     ) -> None:
         super().__init__()
         check_whole_number("channels", channels, 1)
@@ -96,6 +100,8 @@ class NasBench201Space(ModelSpace):
         check_whole_number("in_channels", in_channels, 1)
         check_whole_number("classes", classes, 1)
         check_flag("affine", affine)
+        check_flag("checkpoint_cells", checkpoint_cells)
+        self.checkpoint_cells = checkpoint_cells
         self.stem = nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         self.blocks = nn.ModuleList()
         for stage in range(3):
@@ -110,7 +116,7 @@ class NasBench201Space(ModelSpace):
         """Map images ``(batch, in_channels, h, w)`` to logits ``(batch, classes)``."""
         x = self.stem(images)
         for block in self.blocks:
-            x = block(x)
+            x = run_checkpointed(block, x) if self.checkpoint_cells and isinstance(block, NasBench201Cell) else block(x)
         x = functional.relu(self.last_norm(x))
         return self.classifier(functional.adaptive_avg_pool2d(x, 1).flatten(1))
 

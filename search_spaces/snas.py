@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ._arguments import check_choice, check_flag, check_whole_number
 from .cell import CELL_INPUTS, SnasCell
+from .checkpointing import run_checkpointed
 from .edges import Edge, describe_edges, reject_other_labels, sample_from_edges
 from .operations import OPERATIONS
 from .stem import AuxiliaryHead, CifarStem, ImageNetStem
@@ -52,6 +53,8 @@ class SnasCellSpace(ModelSpace):
         auxiliary: whether a second classifier sits behind cell ``2 * cells // 3``; needs at least 3 cells.
         affine: whether the cells' BatchNorm has weight and bias. Search without, retrain with.
         pool_norm: whether BatchNorm follows a pooling, as in SNAS; the DARTS evaluation network has none.
+        checkpoint_cells: compute a cell's activations again in the backward pass instead of keeping them, for
+            less memory and more time.
 
     Raises:
         ValueError: an argument is outside its range.
@@ -69,6 +72,7 @@ class SnasCellSpace(ModelSpace):
         auxiliary: bool = False,
         affine: bool = False,
         pool_norm: bool = True,
+        checkpoint_cells: bool = False,
     ) -> None:
         super().__init__()
         check_whole_number("channels", channels, 1)
@@ -80,11 +84,13 @@ class SnasCellSpace(ModelSpace):
         check_flag("auxiliary", auxiliary)
         check_flag("affine", affine)
         check_flag("pool_norm", pool_norm)
+        check_flag("checkpoint_cells", checkpoint_cells)
         if stem == "imagenet" and channels % 2:
             raise ValueError(f"channels is {channels}; the stem 'imagenet' needs an even number")
         if auxiliary and cells < 3:
             raise ValueError(f"auxiliary is True with cells {cells}; the auxiliary head needs at least 3 cells")
 
+        self.checkpoint_cells = checkpoint_cells
         first: CifarStem | ImageNetStem
         first = (CifarStem if stem == "cifar" else ImageNetStem)(in_channels, channels)
         self.stem = first
@@ -125,7 +131,8 @@ class SnasCellSpace(ModelSpace):
         before_last, last = self.stem(images)
         auxiliary_logits: Tensor | None = None
         for position, cell in enumerate(self.cells):
-            before_last, last = last, cell(before_last, last)
+            output = run_checkpointed(cell, before_last, last) if self.checkpoint_cells else cell(before_last, last)
+            before_last, last = last, output
             if self.training and self.auxiliary_head is not None and position == self.auxiliary_position:
                 auxiliary_logits = self.auxiliary_head(last)
         logits = self.classifier(functional.adaptive_avg_pool2d(last, 1).flatten(1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from nni.nas.nn.pytorch import ParametrizedModule, Repeat
@@ -31,15 +31,23 @@ def inherit_weights(child: nn.Module, supernet: nn.Module, sample: Mapping[str, 
     """
     left: list[str] = []
     with torch.no_grad():
-        _inherit(child, supernet, dict(sample), "", left)
+        _inherit(child, supernet, dict(sample), "", left, {})
     return left
 
 
-def _inherit(child: nn.Module, source: nn.Module | None, sample: dict[str, Any], path: str, left: list[str]) -> None:
+Ties = dict[nn.Parameter, nn.Parameter]
+"""The child's parameter for each one of the supernet: what the supernet shares, the child shares (NNI copies it)."""
+
+
+def _inherit(
+    child: nn.Module, source: nn.Module | None, sample: dict[str, Any], path: str, left: list[str], ties: Ties
+) -> None:
     if isinstance(source, MixedLayer):
-        return _inherit(child, source[source.reader.choice.candidates[_index(source, sample)]], sample, path, left)
+        return _inherit(
+            child, source[source.reader.choice.candidates[_index(source, sample)]], sample, path, left, ties
+        )
     if isinstance(source, MixedArguments):
-        return _inherit(child, source.chosen(sample), sample, path, left)
+        return _inherit(child, source.chosen(sample), sample, path, left, ties)
     if isinstance(source, MixedOperation):  # this project's, and those that come with a space of NNI's
         child.load_state_dict(source.freeze(sample).state_dict())
         return None
@@ -50,12 +58,13 @@ def _inherit(child: nn.Module, source: nn.Module | None, sample: dict[str, Any],
         counterparts = {str(index): block for index, block in enumerate(source.blocks)}
     if isinstance(source, MixedCell):
         for inner, operation in source.chosen_operations(sample).items():
-            _inherit(child.get_submodule(inner), operation, sample, f"{path}{inner}.", left)
+            # Each slot of a cell has an operation of its own, also where two chose the same.
+            _inherit(child.get_submodule(inner), operation, sample, f"{path}{inner}.", left, dict(ties))
         counterparts.pop("ops")
-    _copy_own_tensors(child, source, path, left)
+    _copy_own_tensors(child, source, path, left, ties)
     for name, module in child.named_children():
         if not (isinstance(source, MixedCell) and name in ("ops", "inputs")):
-            _inherit(module, counterparts.get(name), sample, f"{path}{name}.", left)
+            _inherit(module, counterparts.get(name), sample, f"{path}{name}.", left, ties)
     return None
 
 
@@ -71,7 +80,7 @@ def _index(source: MixedLayer, sample: dict[str, Any]) -> int:
     return source.reader.choice.categories(sample[source.label])[0]
 
 
-def _copy_own_tensors(child: nn.Module, source: nn.Module | None, path: str, left: list[str]) -> None:
+def _copy_own_tensors(child: nn.Module, source: nn.Module | None, path: str, left: list[str], ties: Ties) -> None:
     def own(module: nn.Module) -> dict[str, torch.Tensor]:
         return {
             **dict(module.named_parameters(recurse=False)),
@@ -82,5 +91,7 @@ def _copy_own_tensors(child: nn.Module, source: nn.Module | None, path: str, lef
     for name, tensor in own(child).items():
         if name in available and available[name].shape == tensor.shape:
             tensor.copy_(available[name])
+            if isinstance(tensor, nn.Parameter):
+                setattr(child, name, ties.setdefault(cast(nn.Parameter, available[name]), tensor))
         else:
             left.append(path + name)

@@ -81,12 +81,15 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self._metric_prefix: str | None = ""
         self._epoch_losses: list[float] = []
         self._logged_epoch = -1
+        self._logits_before: dict[str, Tensor] = {}
 
     # ---- training ------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """One search step; returns what the evaluator's own training step returned."""
         weights_batch = batch
+        if not self._logits_before:  # a search that resumes within an epoch does not start that epoch
+            self._remember_logits()
         if self._count_costs is not None:
             self._prepare_regularizers(batch["train"] if self.settings.bilevel else batch)
         if self.settings.bilevel:
@@ -305,11 +308,14 @@ class SnasLightningModule(BaseOneShotLightningModule):
         _ = self.temperature  # a schedule that cannot be followed is refused before the first step
         self._epoch_losses = []
         self._credit.reset()
+        self._remember_logits()
+        super().on_train_epoch_start()
+
+    def _remember_logits(self) -> None:
         with torch.no_grad():
             self._logits_before = {
                 label: torch.log_softmax(self.distribution.rows_of(label), -1) for label in self.distribution.choices
             }
-        super().on_train_epoch_start()
 
     def on_validation_epoch_start(self) -> None:
         """Forward to the evaluator, which NNI's base class does not."""

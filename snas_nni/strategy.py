@@ -142,7 +142,9 @@ class SNAS(DARTS):
             seed=torch.initial_seed() % 2**32 if seed is None else seed,
         )
         self.regularizers = list(regularizers)
-        self.budget_controller = None if budget is None else BudgetController(budget)
+        self.budget_controller = (
+            None if budget is None else BudgetController(budget, final_temperature=self.settings.temperature(1.0))
+        )
         if self.budget_controller is not None:
             self.regularizers.append(self.budget_controller)
         self.latency_table = latency_table

@@ -1,1 +1,1 @@
-"""Placeholder until this room is filled."""
+"""What ``nnictl`` and the command line run: data, settings, one search, a whole experiment."""

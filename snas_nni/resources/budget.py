@@ -6,8 +6,8 @@ g = E[C] / budget - 1, the term added to the loss is
     (max(0, m + r g)^2 - m^2) / (2 r),
 
 whose gradient is max(0, m + r g) dg; the multiplier m follows by dual ascent, m <- max(0, m + s g), once per step.
-The bound itself tightens with the temperature, from the expected cost before the first step to the budget when the
-temperature has fallen to 30 % of where it began: at first the weights know nothing, and a strong pull would decide
+The bound itself tightens with the temperature, from the expected cost before the first step to the budget when 30 %
+of the temperature's fall are left: at first the weights know nothing, and a strong pull would decide
 the search before the task has a say. In a budget that does not bind, m stays at 0 and the search is as without it.
 At the end the child is the most probable one within the budget (:mod:`snas_nni.resources.selection`).
 """
@@ -70,7 +70,8 @@ class Budget:
     @property
     def bounds(self) -> dict[str, float]:
         """The bounds that were given, by name of the cost."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name in _COSTS and getattr(self, f.name)}
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _COSTS}
+        return {name: bound for name, bound in given.items() if bound is not None}
 
 
 @dataclass(frozen=True)
@@ -116,17 +117,23 @@ class BudgetController:
         budget: the bounds.
         rate: s, how fast the multiplier follows the violation, > 0.
         stiffness: r, > 0.
+        final_temperature: where the temperature ends, >= 0. If it does not fall, the bound is tight from the start.
     """
 
     name = "budget"
 
-    def __init__(self, budget: Budget, *, rate: float = 0.1, stiffness: float = 10.0) -> None:
+    def __init__(
+        self, budget: Budget, *, rate: float = 0.1, stiffness: float = 10.0, final_temperature: float = 0.0
+    ) -> None:
         for setting, value in (("rate", rate), ("stiffness", stiffness)):
-            if not value > 0:
-                raise SettingError(f"{setting} of a budget's controller must be > 0, got {value}.")
+            if not 0 < value < math.inf:
+                raise SettingError(f"{setting} of a budget's controller must be > 0 and finite, got {value}.")
+        if not 0 <= final_temperature < math.inf:
+            raise SettingError(f"final_temperature of a budget's controller must be >= 0, got {final_temperature}.")
         self.budget = budget
         self.rate = rate
         self.stiffness = stiffness
+        self.final_temperature = final_temperature
         self.multipliers = dict.fromkeys(budget.bounds, 0.0)
         self.binding = dict.fromkeys(budget.bounds, False)
         """Whether the search had to be held back once the bound had reached the budget."""
@@ -178,7 +185,11 @@ class BudgetController:
         """1 at the first step, 0 once the temperature has fallen far enough."""
         if self._initial_temperature is None:
             self._initial_temperature = temperature
-        return min(1.0, max(0.0, (temperature / self._initial_temperature - _TIGHT_AT) / (1 - _TIGHT_AT)))
+        fall = self._initial_temperature - self.final_temperature
+        if fall <= 0:
+            return 0.0
+        left = (temperature - self.final_temperature) / fall
+        return min(1.0, max(0.0, (left - _TIGHT_AT) / (1 - _TIGHT_AT)))
 
     def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
         """Multipliers, expected and mode costs, for the log."""

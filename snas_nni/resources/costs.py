@@ -33,15 +33,15 @@ class CostModel:
         choices: the choice behind each label.
         parts: each cost as polynomials in Z, by the choice (label and layer) that decides about that part; None
             for what every child has. ``latency_ms`` may be among the costs.
-        peaks: the largest inputs-plus-outputs of one operation, in elements, under each condition; it does not add
-            up, so it is reported and not penalised.
+        peaks: for each operation when the child runs it, and the elements of its inputs and its output; the largest
+            does not add up, so it is reported and not penalised.
     """
 
     def __init__(
         self,
         choices: Mapping[str, Choice],
         parts: Mapping[str, Mapping[Owner, Polynomial]],
-        peaks: Sequence[Polynomial] = (),
+        peaks: Sequence[tuple[Polynomial, Polynomial]] = (),
     ) -> None:
         self.choices = dict(choices)
         self.parts = {name: dict(by_owner) for name, by_owner in parts.items()}
@@ -96,7 +96,9 @@ class CostModel:
         chosen = self.indices(sample)
         costs = {name: polynomial.value(chosen) for name, polynomial in self.polynomials.items()}
         if self.peaks:
-            costs["activation_peak"] = max(peak.value(chosen) for peak in self.peaks)
+            costs["activation_peak"] = max(
+                size.value(chosen) if condition.value(chosen) else 0.0 for condition, size in self.peaks
+            )
         return costs
 
     def indices(self, sample: Mapping[str, Any]) -> dict[str, int]:
@@ -176,10 +178,10 @@ def count_supernet(
     parts: dict[str, Mapping[Owner, Polynomial]] = {"params": parameter_polynomials(supernet, convention)}
     for name in ("macs", "memory_access"):
         by_owner: dict[Owner, list[Polynomial]] = defaultdict(list)
-        for owner, costs in operations:
-            by_owner[owner].append(costs[name])
+        for owner, condition, sizes in operations:
+            by_owner[owner].append(condition * sizes[name])
         parts[name] = {owner: Polynomial.sum(polynomials) for owner, polynomials in by_owner.items()}
-    return CostModel(distribution.choices, parts, [costs["activation_peak"] for _, costs in operations])
+    return CostModel(distribution.choices, parts, [(c, sizes["activation_peak"]) for _, c, sizes in operations])
 
 
 def count_child(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,8 +29,8 @@ class Count:
     Attributes:
         conditions: when each operation is part of the child.
         owners: the choice that decides about it.
-        costs: by name, one number for each operation; ``activation_peak`` is its inputs and its output in elements,
-            parameters and buffers aside.
+        costs: by name, one number for each operation; ``activation_peak`` is the activations that it
+            reads and its output, in elements.
         uncounted: names of operations that no handler knows.
     """
 
@@ -49,14 +48,13 @@ class Count:
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, model: nn.Module, trace: Trace | None, convention: Convention) -> None:
+    def __init__(self, inputs: tuple[Any, ...], trace: Trace | None, convention: Convention) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.trace = trace
         self.convention = convention
         self.count = Count()
-        # What the model holds, and what is computed from nothing else (transposed, sliced, joined weights), by
-        # storage; kept alive, since the address of one that is gone may be given to another.
-        self.held = {_storage(tensor): tensor for tensor in itertools.chain(model.parameters(), model.buffers())}
+        # Storages of what is computed from the inputs; weights, also sliced or joined ones, are no activations.
+        self.activations = {_storage(tensor) for tensor in _tensors(inputs)}
 
     def add(self, macs: float, memory_access: float, peak: float) -> None:
         if self.trace is None:
@@ -68,14 +66,16 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         name = func._schema.name.split("::")[-1]
         cost = cost_of_operation(name, tuple(args), result, self.convention)
-        inputs, outputs = list(_tensors(args)), list(_tensors(result))
-        activations = [tensor for tensor in inputs if _storage(tensor) not in self.held]
+        outputs = list(_tensors(result))
+        # A constant that was just made may lie where an activation lay before.
+        activations = [t for t in _tensors(args) if _storage(t) in self.activations] if name != "lift_fresh" else []
+        change = self.activations.add if activations else self.activations.discard
+        for tensor in outputs:
+            change(_storage(tensor))
         if cost is None:
             self.count.uncounted.add(name)
         elif cost.macs or cost.memory_access:
             self.add(cost.macs, cost.memory_access, float(sum(t.numel() for t in [*activations, outputs[0]])))
-        elif inputs and not activations:
-            self.held.update((_storage(tensor), tensor) for tensor in outputs)
         return result
 
     def identity(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
@@ -87,8 +87,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _tensors(values: Any) -> Iterator[Tensor]:
     if isinstance(values, Tensor):
         yield values
-    elif isinstance(values, (list, tuple)):
-        for value in values:
+    elif isinstance(values, (list, tuple, Mapping)):
+        for value in values.values() if isinstance(values, Mapping) else values:
             yield from _tensors(value)
 
 
@@ -121,7 +121,7 @@ def count_operations(
         UnsupportedSpaceError: candidates of unequal shapes.
     """
     trace = Trace(values) if distribution is not None else None
-    counter = _Counter(model, trace, convention or Convention())
+    counter = _Counter(inputs, trace, convention or Convention())
     hooks = [m.register_forward_hook(counter.identity) for m in model.modules() if type(m) is nn.Identity]
     try:
         with evaluating(model, distribution, trace), counter:

@@ -2,14 +2,17 @@
 
 A channel choice changes what everything behind it costs, also layers that know nothing of the choice. One pass
 gives each operation's cost at one value of every slicing label. Varying one label at a time tells on which labels
-an operation depends; running all outcomes of those labels gives its exact polynomial.
+an operation depends; running all outcomes of those labels gives its exact polynomial. Where a label matters only
+together with another value of a second one (the larger of two widths), that first look misses it: joint outcomes
+drawn at random are then counted and compared, and a difference is followed to the label behind it.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Mapping, Sequence
 
 from snas_nni.choices import Choice
 from snas_nni.errors import UnsupportedSpaceError
@@ -20,14 +23,15 @@ from snas_nni.resources.trace import Owner
 __all__ = ["operation_polynomials"]
 
 MAX_OUTCOMES = 4096
+CHECKS = 8
 
 Run = Callable[[Mapping[str, int]], Count]
 
 
 def operation_polynomials(
     run: Run, labels: list[str], choices: Mapping[str, Choice]
-) -> list[tuple[Owner, dict[str, Polynomial]]]:
-    """Cost of each operation of the supernet as a polynomial, its condition included.
+) -> list[tuple[Owner, Polynomial, dict[str, Polynomial]]]:
+    """Cost of each operation of the supernet as a polynomial.
 
     Args:
         run: counts one pass at the given candidate index of each slicing label.
@@ -35,7 +39,8 @@ def operation_polynomials(
         choices: of the space.
 
     Returns:
-        For each operation, in the order they ran, the choice that decides about it and ``{cost name: polynomial}``.
+        For each operation, in the order they ran, the choice that decides about it, how many times the child runs
+        it, and ``{cost name: polynomial}`` of one run.
 
     Raises:
         UnsupportedSpaceError: the passes met different operations, or too many outcomes would have to be run.
@@ -48,24 +53,70 @@ def operation_polynomials(
             for position, names in enumerate(depends):
                 if any(values[position] != base.costs[name][position] for name, values in varied.costs.items()):
                     names.add(label)
-    keys = sorted({tuple(sorted(names)) for names in depends if names})
-    outcomes = _all_outcomes(run, base, keys, choices)
+    counted = [(values, _comparable(run(values), base, ", ".join(labels))) for values in _joint(labels, choices)]
+    while True:
+        keys = sorted({tuple(sorted(names)) for names in depends if names})
+        outcomes = _all_outcomes(run, base, keys, choices)
+        if not any(_follow(run, values, count, base, depends, outcomes) for values, count in counted):
+            break
     result = []
     for position, condition in enumerate(base.conditions):
         key = tuple(sorted(depends[position]))
-        polynomials = {
-            name: condition
-            * (
-                Polynomial.sum(_entry(indices) * count.costs[name][position] for indices, count in outcomes[key])
-                if key
-                else values[position]
-            )
+        sizes = {
+            name: Polynomial.sum(_entry(indices) * count.costs[name][position] for indices, count in outcomes[key])
+            if key
+            else Polynomial.constant(values[position])
             for name, values in base.costs.items()
         }
         # An operation under no choice, whose size a sliced layer before it decides, belongs to that label.
         owner = base.owners[position] or ((key[0], 0) if key else None)
-        result.append((owner, polynomials))
+        result.append((owner, condition, sizes))
     return result
+
+
+def _joint(labels: list[str], choices: Mapping[str, Choice]) -> list[dict[str, int]]:
+    """Joint outcomes to check: all of them if there are few, some at random otherwise."""
+    sizes = [len(choices[label].candidates) for label in labels]
+    if len(labels) < 2:
+        return []
+    if math.prod(sizes) <= 4 * CHECKS:
+        return [dict(zip(labels, indices, strict=True)) for indices in itertools.product(*map(range, sizes))]
+    chooser = random.Random(0)  # its own: counting must not change what a search draws
+    return [dict(zip(labels, map(chooser.randrange, sizes), strict=True)) for _ in range(CHECKS)]
+
+
+def _follow(
+    run: Run,
+    values: Mapping[str, int],
+    count: Count,
+    base: Count,
+    depends: list[set[str]],
+    outcomes: Mapping[tuple[str, ...], Sequence[tuple[dict[str, int], Count]]],
+) -> bool:
+    """Compare a joint outcome with what the known dependences say; add those it reveals; tell whether there were any.
+
+    If an operation costs otherwise than its known labels say, then on the way from ``values`` back to the first
+    candidate of all other labels, one at a time, its cost changes at some label, and it depends on that one.
+    """
+    wrong: dict[tuple[str, ...], list[int]] = {}
+    for position, names in enumerate(depends):
+        key = tuple(sorted(names))
+        known = base
+        if key:
+            known = next(c for indices, c in outcomes[key] if all(values[label] == i for label, i in indices.items()))
+        if any(known.costs[name][position] != costs[position] for name, costs in count.costs.items()):
+            wrong.setdefault(key, []).append(position)
+    for key, positions in wrong.items():
+        before, current = count, dict(values)
+        for label in values:
+            if label not in key and current[label] != 0:
+                current[label] = 0
+                after = _comparable(run(current), base, label)
+                for position in positions:
+                    if any(before.costs[name][position] != costs[position] for name, costs in after.costs.items()):
+                        depends[position].add(label)
+                before = after
+    return bool(wrong)
 
 
 def _all_outcomes(

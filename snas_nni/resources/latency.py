@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snas_nni.choices import Choice
+from snas_nni.choices import Choice, OneOf
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
 from snas_nni.resources.counting import evaluating
@@ -53,8 +53,14 @@ class LatencyTable:
         Args:
             path: the file.
             choices: of the space, for the names of the candidates.
+
+        Raises:
+            SettingError: two candidates of a label have the same name.
         """
         path = Path(path)
+        for label, choice in choices.items():
+            if len({str(candidate) for candidate in choice.candidates}) < len(choice.candidates):
+                raise SettingError(f"label '{label}': two candidates have the same name, so a file cannot tell them.")
         entries = [
             {
                 "when": {label: str(choices[label].candidates[index]) for label, index in term},
@@ -72,7 +78,11 @@ class LatencyTable:
             "entries": entries,
         }
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
+            try:
+                json.dump(document, file, indent=1)
+            except BaseException:
+                os.unlink(file.name)
+                raise
         os.replace(file.name, path)
 
     @staticmethod
@@ -131,6 +141,8 @@ def _term(when: Any, choices: Mapping[str, Choice], where: str) -> Term:
     for label, candidate in when.items():
         if label not in choices:
             raise SettingError(f"{where}.when: the space has no label {label!r}; the table is of another space.")
+        if not isinstance(choices[label], OneOf):
+            raise SettingError(f"{where}.when: label {label!r} chooses several at once, which has no latency.")
         names = [str(c) for c in choices[label].candidates]
         if candidate not in names:
             raise SettingError(f"{where}.when[{label!r}]: no candidate {candidate!r}; there are {', '.join(names)}.")
@@ -143,8 +155,9 @@ def _owner(layer: Any, choices: Mapping[str, Choice], where: str) -> Owner:
         return None
     if (
         not isinstance(layer, dict)
-        or layer.get("label") not in choices
-        or not isinstance(layer.get("index"), int)
+        or not isinstance(layer.get("label"), str)
+        or layer["label"] not in choices
+        or type(layer.get("index")) is not int
         or layer["index"] < 0
     ):
         raise SettingError(f"{where}.layer: must be null or a label of the space and an index, got {layer!r}.")

@@ -191,12 +191,15 @@ _FREE = {
 
 
 def register_operation(name: str, macs: Handler | None) -> None:
-    """Teach the counter an operation.
+    """Teach the counter an operation, in place of what it knew about it.
 
     Args:
         name: its ATen name without overload, such as ``"grid_sampler_2d"``.
         macs: gets ``(arguments, result)`` and returns MACs; None declares the operation free.
     """
+    for known in (_FREE, _NORMALIZATION, _ACTIVATION):
+        known.discard(name)
+    _COMPUTE.pop(name, None)
     if macs is None:
         _FREE.add(name)
     else:

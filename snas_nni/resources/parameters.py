@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
 from snas_nni.resources.operations import Convention, is_normalization
@@ -53,6 +55,10 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
             for branch_condition, candidate in module.branches():
                 candidates.add(candidate)
                 visit(candidate, condition * branch_condition, module.owner)
+        elif isinstance(module, MixedOperation):
+            own, decides = _sliced_by_its_space(module)
+            total[decides].append(condition * own)
+            return
         if convention.normalization or not is_normalization(module):
             for parameter in module.parameters(recurse=False):
                 sizes[id(parameter)] = parameter.numel()
@@ -75,6 +81,19 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
     for key, size in sizes.items():
         total[owners[key]].append(_any(conditions[key]) * float(size))
     return {owner: Polynomial.sum(parts) for owner, parts in total.items()}
+
+
+def _sliced_by_its_space(module: Any) -> tuple[Polynomial, Owner]:
+    """Parameters of a layer that a space of NNI's slices by a hook of its own, by trying every value."""
+    mutables = module.simplify()
+    total = []
+    for indices in itertools.product(*(range(len(mutable.values)) for mutable in mutables.values())):
+        condition = ONE
+        for label, index in zip(mutables, indices, strict=True):
+            condition = condition * Polynomial.entry(label, index)
+        layer = module.freeze({m.label: m.values[i] for m, i in zip(mutables.values(), indices, strict=True)})
+        total.append(condition * float(sum(p.numel() for p in layer.parameters())))
+    return Polynomial.sum(total), (next(iter(mutables)), 0)
 
 
 def _any(conditions: list[Polynomial]) -> Polynomial:

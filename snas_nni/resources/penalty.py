@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -62,10 +63,10 @@ class ResourcePenalty:
         baseline: bool = False,
     ) -> None:
         self.costs = dict(OFFICIAL_COSTS if costs is None else costs)
-        if not self.costs or any(value < 0 for value in self.costs.values()) or not any(self.costs.values()):
+        if not any(self.costs.values()) or not all(0 <= value < math.inf for value in self.costs.values()):
             raise SettingError(f"costs must name at least one cost with a positive weight, got {self.costs}.")
-        if weight < 0:
-            raise SettingError(f"weight of the resource penalty must be >= 0, got {weight}.")
+        if not 0 <= weight < math.inf:
+            raise SettingError(f"weight of the resource penalty must be finite and >= 0, got {weight}.")
         if estimator not in ("relaxed", "expected", "score"):
             raise SettingError(f"estimator must be 'relaxed', 'expected' or 'score', got {estimator!r}.")
         if scale not in ("linear", "log", "log_per_choice"):

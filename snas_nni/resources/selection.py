@@ -1,14 +1,17 @@
 """The most probable child whose costs lie within bounds, found exactly by mixed-integer programming.
 
 Maximises sum over labels of log p(Z_label) over one-hot Z, subject to lower <= C(Z) <= upper. Each product of entries
-in C becomes a variable that linear constraints force to the product; scipy's HiGHS solver does the rest.
+in C becomes a variable that linear constraints force to the product; scipy's HiGHS solver does the rest. It works in
+floating point, to a tolerance that may let a child pass that exceeds a bound by a little, so every solution is
+evaluated exactly, and excluded if it is outside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +23,8 @@ from snas_nni.resources.costs import CostModel
 from snas_nni.resources.polynomial import Polynomial
 
 __all__ = ["Selection", "cost_range", "feasible", "most_probable"]
+
+MAX_EXCLUDED = 20
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,15 @@ class _Program:
         row, constant = self.coefficients(polynomial)
         if not row:
             return None
-        scale = max(1.0, max(abs(value) for value in row.values()))  # HiGHS works to an absolute tolerance
-        scaled = {column: value / scale for column, value in row.items()}
-        return self._constraint([(scaled, (lower - constant) / scale, (upper - constant) / scale)])
+        low, high = lower - constant, upper - constant
+        unit = _common_unit(row.values())
+        if unit is None:
+            unit = max(abs(value) for value in row.values())  # HiGHS works to an absolute tolerance
+            low, high = low / unit, high / unit
+        else:  # whole numbers: half a unit beyond the last one that is allowed, nothing lies near the bound
+            low = math.ceil(low / unit) - 0.5 if low > -math.inf else low
+            high = math.floor(high / unit) + 0.5 if high < math.inf else high
+        return self._constraint([({column: value / unit for column, value in row.items()}, low, high)])
 
     def within(self, model: CostModel, bounds: Mapping[str, tuple[float, float]]) -> list[LinearConstraint] | None:
         """The bounds as constraints; None if a cost that no choice changes lies outside."""
@@ -94,6 +105,37 @@ class _Program:
             elif not lower <= model.polynomials[name].terms.get((), 0.0) <= upper:
                 return None
         return constraints
+
+    def without(self, chosen: Mapping[str, int]) -> LinearConstraint:
+        """Excludes one child."""
+        row = {self.column[entry]: 1.0 for entry in chosen.items()}
+        return self._constraint([(row, -np.inf, len(row) - 1.0)])
+
+    def solve_within(
+        self, model: CostModel, bounds: Mapping[str, tuple[float, float]], objective: np.ndarray[Any, Any]
+    ) -> dict[str, int] | None:
+        """The best child that lies within the bounds exactly; None if there is none."""
+        constraints = self.within(model, bounds)
+        if constraints is None:
+            return None
+        for attempt in range(2 * MAX_EXCLUDED):
+            chosen = self.solve(objective, constraints)
+            if chosen is None:
+                return None
+            costs = {name: model.polynomials[name].value(chosen) for name in bounds}
+            outside = {name for name, (low, high) in bounds.items() if not low <= costs[name] <= high}
+            if not outside:
+                return chosen
+            if attempt < MAX_EXCLUDED:
+                constraints.append(self.without(chosen))
+                continue
+            for name in outside:  # many children within the tolerance of a bound: keep away from it
+                lower, upper = bounds[name]
+                row, _ = self.coefficients(model.polynomials[name])
+                margin = 1e-6 * max(map(abs, row.values())) * 2.0 ** (attempt - MAX_EXCLUDED)
+                tightened = self.bounded(model.polynomials[name], lower + margin, upper - margin)
+                constraints.append(cast(LinearConstraint, tightened))
+        return None
 
     def solve(self, objective: np.ndarray[Any, Any], extra: Sequence[LinearConstraint]) -> dict[str, int] | None:
         result = milp(
@@ -118,9 +160,9 @@ def cost_range(model: CostModel, name: str) -> tuple[float, float]:
     if not row:
         return constant, constant
     objective = np.zeros(len(program.column))
-    scale = max(abs(value) for value in row.values())
+    unit = _common_unit(row.values()) or 1e-3 * max(abs(value) for value in row.values())
     for column, value in row.items():
-        objective[column] = value / scale
+        objective[column] = value / unit
     found = [program.solve(objective * sign, []) for sign in (1.0, -1.0)]
     low, high = (model.polynomials[name].value(chosen) for chosen in found if chosen is not None)
     return low, high
@@ -129,10 +171,9 @@ def cost_range(model: CostModel, name: str) -> tuple[float, float]:
 def feasible(model: CostModel, bounds: Mapping[str, tuple[float, float]]) -> bool:
     """Whether any child's costs lie within ``bounds`` (lowest and highest allowed value, by name)."""
     program = _Program(model, list(bounds))
-    constraints = program.within(model, bounds)
-    if constraints is None:
-        return False
-    return not program.labels or program.solve(np.zeros(len(program.column)), constraints) is not None
+    if not program.labels:
+        return program.within(model, bounds) is not None
+    return program.solve_within(model, bounds, np.zeros(len(program.column))) is not None
 
 
 def most_probable(
@@ -156,18 +197,22 @@ def most_probable(
         label: torch.log_softmax(distribution.rows_of(label).detach().double(), -1)[0].tolist()
         for label in program.labels
     }
-    constraints = program.within(model, bounds)
-    if constraints is None:
-        return None
     if not program.labels:
-        return Selection(mode, 0.0)
+        return None if program.within(model, bounds) is None else Selection(mode, 0.0)
     objective = np.zeros(len(program.column))
     for label in program.labels:
         for index, value in enumerate(log_probabilities[label]):
             objective[program.column[(label, index)]] = -value
-    chosen = program.solve(objective, constraints)
+    chosen = program.solve_within(model, bounds, objective)
     if chosen is None:
         return None
     sample = {**mode, **{label: model.choices[label].value([index]) for label, index in chosen.items()}}
     given_up = sum(max(log_probabilities[label]) - log_probabilities[label][index] for label, index in chosen.items())
     return Selection(sample, given_up)
+
+
+def _common_unit(values: Iterable[float]) -> float | None:
+    """Largest number that all of ``values`` are whole multiples of, if they are whole numbers."""
+    if any(value != int(value) for value in values):
+        return None
+    return float(math.gcd(*map(int, values)))

@@ -234,6 +234,7 @@ class SlicedMultiheadAttention(_Sliced, nni_operation.MixedMultiHeadAttention):
     """``MutableMultiheadAttention`` with choices of its sizes."""
 
     sliced = ("embed_dim", "kdim", "vdim")
+    batch_first: bool
 
     @classmethod
     def check(cls, module: ParametrizedModule, choices: dict[str, MutableExpression], where: str) -> None:
@@ -249,6 +250,24 @@ class SlicedMultiheadAttention(_Sliced, nni_operation.MixedMultiHeadAttention):
                 f"label '{', '.join(names)}' {where}: where kdim and vdim equal embed_dim PyTorch keeps one weight, "
                 "elsewhere three, so the values cannot share. Leave embed_dim out of the values of kdim and vdim."
             )
+
+    def forward_with_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Run NNI's version on inputs that still are one tensor where they were.
+
+        PyTorch projects all three at once if they are, and NNI transposes each by itself.
+        """
+        if not self.batch_first:
+            return super().forward_with_args(*args, **kwargs)
+        *sizes, query, key, value = args[:8]
+        turned = {id(x): x.transpose(1, 0) for x in (query, key, value)}
+        self.batch_first = False
+        try:
+            output, weights = super().forward_with_args(
+                *sizes, *(turned[id(x)] for x in (query, key, value)), *args[8:], **kwargs
+            )
+        finally:
+            self.batch_first = True
+        return output.transpose(1, 0), weights
 
 
 SLICED_OPERATIONS = (

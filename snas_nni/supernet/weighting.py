@@ -83,7 +83,7 @@ def _summed(weights: Tensor, outputs: Sequence[Tensor]) -> Tensor:
     # Under autocast some candidates return bfloat16 and a skip returns float32.
     dtype = functools.reduce(torch.promote_types, (output.dtype for output in outputs))
     cast = weights.to(dtype)
-    total = outputs[0] * cast[0]
+    total = outputs[0].to(dtype) * cast[0]
     for weight, output in zip(cast[1:], outputs[1:], strict=True):
         if total.requires_grad:
             total = torch.addcmul(total, output.to(dtype), weight)
@@ -123,6 +123,8 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     a, b = a.to(precise), b.to(precise)
     if a.dim() == 4 and all(t.is_contiguous(memory_format=torch.channels_last) for t in (a, b)):
         a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)  # so that flattening copies nothing
+    if a.is_complex():
+        return torch.vdot(b.reshape(-1), a.reshape(-1)).real  # the gradient of a real weight
     return torch.dot(a.reshape(-1), b.reshape(-1))
 
 

@@ -1,0 +1,1 @@
+"""How fast a SNAS search step is, next to NNI's own one-shot strategies and to training a child."""

@@ -1,0 +1,60 @@
+"""The model spaces that steps are timed on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's own strategies
+import torch
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace
+from torch import Tensor, nn
+
+from search_spaces import SnasCellSpace
+
+__all__ = ["Chain", "make_space"]
+
+
+class Chain(ModelSpace):
+    """Cells one after the other, each one choice among equal 3x3 convolutions: its cost grows by known factors.
+
+    Args:
+        cells: choices in a row.
+        channels: of every convolution.
+        candidates: convolutions to choose from, at each place.
+    """
+
+    def __init__(self, cells: int, channels: int, candidates: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, channels, 3, padding=1)
+        self.cells = nn.ModuleList(
+            LayerChoice([_convolution(channels) for _ in range(candidates)], label=f"cell{i}") for i in range(cells)
+        )
+        self.classifier = nn.Linear(channels, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(batch, 3, h, w)`` to logits ``(batch, 10)``."""
+        x = self.stem(images)
+        for cell in self.cells:
+            x = cell(x)
+        return self.classifier(x.mean((2, 3)))
+
+
+def _convolution(channels: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
+
+
+def make_space(name: str, **arguments: Any) -> ModelSpace:
+    """Make the space ``hub`` (NNI's DARTS), ``snas`` (this project's) or ``chain``, with weights from seed 0."""
+    torch.manual_seed(0)
+    if name == "chain":
+        return Chain(**arguments)
+    if name == "snas":
+        return SnasCellSpace(**{"channels": 8, "cells": 5, **arguments})
+    if name == "hub":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from nni.nas.hub.pytorch import DARTS as DartsSpace
+
+            return DartsSpace(**{"width": 8, "num_cells": 5, "dataset": "cifar", **arguments})
+    raise ValueError(f"space must be hub, snas or chain, got {name!r}.")

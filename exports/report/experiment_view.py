@@ -1,0 +1,166 @@
+"""An experiment as the page shows it: a row for every trial, and what accuracy costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from exports.report.charts import Dot, scatter_chart
+from exports.report.experiment import Experiment, Trial
+from exports.report.front import pareto_front
+from exports.report.numbers import as_number, compact, duration, percent, plain_text
+from exports.report.run_charts import Chart
+from exports.report.run_view import RunView, Tile, view_run
+
+__all__ = ["ExperimentView", "TrialView", "view_experiment"]
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """One trial: its row after number and status (texts with numbers to sort by), and its run."""
+
+    number: int
+    anchor: str
+    status: str
+    headline: str
+    is_best: bool
+    on_front: bool
+    cells: list[tuple[str, str]]
+    parameters: list[tuple[str, str]]
+    run: RunView | None
+
+
+@dataclass(frozen=True)
+class ExperimentView:
+    """All that the page says of an experiment."""
+
+    title: str
+    id: str
+    status: str
+    folder: str
+    tiles: list[Tile]
+    columns: list[tuple[str, bool]]
+    trials: list[TrialView]
+    best: TrialView | None
+    fronts: list[Chart]
+    problems: tuple[str, ...]
+
+
+def view_experiment(experiment: Experiment) -> ExperimentView:
+    """Write and draw everything."""
+    fronts, on_front = _fronts(experiment.trials)
+    tuned = sorted({name for trial in experiment.trials for name in trial.parameters})
+    trials = [_trial(trial, trial is experiment.best, trial.number in on_front, tuned) for trial in experiment.trials]
+    return ExperimentView(
+        title=f"Experiment {experiment.name or experiment.id}",
+        id=experiment.id,
+        status=experiment.status.lower(),
+        folder=str(experiment.folder),
+        tiles=_tiles(experiment),
+        columns=[
+            *(("trial", False), ("status", False), ("validation", True), ("test", True), ("parameters", True)),
+            *(("MACs", True), ("entropy", True), ("time", True)),
+            *((name, _is_numeric(name, experiment.trials)) for name in tuned),
+        ],
+        trials=trials,
+        best=next((trial for trial in trials if trial.is_best), None),
+        fronts=fronts,
+        problems=experiment.problems,
+    )
+
+
+def _tiles(experiment: Experiment) -> list[Tile]:
+    ended = sum(trial.succeeded for trial in experiment.trials)
+    tiles = [Tile("Trials with a result", f"{ended} of {len(experiment.trials)}")]
+    if experiment.best is not None and experiment.best.accuracy is not None:
+        tiles.append(Tile("Best validation accuracy", percent(experiment.best.accuracy), _name(experiment.best)))
+        test = as_number(experiment.best.final.get("test_accuracy"))
+        if test is not None:
+            tiles.append(Tile("Its test accuracy", percent(test), f"{test:.6g}"))
+        cost = experiment.best.cost("parameters")
+        if cost is not None:
+            tiles.append(Tile("Its parameters", compact(cost), f"{cost:,.0f}"))
+    if experiment.seconds is not None:
+        tiles.append(Tile("Time", duration(experiment.seconds), f"{experiment.seconds:,.1f} s"))
+    return tiles
+
+
+def _is_numeric(name: str, trials: Sequence[Trial]) -> bool:
+    return all(as_number(trial.parameters[name]) is not None for trial in trials if name in trial.parameters)
+
+
+def _name(trial: Trial) -> str:
+    return f"trial {trial.number}"
+
+
+def _headline(trial: Trial) -> str:
+    if not trial.succeeded or trial.accuracy is None:
+        return trial.status.lower()
+    cost = trial.cost("parameters")
+    return f"{percent(trial.accuracy)} validation accuracy" + ("" if cost is None else f", {cost:,.0f} parameters")
+
+
+def _anchor(trial: Trial) -> str:
+    return f"trial-{trial.number}"
+
+
+def _trial(trial: Trial, is_best: bool, on_front: bool, tuned: Sequence[str]) -> TrialView:
+    test, entropy = as_number(trial.final.get("test_accuracy")), as_number(trial.final.get("entropy"))
+    numbers = (
+        (trial.accuracy, percent),
+        (test, percent),
+        (trial.cost("parameters"), "{:,.0f}".format),
+        (trial.cost("macs"), "{:,.0f}".format),
+        (entropy, "{:.2f}".format),
+        (trial.seconds, duration),
+    )
+    cells = [("", "") if value is None else (write(value), f"{value!r}") for value, write in numbers]
+    for name in tuned:
+        value = trial.parameters.get(name)
+        number = as_number(value)
+        text = f"{value:.3g}" if isinstance(value, float) else plain_text(value)
+        cells.append(("" if name not in trial.parameters else text, "" if number is None else repr(number)))
+    return TrialView(
+        number=trial.number,
+        anchor=_anchor(trial),
+        status=trial.status.lower(),
+        headline=_headline(trial),
+        is_best=is_best,
+        on_front=on_front,
+        cells=cells,
+        parameters=[(name, plain_text(value)) for name, value in trial.parameters.items()],
+        run=view_run(trial.run) if trial.run is not None else None,
+    )
+
+
+def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
+    """Draw accuracy against parameters and MACs; return the trials on the front of the first too."""
+    charts, first = [], None
+    for cost, title in (("parameters", "parameters"), ("macs", "MACs")):
+        found = [
+            (trial, value, trial.accuracy)
+            for trial in trials
+            if trial.succeeded and (value := trial.cost(cost)) is not None and trial.accuracy is not None
+        ]
+        front = {found[index][0].number for index in pareto_front([(value, accuracy) for _, value, accuracy in found])}
+        if not found:
+            continue
+        first = front if first is None else first
+        dots = [
+            Dot(
+                value,
+                accuracy,
+                str(trial.number),
+                f"#{_anchor(trial)}",
+                f"{_name(trial)}: {percent(accuracy)}, {value:,.0f} {title}",
+                trial.number in front,
+            )
+            for trial, value, accuracy in found
+        ]
+        label = f"Validation accuracy against {title}. On the front: trials {', '.join(map(str, sorted(front)))}"
+        svg = scatter_chart(label, f"{title} of the child", dots, compact, lambda value: f"{100 * value:.4g} %")
+        note = "Filled: no other trial is as accurate at less cost."
+        charts.append(Chart(f"Validation accuracy against {title}", Markup(svg), (), note))
+    return charts, first or set()

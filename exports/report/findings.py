@@ -1,0 +1,128 @@
+"""What a reader should be warned of before believing a run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from exports.errors import ArchitectureFileError
+from exports.pictures_graph import CellGraph
+from exports.report.numbers import compact, percent
+from exports.report.run import Run
+
+__all__ = ["Finding", "findings"]
+
+STILL_LOGITS = 0.05
+"""Root mean square change of the log-probabilities over a whole search, in nats, below which nothing was learnt."""
+OPEN_ENTROPY = 0.5
+"""Share of the largest possible entropy above which the child is one of many that are about as probable."""
+LOST_ACCURACY = 0.02
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth knowing: ``kind`` is ``warning`` or ``note``."""
+
+    kind: str
+    text: str
+
+
+def findings(run: Run) -> list[Finding]:
+    """Return the warnings, then the notes."""
+    found = [*_logits(run), *_entropy(run), *_child(run), *_bounds(run), *_strange(run), *_cells(run), *_choices(run)]
+    return sorted(found, key=lambda finding: finding.kind != "warning")
+
+
+def _logits(run: Run) -> list[Finding]:
+    points = run.log.points("search/logit_movement")
+    moved = sum(value for _, value in points)
+    if not points or moved >= STILL_LOGITS:
+        return []
+    rate = "Raise search.logits_learning_rate: n steps can move a logit by about n times that number."
+    if moved == 0:
+        return [Finding("warning", f"The logits did not move: nothing was searched. {rate}")]
+    return [Finding("warning", f"The logits hardly moved ({moved:.2g} nats over the whole search). {rate}")]
+
+
+def _entropy(run: Run) -> list[Finding]:
+    share = run.log.last("search/entropy_share")
+    if share is None and run.architecture is not None and run.architecture.entropy:
+        largest = sum(math.log(max(1, len(each))) for each in run.architecture.probabilities.values())
+        share = sum(run.architecture.entropy.values()) / largest if largest else None
+    if share is None or share <= OPEN_ENTROPY:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"The search had not decided: {percent(share)} of the largest possible entropy is left, so that many "
+            "other children are about as probable as this one. Search longer, or with a larger "
+            "search.logits_learning_rate.",
+        )
+    ]
+
+
+def _child(run: Run) -> list[Finding]:
+    child, sampled = run.log.last("val_acc"), run.log.last("sampled/val_acc")
+    if child is None or sampled is None or child >= sampled - LOST_ACCURACY:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"The child ({percent(child)}) is less accurate than sampled networks ({percent(sampled)}): its weights "
+            "were trained for mixtures. Search longer at a low temperature, or retrain the child.",
+        )
+    ]
+
+
+def _bounds(run: Run) -> list[Finding]:
+    found = []
+    for cost, bound in run.bounds.items():
+        value = run.parameters if cost == "params" else run.metrics.get(cost)
+        if value is not None and value > bound:
+            found.append(Finding("warning", f"The child is over budget: {cost} {compact(value)} of {compact(bound)}."))
+    return found
+
+
+def _strange(run: Run) -> list[Finding]:
+    if not run.log.not_finite:
+        return []
+    names = sorted(run.log.not_finite)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [Finding("warning", f"NaN or infinity was logged in {', '.join(names[:3])}{more}; the charts leave it out.")]
+
+
+def _cells(run: Run) -> list[Finding]:
+    found = []
+    for name, edges in run.architecture.cells.items() if run.architecture else ():
+        if not edges:
+            continue
+        try:
+            graph = CellGraph.of(edges)
+        except ArchitectureFileError as error:
+            found.append(Finding("note", f"Cell {name} is not drawn: {error.problem}."))
+            continue
+        if graph.output_is_dead:
+            found.append(Finding("warning", f"Cell {name} has a dead output: no path leads from an input to it."))
+            continue
+        if graph.unused_inputs:
+            names = ", ".join("".join(graph.input_name(node)) for node in graph.unused_inputs)
+            found.append(Finding("note", f"Cell {name} does not use its input {names}."))
+        if graph.dead_nodes:
+            nodes = ", ".join(map(str, graph.dead_nodes))
+            found.append(Finding("note", f"Cell {name} has dead nodes ({nodes}), whose share of the output is zero."))
+    return found
+
+
+def _choices(run: Run) -> list[Finding]:
+    """Say when a budget made the child differ from the mode."""
+    if run.architecture is None:
+        return []
+    others = 0
+    for label, probabilities in run.architecture.probabilities.items():
+        chosen = run.chosen(label)
+        if len(chosen) == 1 and probabilities:
+            own = probabilities.get(next(iter(chosen)))
+            others += own is not None and own < max(probabilities.values()) - 1e-9
+    if not others:
+        return []
+    return [Finding("note", f"{others} choices of the child are not the most probable ones, as the budget asked.")]

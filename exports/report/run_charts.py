@@ -1,0 +1,164 @@
+"""The charts of a run: accuracy, temperature, entropy, loss, penalties and budgets over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from exports.report.charts import Series, line_chart
+from exports.report.heat_map import heat_map
+from exports.report.numbers import compact, percent
+from exports.report.run import Run
+
+__all__ = ["Chart", "HeatMaps", "accuracy_chart", "cost_charts", "heat_maps", "search_charts"]
+
+COST_NAMES = {
+    "params": "Parameters",
+    "macs": "MACs",
+    "memory_access": "Memory access (elements)",
+    "latency_ms": "Latency (ms)",
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawn chart with its headline, and ``(colour, name, last value, dashed)`` of its lines."""
+
+    title: str
+    svg: Markup
+    legend: tuple[tuple[str, str, str, bool], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """The heat maps of one group of labels, such as a cell type: ``(label in the group, drawing)``."""
+
+    name: str
+    maps: tuple[tuple[str, Markup], ...]
+
+
+def accuracy_chart(run: Run) -> Chart | None:
+    """Draw what the child, sampled networks and the training batches reach."""
+    lines = [
+        Series("child", run.log.points("val_acc"), 1),
+        Series("sampled networks", run.log.points("sampled/val_acc"), 2),
+        Series("training batches", run.log.points("train_acc"), 4, dashed=True),
+    ]
+    return _chart(
+        "Accuracy",
+        lines,
+        lambda value: f"{100 * value:.0f} %",
+        percent,
+        top=1.0,
+        note="The child and sampled networks on validation data.",
+    )
+
+
+def search_charts(run: Run) -> list[Chart]:
+    """Draw temperature, entropy, movement, shares and loss, as far as they were logged."""
+    log = run.log
+    charts = [
+        accuracy_chart(run),
+        _chart("Temperature", [Series("temperature", log.points("search/temperature"), 1)], top=1.0),
+        _chart(
+            "Entropy of all choices (nats)",
+            [Series("entropy", log.points("search/entropy"), 1)],
+            note="0 when every choice is certain.",
+        ),
+        _chart(
+            "Movement of the logits (nats per epoch)",
+            [Series("root mean square", log.points("search/logit_movement"), 1)],
+        ),
+        _chart(
+            "Mean probabilities",
+            [
+                Series("gap between the two best", log.points("search/top2_gap"), 1),
+                Series("zero operation", log.points("search/zero_share"), 2),
+                Series("skip", log.points("search/skip_share"), 3),
+            ],
+            lambda value: f"{value:.2g}",
+            lambda value: f"{value:.2f}",
+            top=1.0,
+        ),
+        _chart(
+            "Loss (nats)",
+            [
+                Series("search, penalties included", log.points("search/loss"), 1),
+                Series("child, validation", log.points("val_loss"), 2),
+            ],
+        ),
+    ]
+    return [chart for chart in charts if chart is not None]
+
+
+def cost_charts(run: Run) -> list[Chart]:
+    """Draw every budget's cost with its bound, its multiplier, and every penalty."""
+    charts: list[Chart | None] = []
+    for cost in sorted({name.split("/")[1] for name in run.log.under("budget/") if name.count("/") == 2}):
+        bound = run.bounds.get(cost)
+        charts.append(
+            _chart(
+                f"{COST_NAMES.get(cost, cost)} against the budget",
+                [
+                    Series("expected", run.log.points(f"budget/{cost}/expected"), 1),
+                    Series("child at the mode", run.log.points(f"budget/{cost}/mode"), 2, dashed=True),
+                ],
+                bound=bound,
+                note="" if bound is None else f"Dotted: the budget, {compact(bound)}.",
+            )
+        )
+        multiplier = run.log.points(f"budget/{cost}/multiplier")
+        charts.append(
+            _chart(
+                f"Multiplier of the budget: {cost}",
+                [Series("multiplier", multiplier, 3)],
+                note="0 while the budget does not hold the search back.",
+            )
+        )
+    for column in sorted(run.log.under("penalty/")):
+        name = column.removeprefix("penalty/")
+        charts.append(_chart(f"Penalty: {name}", [Series("added to the loss", run.log.points(column), 1)]))
+    return [chart for chart in charts if chart is not None]
+
+
+def heat_maps(run: Run) -> list[HeatMaps]:
+    """Draw the probabilities of every label, grouped by what is before the first slash of its name."""
+    groups: dict[str, list[tuple[str, Markup]]] = {}
+    for label, candidates in sorted(run.probabilities().items(), key=lambda item: _natural(item[0])):
+        if not any(candidates.values()):
+            continue
+        group, slash, rest = label.partition("/")
+        group, rest = (group, rest) if slash else ("", label)
+        drawing = Markup(heat_map(label, candidates, run.chosen(label)))
+        groups.setdefault(group, []).append((rest, drawing))
+    return [HeatMaps(name, tuple(maps)) for name, maps in groups.items()]
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Sort key under which edge_2_10 follows edge_2_9."""
+    parts: list[str] = [""]
+    for letter in text:
+        if parts[-1] and parts[-1].isdecimal() != letter.isdecimal():
+            parts.append("")
+        parts[-1] += letter
+    return [(int(part), "") if part.isdecimal() and len(part) < 10 else (-1, part) for part in parts]
+
+
+def _chart(
+    title: str,
+    lines: Sequence[Series],
+    text: Callable[[float], str] = compact,
+    exact: Callable[[float], str] | None = None,
+    bound: float | None = None,
+    top: float | None = None,
+    note: str = "",
+) -> Chart | None:
+    lines = [line for line in lines if line.points]
+    if not lines:
+        return None
+    exact = exact or text
+    legend = tuple((str(line.colour), line.name, exact(line.points[-1][1]), line.dashed) for line in lines)
+    return Chart(title, Markup(line_chart(title, lines, text, bound, top)), legend, note)

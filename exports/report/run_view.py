@@ -1,0 +1,193 @@
+"""A run as the page shows it: every number already text, every picture drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from exports.errors import ArchitectureFileError
+from exports.pictures import cell_picture, choices_picture
+from exports.pictures_palette import FAMILIES, family_of
+from exports.pictures_svg import to_svg
+from exports.report.findings import Finding, findings
+from exports.report.numbers import as_mapping, as_number, compact, duration, percent, plain_text
+from exports.report.run import Run
+from exports.report.run_charts import Chart, HeatMaps, accuracy_chart, cost_charts, heat_maps, search_charts
+from exports.report.usage import Usage, usage_of
+
+__all__ = ["RunView", "Tile", "view_run"]
+
+OWN_COLUMNS = (
+    ("val_acc", "child accuracy"),
+    ("sampled/val_acc", "sampled accuracy"),
+    ("train_acc", "training accuracy"),
+    ("val_loss", "child loss"),
+    ("search/loss", "search loss"),
+    ("search/temperature", "temperature"),
+    ("search/entropy", "entropy"),
+    ("search/logit_movement", "logit movement"),
+    ("search/zero_share", "zero"),
+    ("search/skip_share", "skip"),
+    ("search/top2_gap", "gap"),
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number of the headline, and its exact value."""
+
+    name: str
+    value: str
+    exact: str = ""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """All that the page says of a run."""
+
+    folder: str
+    space: str
+    tiles: list[Tile]
+    findings: list[Finding]
+    problems: tuple[str, ...]
+    pictures: list[tuple[str, Markup, Markup]]
+    families: list[tuple[str, str]]
+    accuracy: Chart | None
+    search: list[Chart]
+    costs: list[Chart]
+    heat: list[HeatMaps]
+    usage: Usage | None
+    measured: list[tuple[str, str]]
+    tuned: list[tuple[str, str]]
+    settings: list[tuple[str, str]]
+    versions: list[tuple[str, str]]
+    labels: list[list[tuple[str, str]]]
+    epochs: tuple[list[str], list[list[str]]]
+
+
+def view_run(run: Run) -> RunView:
+    """Write and draw everything."""
+    pictures, families = _pictures(run)
+    return RunView(
+        folder=str(run.folder),
+        space=_space(run),
+        tiles=_tiles(run),
+        findings=findings(run),
+        problems=run.problems,
+        pictures=pictures,
+        families=families,
+        accuracy=accuracy_chart(run),
+        search=search_charts(run),
+        costs=cost_charts(run),
+        heat=heat_maps(run),
+        usage=usage_of(run),
+        measured=[(name, f"{value:,.6g}") for name, value in run.metrics.items()],
+        tuned=list(_flat(as_mapping(run.summary.get("tuned")))),
+        settings=list(_flat(run.settings)),
+        versions=list(_flat(run.architecture.versions if run.architecture else {})),
+        labels=list(_labels(run)),
+        epochs=_epochs(run),
+    )
+
+
+def _space(run: Run) -> str:
+    if run.architecture is None:
+        return plain_text(as_mapping(run.settings.get("space")).get("class_path", "unknown space"))
+    arguments = ", ".join(f"{name}={plain_text(value)}" for name, value in run.architecture.space.arguments.items())
+    return f"{run.architecture.space.class_path}({arguments})"
+
+
+def _tiles(run: Run) -> list[Tile]:
+    metrics, tiles = run.metrics, []
+    for key, name in (("test_accuracy", "Test accuracy"), ("validation_accuracy", "Validation accuracy")):
+        if key in metrics:
+            tiles.append(Tile(name, percent(metrics[key]), f"{metrics[key]:.6g}"))
+    last = run.log.last("val_acc")
+    if not tiles and last is not None:
+        tiles.append(Tile("Child in the last epoch", percent(last), f"{last:.6g}, on validation data"))
+    for value, name in (
+        (run.parameters, "Parameters"),
+        (metrics.get("macs"), "MACs"),
+        (metrics.get("memory_access"), "Memory access"),
+    ):
+        if value is not None:
+            tiles.append(Tile(name, compact(value), f"{value:,.0f}" + (" elements" if "access" in name else "")))
+    if "latency_ms" in metrics:
+        tiles.append(Tile("Latency", f"{metrics['latency_ms']:.3g} ms", f"{metrics['latency_ms']:.6g} ms"))
+    if "seconds" in metrics:
+        tiles.append(Tile("Search time", duration(metrics["seconds"]), f"{metrics['seconds']:,.1f} s"))
+    return tiles
+
+
+def _pictures(run: Run) -> tuple[list[tuple[str, Markup, Markup]], list[tuple[str, str]]]:
+    if run.architecture is None:
+        return [], []
+    drawn = []
+    operations: list[str] = []
+    for name, edges in run.architecture.cells.items():
+        try:
+            drawn.append(cell_picture(edges, name))
+            operations += [edge["op"] for edge in edges]
+        except ArchitectureFileError:
+            continue  # among the findings
+    if not drawn and run.architecture.sample:
+        drawn.append(choices_picture(run.architecture))
+        operations += map(str, run.architecture.sample.values())
+    used = {family_of(operation) for operation in operations}
+    families = [(family, meaning) for family, meaning in FAMILIES.items() if family in used]
+    pictures = [
+        (each.name, Markup(to_svg(each.drawing, standalone=False)), Markup(to_svg(each.narrow, standalone=False)))
+        for each in drawn
+    ]
+    return pictures, families
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        inner = as_mapping(value)
+        if inner and depth < 8:
+            yield from _flat(inner, f"{name}.", depth + 1)
+        else:
+            yield name, plain_text(value)
+
+
+def _labels(run: Run) -> Iterator[list[tuple[str, str]]]:
+    """One row for each label: pairs of a text and a number to sort by, which may be empty."""
+    if run.architecture is None:
+        return
+    for label, value in run.architecture.sample.items():
+        probabilities = run.architecture.probabilities.get(label, {})
+        chosen = run.chosen(label)
+        others = {name: p for name, p in probabilities.items() if name not in chosen}
+        second = max(others, key=lambda name: others[name], default="")
+        own = probabilities.get(next(iter(chosen))) if len(chosen) == 1 else None
+        numbers = (
+            own,
+            others.get(second),
+            run.architecture.entropy.get(label),
+            run.log.last(f"credit/task/{label}"),
+            run.log.last(f"credit/cost/{label}"),
+        )
+        cells = ["" if each is None else f"{each:.3g}" for each in numbers]
+        runner_up = f"{second} {cells[1]}".strip()
+        yield [
+            (label, ""),
+            (plain_text(value), ""),
+            (cells[0], cells[0]),
+            (runner_up, cells[1]),
+            *((cell, cell) for cell in cells[2:]),
+        ]
+
+
+def _epochs(run: Run) -> tuple[list[str], list[list[str]]]:
+    columns = [(column, name) for column, name in OWN_COLUMNS if run.log.columns.get(column)]
+    columns += [(name, name) for name in sorted((*run.log.under("penalty/"), *run.log.under("budget/")))]
+    rows = []
+    for epoch in run.log.epochs:
+        values = [as_number(run.log.columns[column].get(epoch)) for column, _ in columns]
+        rows.append([str(epoch), *("" if value is None else f"{value:.5g}" for value in values)])
+    return [name for _, name in columns], rows

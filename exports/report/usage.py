@@ -1,0 +1,67 @@
+"""How to load what a run found, in a few lines that can be copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exports.report.numbers import as_mapping, as_number
+from exports.report.run import Run
+
+__all__ = ["Usage", "usage_of"]
+
+KNOWN_SPACES = ("search_spaces.", "snas_nni.", "nni.nas.hub.")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Code for PyTorch and for ONNX Runtime (empty where the file is missing), and what the input has to be."""
+
+    pytorch: str
+    onnx: str
+    inputs: str
+
+
+def usage_of(run: Run) -> Usage | None:
+    """Write the code for the files that are there; None if there are none."""
+    shape = _shape(run)
+    zeros = ", ".join(map(str, shape)) if shape else "..."
+    pytorch = onnx = ""
+    if run.architecture is not None:
+        own = run.architecture.space.class_path
+        spaces = "" if own.startswith(KNOWN_SPACES) else f", spaces={own!r}"
+        weights = "" if run.architecture.weights else ", weights=False"
+        pytorch = (
+            "import torch\n"
+            "from exports import build, load\n"
+            f'child = build(load("architecture.json"){spaces}{weights}).eval()\n'
+            "with torch.no_grad():\n"
+            f"    logits = child(torch.zeros(1, {zeros}))"
+        )
+    if (run.folder / "model.onnx").is_file():
+        onnx = (
+            "import numpy\n"
+            "import onnxruntime\n"
+            'session = onnxruntime.InferenceSession("model.onnx")\n'
+            f"images = numpy.zeros((1, {zeros}), dtype=numpy.float32)\n"
+            'logits, = session.run(None, {"input": images})'
+        )
+    return Usage(pytorch, onnx, _inputs(run, shape)) if pytorch or onnx else None
+
+
+def _shape(run: Run) -> list[int]:
+    given = run.summary.get("input_shape")
+    sides = [as_number(side) for side in given] if isinstance(given, list) else []
+    return [int(side) for side in sides if side is not None]
+
+
+def _inputs(run: Run, shape: list[int]) -> str:
+    normalisation = as_mapping(run.summary.get("normalisation"))
+    parts = [f"Inputs have the shape (batch, {', '.join(map(str, shape))})"] if shape else []
+    for name, key in (("mean", "mean"), ("deviation", "deviation")):
+        values = normalisation.get(key)
+        numbers = [as_number(value) for value in values] if isinstance(values, list) else []
+        if numbers and None not in numbers:
+            parts.append(f"{name} {', '.join(f'{value:.4g}' for value in numbers if value is not None)}")
+    if len(parts) == 3:
+        return f"{parts[0]}. The child was trained on (image - mean) / deviation, with {parts[1]} and {parts[2]}."
+    return f"{parts[0]}." if parts else ""

@@ -1,0 +1,132 @@
+"""Tools that the tests of costs share: counted supernets, samples of a space, children to compare with."""
+
+import itertools
+import math
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from nni.nas.nn.pytorch import ModelSpace
+from torch import Tensor, nn
+
+from snas_nni import SNAS, derive_child
+from snas_nni.choices import AnyOf, Choice, OneOf, SubsetOf
+from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.resources import COSTS, Convention, CostModel, count_child, count_supernet
+from snas_nni.resources.polynomial import Polynomial, Term
+
+
+def counted(
+    make: Callable[[], ModelSpace], inputs: Any, convention: Convention | None = None, **settings: Any
+) -> SimpleNamespace:
+    """A supernet with its distribution and its costs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        strategy = SNAS(**{"seed": 7, **settings})
+        supernet = strategy.mutate_model(make())
+    distribution = strategy.distribution
+    return SimpleNamespace(
+        strategy=strategy,
+        supernet=supernet,
+        distribution=distribution,
+        model=count_supernet(supernet, distribution, inputs, convention),
+        inputs=inputs,
+        convention=convention,
+    )
+
+
+def outcomes(choice: Choice) -> list[Any]:
+    """Every NNI value that a choice can take."""
+    if isinstance(choice, OneOf):
+        return [choice.value([k]) for k in range(len(choice.candidates))]
+    if isinstance(choice, SubsetOf):
+        return [choice.value([k]) for k in range(len(choice.subsets))]
+    assert isinstance(choice, AnyOf)
+    return [choice.value(gates) for gates in itertools.product((0, 1), repeat=len(choice.candidates))]
+
+
+def samples(distribution: ArchitectureDistribution, at_most: int = 10**6, seed: int = 0) -> list[dict[str, Any]]:
+    """Every NNI sample of the space, or ``at_most`` random ones."""
+    values = {label: outcomes(choice) for label, choice in distribution.choices.items()}
+    if math.prod(map(len, values.values())) <= at_most:
+        return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+    chooser = random.Random(seed)
+    return [{label: chooser.choice(v) for label, v in values.items()} for _ in range(at_most)]
+
+
+def assert_exact(case: SimpleNamespace, at_most: int = 3, seed: int = 0) -> None:
+    """C at one-hot Z is exactly what the counter measures on the derived child, and params its number of elements."""
+    for sample in samples(case.distribution, at_most, seed):
+        child = derive_child(case.supernet, sample)
+        measured = count_child(child, case.inputs, case.convention)
+        assert case.model.of(sample) == measured, sample
+        if case.convention is None:
+            assert measured["params"] == sum(p.numel() for p in child.parameters()), sample
+
+
+def indices(distribution: ArchitectureDistribution) -> Iterator[dict[str, int]]:
+    """Every one-hot Z as a candidate index by label."""
+    sizes = {label: range(len(choice.candidates)) for label, choice in distribution.choices.items()}
+    for chosen in itertools.product(*sizes.values()):
+        yield dict(zip(sizes, chosen, strict=True))
+
+
+def set_logits(distribution: ArchitectureDistribution, seed: int = 0, scale: float = 1.0) -> None:
+    """Random logits in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    distribution.double()
+    with torch.no_grad():
+        for parameter in distribution.parameters():
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+
+
+def made(
+    sizes: Mapping[str, int], costs: Mapping[str, Mapping[Term, float]], owners: Mapping[str, int] | None = None
+) -> SimpleNamespace:
+    """A distribution over made-up labels and a cost model of made-up polynomials, without a network.
+
+    A term belongs to its first label, in layer 0.
+    """
+    choices = {label: OneOf(label, tuple(f"c{k}" for k in range(size))) for label, size in sizes.items()}
+    parts: dict[str, dict[Any, Polynomial]] = {}
+    for name, terms in costs.items():
+        by_owner: dict[Any, dict[Term, float]] = {}
+        for term, value in terms.items():
+            by_owner.setdefault((term[0][0], 0) if term else None, {})[term] = value
+        parts[name] = {owner: Polynomial(found) for owner, found in by_owner.items()}
+    distribution = ArchitectureDistribution(choices, seed=3)
+    return SimpleNamespace(distribution=distribution, model=CostModel(choices, parts))
+
+
+def one_layer(layer: nn.Module) -> type[ModelSpace]:
+    """A space that is one layer."""
+
+    class Space(ModelSpace):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, *args: Tensor) -> Any:
+            return self.layer(*args)
+
+    return Space
+
+
+@pytest.fixture(scope="session")
+def kit() -> SimpleNamespace:
+    """The functions of this file, for tests that cannot import it."""
+    return SimpleNamespace(
+        COSTS=COSTS,
+        assert_exact=assert_exact,
+        counted=counted,
+        indices=indices,
+        made=made,
+        one_layer=one_layer,
+        outcomes=outcomes,
+        samples=samples,
+        set_logits=set_logits,
+    )

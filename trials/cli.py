@@ -1,0 +1,59 @@
+"""``snas-nni``: one entry point, several verbs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_VERBS = {
+    "launch": "run an NNI experiment file to its end and show the best architecture",
+    "search": "run one search",
+    "retrain": "train an architecture.json from scratch, at full size, or on with its weights",
+    "evaluate": "measure a result folder on the test split, in PyTorch and in ONNX Runtime",
+    "quantize": "make an 8-bit ONNX file of a result folder",
+    "export": "turn an architecture.json into a checked ONNX file",
+    "show": "print an architecture.json so that people can read it",
+    "report": "write one HTML page about a search or an experiment",
+}
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb and return the exit code: 0 success, 1 failure, 2 a user's mistake, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if words else USER_ERROR
+    verb, *rest = words
+    if verb not in _VERBS:
+        print(f"error: there is no verb {verb!r}; there are {', '.join(_VERBS)}", file=sys.stderr)
+        return USER_ERROR
+    # NNI wonders, on import, about things in torch that are newer than it.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="nni")
+    from snas_nni.errors import SnasError  # on demand: it costs seconds, which plain help should not take
+
+    try:
+        code: int = importlib.import_module(f"trials.{verb}_command").run(rest)
+        return code
+    except SnasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _usage() -> str:
+    lines = ["usage: snas-nni VERB ...", "", "Stochastic neural architecture search on top of NNI.", ""]
+    lines += [f"  {verb:<8} {meaning}" for verb, meaning in _VERBS.items()]
+    lines += ["", "snas-nni VERB --help explains a verb. Start with: snas-nni launch snas.yml"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

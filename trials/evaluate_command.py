@@ -1,0 +1,83 @@
+"""``snas-nni evaluate``: a result folder on the test split, in PyTorch and in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trials.settings import DataSettings
+from trials.settings_reader import add_current_folder_to_path, made_of, read_given, settings_help
+
+__all__ = ["EvaluateSettings", "run"]
+
+_INTRODUCTION = """\
+usage: snas-nni evaluate FOLDER|architecture.json [--SETTING VALUE]...
+
+Measures the network of a search or a retraining on the test split, and its model.onnx and model.int8.onnx if they
+are there. The data is that of its training unless you say otherwise.
+
+  snas-nni evaluate runs/photos
+  snas-nni evaluate runs/photos/last --data.path other_photos
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """One evaluation.
+
+    Args:
+        architecture: result folder, or the architecture.json in it
+        space: dotted path of your own space's class, which may then be imported
+        data: the images
+        accelerator: of PyTorch: cpu, cuda, mps, ...
+        output: JSON file to write the numbers to; null for none
+    """
+
+    architecture: str = ""
+    space: str | None = None
+    data: DataSettings = field(default_factory=DataSettings)
+    accelerator: str = "cpu"
+    output: str | None = None
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; return the exit code.
+
+    Raises:
+        SnasError: a user's mistake, to be shown without a traceback.
+    """
+    if any(word in ("-h", "--help") for word in arguments):
+        print(_INTRODUCTION + settings_help(EvaluateSettings))
+        return 0
+    words = list(arguments)
+    if words and not words[0].startswith("-"):
+        words[0] = f"--architecture={words[0]}"
+    add_current_folder_to_path()
+    given = read_given(words, None, EvaluateSettings)
+    settings = made_of(given, EvaluateSettings)
+
+    from exports.files import write_atomically
+    from trials.evaluation import evaluate, find_device, onnx_predictor, torch_predictor
+    from trials.loaders import evaluation_loader
+    from trials.progress import Progress
+    from trials.trained import load_trained
+
+    device = find_device(settings.accelerator)
+    trained = load_trained(settings.architecture, settings.space, given.get("data", {}), Progress())
+    predictors: dict[str, Any] = {"PyTorch": torch_predictor(trained.child, device)}
+    for name, file in (("ONNX Runtime", "model.onnx"), ("8 bits", "model.int8.onnx")):
+        if (trained.folder / file).is_file():
+            predictors[name] = onnx_predictor(trained.folder / file)
+    document: dict[str, Any] = {}
+    for name, predict in predictors.items():
+        found = evaluate(predict, evaluation_loader(trained.data, trained.data.test))
+        document[name] = found.as_document()
+        print(f"{name:<12}  top-1 {found.top1}, loss {found.loss:.4f}", flush=True)
+        if found.top5 is not None:
+            print(f"{name:<12}  top-5 {found.top5}", flush=True)
+    if settings.output is not None:
+        write_atomically(Path(settings.output).expanduser(), (json.dumps(document, indent=2) + "\n").encode())
+    return 0

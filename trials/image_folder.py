@@ -1,0 +1,82 @@
+"""Image folders: ``train/CLASS/*.png`` and ``test/CLASS/*.png``, or ImageNet's ``train/`` and ``val/``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from snas_nni.errors import SettingError
+from trials.augmentation import Augmentation
+from trials.data import ClassificationData, LabelledTensors, channel_statistics
+from trials.decoded_images import decoded_images, list_images
+from trials.progress import Progress
+from trials.settings import DataSettings
+from trials.splits import stratified_split
+
+__all__ = ["held_out_splits", "load_image_folder"]
+
+
+def load_image_folder(settings: DataSettings, progress: Progress) -> ClassificationData:
+    """Load a folder of images as uint8 RGB, shape ``(3, H, W)``; decoded once, then read from the cache.
+
+    With both ``val/`` and ``test/``, ``val/`` is the validation split. With one of them, it is the test split
+    and validation is held out from ``train/``.
+
+    Raises:
+        SettingError: a folder is missing, a class folder is empty, classes differ between the splits, or an
+            image cannot be read.
+    """
+    if settings.path is None:
+        raise SettingError("data.path: the source 'folder' needs the folder that holds train/ and test/")
+    root = Path(settings.path).expanduser().resolve()
+    present = [name for name in ("train", "test", "val") if (root / name).is_dir()]
+    if "train" not in present or len(present) < 2:
+        raise SettingError(f"data.path: {str(root)!r} must hold train/ and test/ (or val/); found {present}")
+    test_name = "test" if "test" in present else "val"
+    class_names = _class_names(root / "train")
+    if _class_names(root / test_name) != class_names:
+        missing = set(class_names) ^ set(_class_names(root / test_name))
+        raise SettingError(f"data.path: train/ and {test_name}/ differ in the classes {sorted(missing)}")
+
+    def read(name: str) -> LabelledTensors:
+        return decoded_images(list_images(root / name, class_names), name, settings, progress)
+
+    train, test = read("train"), read(test_name)
+    if train.inputs.shape[1:] != test.inputs.shape[1:]:
+        raise SettingError(
+            f"data.image_size: train images are {tuple(train.inputs.shape[2:])}, {test_name} images are "
+            f"{tuple(test.inputs.shape[2:])} (height, width); give one size for both"
+        )
+    validation = read("val") if len(present) == 3 else None
+    return held_out_splits(train, test, class_names, settings, validation)
+
+
+def held_out_splits(
+    train: LabelledTensors,
+    test: LabelledTensors,
+    class_names: tuple[str, ...],
+    settings: DataSettings,
+    validation: LabelledTensors | None = None,
+) -> ClassificationData:
+    """Hold validation out from ``train`` unless it is given, and add the usual image augmentation."""
+    if validation is None:
+        kept, held_out = stratified_split(train.labels, settings.validation_fraction, settings.split_seed)
+        train, validation = train.select(kept), train.select(held_out)
+    return ClassificationData(
+        train=train,
+        validation=validation,
+        test=test,
+        class_names=class_names,
+        normalisation=channel_statistics(train.inputs),
+        augmentation=Augmentation(
+            crop_padding=4 if settings.crop_padding is None else settings.crop_padding,
+            horizontal_flip=True if settings.horizontal_flip is None else settings.horizontal_flip,
+            cutout=settings.cutout,
+        ),
+    )
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    if not names:
+        raise SettingError(f"data.path: no class folders in {str(folder)!r}")
+    return tuple(names)

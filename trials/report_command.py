@@ -1,0 +1,38 @@
+"""``snas-nni report``: one HTML page about a search run or an experiment."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["run"]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; return the exit code.
+
+    Raises:
+        SnasError: a user's mistake, to be shown without a traceback.
+    """
+    parser = argparse.ArgumentParser(
+        prog="snas-nni report",
+        description="Write one HTML page about a search run or an experiment. It opens from disk, without a network.",
+    )
+    parser.add_argument("folder", type=Path, help="folder of a search, or runs/EXPERIMENT of a launch")
+    parser.add_argument("--output", type=Path, help="file to write (default: report.html in the folder)")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="also write the cells as SVG and PNG (of a search only)"
+    )
+    options = parser.parse_args(arguments)
+
+    from exports import load
+    from exports.pictures import save_pictures
+    from exports.report import write_report
+
+    print(write_report(options.folder, options.output))
+    if options.pictures is not None:
+        folder = options.folder.parent if options.folder.is_file() else options.folder
+        for path in save_pictures(load(folder / "architecture.json"), options.pictures):
+            print(path)
+    return 0

@@ -1,0 +1,140 @@
+"""One retraining, from an architecture to a trained network on disk."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+
+import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
+import pytorch_lightning as lightning
+import torch
+from torch import nn
+
+from snas_nni.errors import SettingError
+from trials.best_weights import BestWeights
+from trials.data import ClassificationData, LabelledTensors, load_data
+from trials.epoch_report import EpochReport
+from trials.followers import Lead, lead_to_follow, leading
+from trials.lightning_setup import quieten_libraries
+from trials.loaders import evaluation_loader
+from trials.nni_trial import NniTrial
+from trials.progress import Progress, readable_duration
+from trials.resized_crop import with_augmentation
+from trials.results import SearchResult, last_checkpoint, new_output_folder, write_settings
+from trials.retrain_child import RetrainedChild, build_for, find_architecture, inherit_weights
+from trials.retrain_fit import fit
+from trials.retrain_output import RetrainOutput
+from trials.retrain_settings import RetrainSettings
+from trials.retrain_training import RetrainTraining, initialise_fan_out
+
+__all__ = ["run_retrain"]
+
+
+def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> SearchResult | None:
+    """Train an architecture's child and write its best and last weights, its ONNX file and its accuracy.
+
+    Args:
+        settings: of the run.
+        trial: the NNI trial to report to; None outside an experiment.
+
+    Returns:
+        The result; None in the processes that train beside the first one.
+
+    Raises:
+        SnasError: a setting, the architecture, the data or an output file is not as it must be.
+    """
+    start = time.monotonic()
+    quieten_libraries()
+    lead = lead_to_follow()
+    progress = Progress(settings.quiet or lead is not None)
+    checkpoint = last_checkpoint(settings)
+    searched = find_architecture(settings.architecture)
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    data = with_augmentation(load_data(settings.data, progress), settings.augmentation)
+    retrained = build_for(searched, settings.space, data)
+    if settings.training.initialisation == "fan_out":
+        initialise_fan_out(retrained.child)
+    inherited = inherit_weights(retrained.child, searched) if settings.weights == "inherit" else None
+    input_shape = checked_input_shape(retrained.child, data)
+
+    if lead is not None:
+        output = lead.output
+    else:
+        output = new_output_folder(settings, trial)
+        write_settings(output, settings)
+    _say_what_is_trained(progress, settings, output, data, retrained, str(inherited) if inherited else "new weights")
+    files = RetrainOutput(output, settings, searched, retrained)
+    best = BestWeights(files.save_best)
+    module = RetrainTraining(data.classes, settings.training)
+    module.set_model(retrained.child)
+    with leading(Lead(output, settings.resume)):
+        trainer = fit(module, data, settings, output, [best, EpochReport(progress, trial)], checkpoint)
+    if not trainer.is_global_zero:
+        return None
+    seconds = time.monotonic() - start
+    result = files.write(trainer, best, data, input_shape, seconds, trial, progress)
+    progress.say(
+        f"retrained child (epoch {best.epoch}): {result.metrics['validation_accuracy']:.1%} validation and "
+        f"{result.metrics['test_accuracy']:.1%} test accuracy, {result.parameters:,} parameters; "
+        f"trained in {readable_duration(seconds)}"
+    )
+    if trial is not None:
+        trial.report_final(
+            {
+                "default": result.metrics["validation_accuracy"],
+                "test_accuracy": result.metrics["test_accuracy"],
+                "parameters": result.parameters,
+                "seconds": round(seconds, 1),
+                "output": str(output),
+            }
+        )
+    return result
+
+
+def checked_input_shape(child: nn.Module, data: ClassificationData) -> tuple[int, ...]:
+    """Return the shape of one prepared input, after a copy of the child has run on some in both modes.
+
+    Raises:
+        SettingError: the child cannot run on it, or does not give one logit for each class.
+    """
+    few = LabelledTensors(data.validation.inputs[:2], data.validation.labels[:2])
+    inputs = next(iter(evaluation_loader(data, few)))[0]
+    shape = tuple(inputs.shape[1:])
+    copied = copy.deepcopy(child)
+    try:
+        with torch.no_grad():
+            copied.train()(torch.cat([inputs, inputs]))  # an auxiliary head runs in training only
+            logits = copied.eval()(inputs)
+    except Exception as error:
+        raise SettingError(f"the child cannot run on inputs of shape {shape}: {error}") from error
+    if logits.shape != (len(inputs), data.classes):
+        raise SettingError(
+            f"space.init_args: the child gives outputs of shape {tuple(logits.shape[1:])}, but the data has "
+            f"{data.classes} classes"
+        )
+    return shape
+
+
+def _say_what_is_trained(
+    progress: Progress,
+    settings: RetrainSettings,
+    output: Path,
+    data: ClassificationData,
+    retrained: RetrainedChild,
+    weights: str,
+) -> None:
+    training = settings.training
+    progress.say(f"results go to {output}")
+    progress.say(
+        f"data: {settings.data.source}, {len(data.train)} training, {len(data.validation)} validation and "
+        f"{len(data.test)} test examples of shape {data.input_shape}, {data.classes} classes"
+    )
+    progress.say(
+        f"child: {type(retrained.space).__name__} of {settings.architecture}, "
+        f"{sum(each.numel() for each in retrained.child.parameters()):,} parameters, {weights}"
+    )
+    progress.say(
+        f"recipe {settings.recipe}: {training.epochs} epochs, batches of {training.batch_size}, learning rate "
+        f"{training.learning_rate:g} ({training.schedule}), drop-path to {training.drop_path:g}"
+    )

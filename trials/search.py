@@ -1,0 +1,166 @@
+"""One search run, from settings to a child on disk."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
+import pytorch_lightning as lightning
+from nni.nas.evaluator.pytorch import Lightning, Trainer
+from nni.nas.experiment import NasExperiment
+from nni.nas.experiment.config import NasExperimentConfig
+
+from exports import Architecture
+from snas_nni import SNAS
+from trials.data import ClassificationData, load_data
+from trials.epoch_report import EpochReport
+from trials.lightning_setup import checkpoint_each_epoch, loggers, quieten_libraries
+from trials.loaders import evaluation_loader, training_loader
+from trials.nni_trial import NniTrial
+from trials.progress import Progress, readable_duration
+from trials.results import (
+    SearchResult,
+    last_checkpoint,
+    new_output_folder,
+    recorded_settings,
+    write_results,
+    write_settings,
+)
+from trials.settings import RunSettings
+from trials.space import make_space
+from trials.strategy import child_costs, make_strategy
+from trials.training import ClassificationTraining, accuracy_and_loss
+
+__all__ = ["run_search"]
+
+
+def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchResult:
+    """Search, derive the child, evaluate it and write it.
+
+    Args:
+        settings: of the run.
+        trial: the NNI trial to report to; None outside an experiment.
+
+    Raises:
+        SnasError: a setting, the data, the space or an output file is not as it must be.
+    """
+    start = time.monotonic()
+    quieten_libraries()
+    progress = Progress(settings.quiet)
+    checkpoint = last_checkpoint(settings)
+    output = new_output_folder(settings, trial)
+    write_settings(output, settings)
+    progress.say(f"results go to {output}")
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+
+    data = load_data(settings.data, progress)
+    progress.say(
+        f"data: {settings.data.source}, {len(data.train)} training, {len(data.validation)} validation and "
+        f"{len(data.test)} test examples of shape {data.input_shape}, {data.classes} classes"
+    )
+    space = make_space(settings.space, data)
+    strategy = make_strategy(settings)
+    trainer = _make_trainer(settings, output, EpochReport(progress, trial))
+    evaluator = Lightning(
+        ClassificationTraining(classes=data.classes, **asdict(settings.training)),
+        trainer,
+        train_dataloaders=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
+        val_dataloaders=evaluation_loader(data, data.validation, settings.data.workers),
+        fit_kwargs={"ckpt_path": checkpoint} if checkpoint else {},
+    )
+    _run_experiment(space, evaluator, strategy)
+    seconds = time.monotonic() - start
+
+    sample, child = strategy.derive()
+    if strategy.budget_report is not None:
+        progress.say(str(strategy.budget_report))
+    metrics = {
+        **_search_metrics(trainer),
+        **_child_metrics(child, data, trainer),
+        **child_costs(child.cpu(), data.input_shape, progress),
+        "seconds": seconds,
+    }
+    architecture = Architecture.create(
+        space=space,
+        sample=sample,
+        child=child,
+        probabilities=strategy.distribution.probabilities(),
+        entropy=strategy.distribution.entropies(),
+        seed=settings.seed,
+        settings=recorded_settings(settings),
+        metrics=metrics,
+    )
+    summary = {
+        "settings": recorded_settings(settings),
+        "tuned": trial.parameters if trial is not None else {},
+        "class_names": list(data.class_names),
+        "input_shape": list(data.input_shape),
+        "normalisation": asdict(data.normalisation) if data.normalisation else None,
+    }
+    result = write_results(output, architecture, child, data.input_shape, summary)
+    progress.say(
+        f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
+        f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
+    )
+    if trial is not None:
+        trial.report_final(
+            {
+                "default": metrics["validation_accuracy"],
+                "test_accuracy": metrics["test_accuracy"],
+                "parameters": result.parameters,
+                **({"macs": metrics["macs"]} if "macs" in metrics else {}),
+                "entropy": metrics.get("entropy"),
+                "seconds": round(seconds, 1),
+                "output": str(output),
+            }
+        )
+    return result
+
+
+def _make_trainer(settings: RunSettings, output: Path, report: EpochReport) -> Any:
+    return Trainer(
+        max_epochs=settings.search.epochs,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        precision=settings.precision,
+        default_root_dir=str(output),
+        logger=loggers(output),
+        callbacks=[report, checkpoint_each_epoch(output)],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+    )
+
+
+def _run_experiment(space: Any, evaluator: Any, strategy: SNAS) -> None:
+    config = NasExperimentConfig.default(space, evaluator, strategy)
+    experiment = NasExperiment(space, evaluator, strategy, config)
+    try:
+        experiment.run()
+    finally:
+        experiment.stop()
+
+
+def _search_metrics(trainer: Any) -> dict[str, float]:
+    """Pick the last epoch's metrics of the supernet."""
+    names = {
+        "val_acc": "supernet_validation_accuracy",
+        "sampled/val_acc": "sampled_validation_accuracy",
+        "train_acc": "train_accuracy",
+        "search/temperature": "temperature",
+        "search/entropy": "entropy",
+    }
+    found = trainer.callback_metrics
+    return {new: float(found[old]) for old, new in names.items() if old in found}
+
+
+def _child_metrics(child: Any, data: ClassificationData, trainer: Any) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        accuracy, loss = accuracy_and_loss(child, evaluation_loader(data, split), trainer.strategy.root_device)
+        metrics |= {f"{name}_accuracy": accuracy, f"{name}_loss": loss}
+    return metrics

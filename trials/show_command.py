@@ -1,0 +1,72 @@
+"""``snas-nni show``: an architecture file in words."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exports import Architecture
+
+__all__ = ["describe", "run"]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; return the exit code.
+
+    Raises:
+        SnasError: a user's mistake, to be shown without a traceback.
+    """
+    parser = argparse.ArgumentParser(
+        prog="snas-nni show",
+        description="Print an architecture file: space, cells or choices with their probabilities, metrics. "
+        "Nothing is built or imported for it.",
+    )
+    parser.add_argument("file", type=Path, help="architecture.json")
+    options = parser.parse_args(arguments)
+
+    from exports import load
+
+    print(describe(load(options.file)))
+    return 0
+
+
+def describe(architecture: Architecture) -> str:
+    """Write an architecture as text of some lines."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in architecture.space.arguments.items())
+    lines = [f"{architecture.space.class_path}({arguments})", f"{architecture.parameters:,} parameters"]
+    for name, edges in architecture.cells.items():
+        lines += ["", f"cell {name}", *map(_edge, edges)]
+    others = {
+        label: value
+        for label, value in architecture.sample.items()
+        if label.split("/")[0] not in architecture.cells  # a cell's labels start with its name
+    }
+    if others:
+        lines += ["", "choices", *(_choice(label, value, architecture) for label, value in others.items())]
+    if architecture.entropy:
+        lines += ["", f"entropy left {sum(architecture.entropy.values()):.2f} nats"]
+    if architecture.metrics:
+        lines += ["", "metrics", *_table(architecture.metrics)]
+    made_with = ", ".join(f"{name} {version}" for name, version in architecture.versions.items())
+    return "\n".join([*lines, "", f"seed {architecture.seed}; {made_with}"])
+
+
+def _edge(edge: Mapping[str, Any]) -> str:
+    return f"  {edge['from']} -> {edge['to']}  {edge['op']:<14}{_probability(edge.get('probability'))}"
+
+
+def _choice(label: str, value: Any, architecture: Architecture) -> str:
+    probability = architecture.probabilities.get(label, {}).get(str(value))
+    return f"  {label} = {value}{_probability(probability)}"
+
+
+def _probability(value: float | None) -> str:
+    return "" if value is None else f"  probability {value:.2f}"
+
+
+def _table(metrics: Mapping[str, float]) -> list[str]:
+    width = max(map(len, metrics))
+    return [f"  {name:<{width}}  {value:.4g}" for name, value in metrics.items()]

@@ -1,0 +1,55 @@
+"""From space settings to a model space that fits the data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, cast
+
+from nni.nas.nn.pytorch import ModelSpace
+
+from exports.space_reference import constructor_of
+from snas_nni.errors import SettingError, SnasError
+from trials.data import ClassificationData, import_dotted
+from trials.settings import SpaceSettings
+
+__all__ = ["constructor_arguments", "make_space"]
+
+
+def make_space(settings: SpaceSettings, data: ClassificationData) -> ModelSpace:
+    """Build the space; ``in_channels`` and ``classes`` are filled in where its constructor has them.
+
+    Raises:
+        SettingError: the class is not a ModelSpace, an argument does not exist, or the constructor refuses one.
+    """
+    space_class = import_dotted(settings.class_path, "space.class_path")
+    if not (inspect.isclass(space_class) and issubclass(space_class, ModelSpace)):
+        raise SettingError(f"space.class_path: {settings.class_path!r} is not a ModelSpace class")
+    arguments = constructor_arguments(space_class, settings.init_args, data)
+    try:
+        return cast(ModelSpace, space_class(**arguments))
+    except SnasError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"space.init_args: {settings.class_path} refuses them: {error}") from error
+
+
+def constructor_arguments(
+    space_class: type[ModelSpace], given: Mapping[str, Any], data: ClassificationData
+) -> dict[str, Any]:
+    """Return the given arguments, completed by those that the data decides.
+
+    Raises:
+        SettingError: the constructor has no argument of a given name.
+    """
+    parameters = dict(list(inspect.signature(constructor_of(space_class)).parameters.items())[1:])
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    for name in given:
+        if name not in parameters and not takes_any:
+            known = ", ".join(parameters) or "none"
+            raise SettingError(
+                f"space.init_args.{name}: {space_class.__module__}.{space_class.__qualname__} has no such argument; "
+                f"it has {known}"
+            )
+    offered = {"in_channels": data.input_shape[0], "classes": data.classes}
+    return {**{name: value for name, value in offered.items() if name in parameters}, **given}
