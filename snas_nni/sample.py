@@ -147,8 +147,14 @@ class ChoiceReader:
         """The running sample.
 
         Raises:
-            SnasError: no sample was drawn.
+            SnasError: no sample was drawn; or the pass counts, and a module asks that cannot be counted.
         """
+        if self.current.trace is not None:
+            raise SnasError(
+                f"label '{self.choice.label}': what its candidates cost cannot be counted, because the module that "
+                "reads it comes with the space and runs all of them at once. Use this space without a penalty, a "
+                "budget and cost_model(), or fix the value of the label."
+            )
         if self.current.sample is None:
             raise SnasError(
                 f"label '{self.choice.label}': the supernet was run without a sample. Draw one first: "

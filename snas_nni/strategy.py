@@ -55,7 +55,7 @@ class SNAS(DARTS):
     Args:
         initial_temperature: temperature before the first epoch, > 0.
         final_temperature: temperature of the last epoch, whatever their number; in (0, initial_temperature].
-        temperature_schedule: "linear" (paper's code), "exponential", "cosine", or a function of progress in (0, 1].
+        temperature_schedule: "linear" (paper's code), "exponential", "cosine", or a function of progress in [0, 1].
         temperature_interval: whether it falls after every "epoch" (paper's code) or every "step".
         logits_learning_rate: of Adam, > 0. The paper's 3e-4 suits 150 epochs of 782 steps; a search of n steps can
             move a logit by about n times this number, so shorter searches need a larger one.

@@ -1,6 +1,6 @@
 """Schedules of the temperature lambda, which falls from its initial to its final value over the search.
 
-A schedule maps progress in (0, 1] to a temperature. Progress after e of E annealed epochs is e / E, so that the
+A schedule maps progress in [0, 1] to a temperature. Progress after e of E annealed epochs is e / E, so that the
 last epoch runs at the final temperature whatever E is (paper: annealed from 1 towards 0; official code: to 0.03
 with E fixed at 150).
 """
@@ -26,7 +26,7 @@ class TemperatureSchedule:
     Args:
         initial: temperature at progress 0.
         final: temperature at progress 1; 0 < final <= initial.
-        shape: how it gets there, or an own function of progress in (0, 1] that returns a positive temperature
+        shape: how it gets there, or an own function of progress in [0, 1] that returns a positive temperature
             (``initial`` and ``final`` are then not used).
         per: whether progress counts finished epochs or finished steps.
 

@@ -118,7 +118,7 @@ def _tiles(run: Run) -> list[Tile]:
     if "latency_ms" in metrics:
         tiles.append(Tile("Latency", f"{metrics['latency_ms']:.3g} ms", f"{metrics['latency_ms']:.6g} ms"))
     if "seconds" in metrics:
-        tiles.append(Tile("Search time", duration(metrics["seconds"]), f"{metrics['seconds']:,.1f} s"))
+        tiles.append(Tile("Time", duration(metrics["seconds"]), f"{metrics['seconds']:,.1f} s"))
     return tiles
 
 

@@ -1,5 +1,6 @@
 """True NNI experiments, launched as a user launches them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from trials.settings import DataSettings
 
 pytestmark = pytest.mark.slow
 
+PATIENCE = 300.0  # seconds; a minute is usual, a busy machine takes several
 COMMAND = Path(sys.executable).with_name("snas-nni")
 EXPERIMENT = """\
 trialCommand: {command}
@@ -68,10 +70,21 @@ def leftovers(folder: Path) -> list[list[str]]:
     return found
 
 
+def listening_addresses(folder: Path) -> set[str]:
+    """Addresses on which the experiment's processes can be reached."""
+    addresses = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(str(folder) in word for word in process.cmdline()):
+                connections = process.net_connections(kind="inet")
+                addresses |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+    return addresses
+
+
 def test_two_trials_side_by_side(tmp_path: Path) -> None:
     # Side by side, because then NNI hands out parameters in another order than it lists them.
     process = start(tmp_path, SMALL, trials=2, concurrency=2)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output + errors
     assert leftovers(tmp_path) == []
 
@@ -109,7 +122,7 @@ def test_two_trials_side_by_side(tmp_path: Path) -> None:
 
 def test_only_failing_trials(tmp_path: Path) -> None:
     process = start(tmp_path, "snas-nni search --search.epochs 0")
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "search.epochs is 0" in errors
     assert "Traceback" not in errors
@@ -119,12 +132,13 @@ def test_only_failing_trials(tmp_path: Path) -> None:
 
 def test_interrupt_stops_everything(tmp_path: Path) -> None:
     process = start(tmp_path, "sleep 100")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not any("sleep" in line for line in leftovers(tmp_path)):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.5)
+    assert listening_addresses(tmp_path) == {"127.0.0.1"}  # the manager has no password
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, errors
     assert leftovers(tmp_path) == []

@@ -9,11 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
-from snas_nni import SNAS, derive_child
+from snas_nni import SNAS, derive_child  # first: it fixes NNI's import order
+
+from nni.nas.evaluator.pytorch import DataLoader, Lightning, Trainer  # isort: skip
+from nni.nas.experiment import NasExperiment  # isort: skip
 from snas_nni.choices import AnyOf, Choice, OneOf, SubsetOf
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.resources import COSTS, Convention, CostModel, count_child, count_supernet
@@ -116,11 +121,84 @@ def one_layer(layer: nn.Module) -> type[ModelSpace]:
     return Space
 
 
+class Module(pl.LightningModule):
+    """Cross-entropy times ``task``, SGD."""
+
+    def __init__(self, task: float = 1.0, learning_rate: float = 0.05) -> None:
+        super().__init__()
+        self.task, self.learning_rate = task, learning_rate
+
+    def set_model(self, model: nn.Module) -> None:
+        self.net = model
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=self.learning_rate, momentum=0.9)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        x, y = batch
+        loss: Tensor = self.task * nn.functional.cross_entropy(self.net(x), y)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        x, y = batch
+        self.log("accuracy", (self.net(x).argmax(-1) == y).float().mean())
+
+
+def searched(
+    space: ModelSpace,
+    strategy: SNAS,
+    shape: tuple[int, ...],
+    *,
+    module: pl.LightningModule | None = None,
+    classes: int = 3,
+    images: int = 32,
+    batch_size: int = 8,
+    **trainer: Any,
+) -> SimpleNamespace:
+    """A search through ``NasExperiment``, on random images with labels that can be learned."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(images, *shape, generator=generator)
+    y = (x.flatten(1) @ torch.randn(x[0].numel(), classes, generator=generator)).argmax(-1)
+    data = TensorDataset(x, y)
+    evaluator = Lightning(
+        module or Module(),
+        Trainer(
+            **{
+                "max_epochs": 1,
+                "logger": False,
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                "enable_checkpointing": False,
+                "accelerator": "cpu",
+                **trainer,
+            }
+        ),
+        train_dataloaders=DataLoader(data, batch_size=batch_size),
+        val_dataloaders=DataLoader(data, batch_size=batch_size),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        experiment = NasExperiment(space, evaluator, strategy)
+        experiment.run()
+        sample = experiment.export_top_models(formatter="dict")[0]
+        child = experiment.export_top_models(formatter="instance")[0].executable_model()
+        experiment.stop()
+    return SimpleNamespace(
+        sample=sample,
+        child=child,
+        trainer=evaluator.trainer,
+        lightning=strategy.oneshot_module,
+        example=x[:1],
+        data=(x, y),
+    )
+
+
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The functions of this file, for tests that cannot import it."""
     return SimpleNamespace(
         COSTS=COSTS,
+        Module=Module,
         assert_exact=assert_exact,
         counted=counted,
         indices=indices,
@@ -128,5 +206,6 @@ def kit() -> SimpleNamespace:
         one_layer=one_layer,
         outcomes=outcomes,
         samples=samples,
+        searched=searched,
         set_logits=set_logits,
     )

@@ -34,7 +34,10 @@ def conv(kernel=1):
 
 READY_MADE = {
     "paper": (lambda: SnasCellSpace(), CIFAR),
-    "one cell, odd image": (lambda: SnasCellSpace(cells=1, channels=3, nodes=3, in_channels=1), torch.zeros(1, 1, 9, 7)),
+    "one cell, odd image": (
+        lambda: SnasCellSpace(cells=1, channels=3, nodes=3, in_channels=1),
+        torch.zeros(1, 1, 9, 7),
+    ),
     "auxiliary": (lambda: SnasCellSpace(cells=3, channels=4, nodes=2, auxiliary=True, affine=True), CIFAR),
     "no norm behind pooling": (lambda: SnasCellSpace(cells=2, channels=2, nodes=2, pool_norm=False), CIFAR),
     "imagenet": (lambda: SnasCellSpace(cells=3, channels=4, nodes=2, stem="imagenet"), torch.zeros(1, 3, 65, 64)),
@@ -75,7 +78,7 @@ HUB = {
 @pytest.mark.parametrize("name", READY_MADE)
 def test_ready_made_spaces(kit, name, convention):
     make, inputs = READY_MADE[name]
-    kit.assert_exact(kit.counted(make, inputs, convention), at_most=3)
+    kit.assert_exact(kit.counted(make, inputs, convention), at_most=1 if name == "paper" else 3)
 
 
 @pytest.mark.parametrize("name", HUB)
@@ -283,7 +286,9 @@ def test_parts_of_all_choices_and_of_none_add_up(kit):
 
 
 def test_layers_of_a_label_are_told_apart(kit):
-    make = lambda: Small(lambda s: setattr(s, "layer", nn.Sequential(*(LayerChoice([conv(), conv(3)], label="a") for _ in range(3)))))  # noqa: E501, E731
+    make = lambda: Small(
+        lambda s: setattr(s, "layer", nn.Sequential(*(LayerChoice([conv(), conv(3)], label="a") for _ in range(3))))
+    )  # noqa: E501, E731
     case = kit.counted(make, SMALL)
     assert set(case.model.parts["params"]) == {("a", 0), ("a", 1), ("a", 2)}
     weights = {"a": torch.tensor([0.25, 0.75], dtype=torch.float64)}
@@ -317,9 +322,9 @@ def test_a_peak_has_no_expectation(kit):
 
 def test_candidates_of_unequal_shapes_are_refused_by_label(kit):
     def unequal(space):
-        space.layer = LayerChoice({"same": conv(), "half": nn.Conv2d(4, 4, 1, stride=2)}, label="step")
+        space.layer = LayerChoice({"same": conv(), "less": nn.Conv2d(4, 4, 1, stride=2)}, label="step")
 
-    with pytest.raises(UnsupportedSpaceError, match=r"label 'step'.*same: \(1, 4, 6, 6\), half: \(1, 4, 3, 3\)"):
+    with pytest.raises(UnsupportedSpaceError, match=r"label 'step'.*same: \(1, 4, 6, 6\), less: \(1, 4, 3, 3\)"):
         kit.counted(lambda: Small(unequal), SMALL)
 
 
@@ -348,6 +353,7 @@ def test_a_network_that_runs_other_operations_for_other_widths_is_refused(kit):
 def test_too_many_joint_outcomes_are_refused(kit, monkeypatch):
     monkeypatch.setattr("snas_nni.resources.dependence.MAX_OUTCOMES", 3)
     with pytest.raises(UnsupportedSpaceError, match="labels a, b: .* 4 outcomes, more than 3"):
+
         def init(space):
             width = nni.choice("a", [2, 4]) * nni.choice("b", [1, 2])
             space.layer = nn.Sequential(MutableConv2d(4, width, 1), MutableConv2d(width, 4, 1))
