@@ -125,7 +125,7 @@ class _Check:
         self.supernet = self.strategy.mutate_model(self.space)
         with self.distribution.use(self.distribution.draw(1.0)):
             loss = _first_tensor(self.supernet(*self.inputs)).float().square().mean()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         gradients = {label: self.distribution.logits_of(label).grad for label in self.distribution.choices}
         broken = [label for label, g in gradients.items() if g is not None and not bool(g.isfinite().all())]
         if broken:

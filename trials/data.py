@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -14,8 +15,12 @@ from snas_nni.errors import SettingError
 from trials.augmentation import Augmentation, Normalisation
 from trials.progress import Progress
 from trials.settings import DataSettings
+from trials.splits import stratified_split
 
-__all__ = ["ClassificationData", "DataSource", "LabelledTensors", "load_data"]
+__all__ = ["ClassificationData", "DataSource", "LabelledTensors", "load_data", "split_examples"]
+
+_TEST_FRACTION = 0.2
+_TEST_SEED = 0  # the test split never moves, whatever the settings say
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,11 @@ class ClassificationData:
 
 
 class DataSource(Protocol):
-    """Anything that turns data settings into splits; a user's own function fits."""
+    """Anything that turns data settings into splits.
+
+    A user's own function may also take its own keyword arguments (``data.options``) in place of these two, and
+    return a tensor of inputs and a tensor of class numbers, of which validation and test parts are held out.
+    """
 
     def __call__(self, settings: DataSettings, progress: Progress) -> ClassificationData:
         """Load the data, telling ``progress`` when it takes long."""
@@ -98,15 +107,58 @@ def load_data(settings: DataSettings, progress: Progress) -> ClassificationData:
     Raises:
         SettingError: the source is unknown, or its settings do not fit the data.
     """
-    data = _find_source(settings.source)(settings, progress)
+    data = _loaded(_find_source(settings.source), settings, progress)
+    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
+        return split_examples(*data, settings)
     if not isinstance(data, ClassificationData):
         raise SettingError(
-            f"data.source {settings.source!r} must return trials.data.ClassificationData, not {type(data).__name__}"
+            f"data.source {settings.source!r} must return a tensor of inputs and a tensor of class numbers, or "
+            f"trials.data.ClassificationData, not {type(data).__name__}"
         )
     return data
 
 
-def _find_source(name: str) -> DataSource:
+def _loaded(source: Callable[..., object], settings: DataSettings, progress: Progress) -> object:
+    required = [
+        parameter
+        for parameter in inspect.signature(source).parameters.values()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    if [parameter.name for parameter in required[:2]] == ["settings", "progress"]:
+        return source(settings, progress)
+    try:
+        inspect.signature(source).bind(**settings.options)
+    except TypeError as error:
+        raise SettingError(f"data.options do not fit {settings.source}: {error}") from error
+    return source(**settings.options)
+
+
+def split_examples(inputs: Tensor, labels: Tensor, settings: DataSettings) -> ClassificationData:
+    """Hold a fifth of the examples out for testing, and validation examples as the settings say.
+
+    Args:
+        inputs: shape ``(N, *input_shape)``.
+        labels: shape ``(N,)``, whole numbers from 0.
+        settings: of the data.
+    """
+    if inputs.dim() < 2 or labels.dim() != 1 or labels.is_floating_point():
+        raise SettingError(
+            f"data.source {settings.source!r}: inputs must have a first dimension of examples and labels must be "
+            f"whole numbers, one for each; got shapes {tuple(inputs.shape)} and {tuple(labels.shape)} ({labels.dtype})"
+        )
+    everything = LabelledTensors(inputs, labels.long())
+    rest, test = stratified_split(everything.labels, _TEST_FRACTION, _TEST_SEED)
+    training = everything.select(rest)
+    kept, held_out = stratified_split(training.labels, settings.validation_fraction, settings.split_seed)
+    return ClassificationData(
+        train=training.select(kept),
+        validation=training.select(held_out),
+        test=everything.select(test),
+        class_names=tuple(str(label) for label in range(int(labels.max()) + 1)),
+    )
+
+
+def _find_source(name: str) -> Callable[..., object]:
     # Imported on demand: torchvision and scikit-learn each cost about a second.
     if name == "digits":
         from trials.digits import load_digits
@@ -120,7 +172,7 @@ def _find_source(name: str) -> DataSource:
         from trials.cifar import load_cifar
 
         return load_cifar
-    return cast(DataSource, import_dotted(name, "data.source"))
+    return import_dotted(name, "data.source")
 
 
 def import_dotted(path: str, key: str) -> Callable[..., object]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 import torch
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError

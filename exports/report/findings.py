@@ -125,4 +125,5 @@ def _choices(run: Run) -> list[Finding]:
             others += own is not None and own < max(probabilities.values()) - 1e-9
     if not others:
         return []
-    return [Finding("note", f"{others} choices of the child are not the most probable ones, as the budget asked.")]
+    words = "choice of the child is" if others == 1 else "choices of the child are"
+    return [Finding("note", f"{others} {words} not the most probable: a budget asked for another.")]

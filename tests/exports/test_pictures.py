@@ -183,7 +183,7 @@ def test_colours_stand_out_from_the_page(name, mode):
 
 def architecture(**changes):
     values = {
-        "space": SpaceReference("search_spaces.SnasCellSpace", {"channels": 4}),
+        "space": SpaceReference(class_path="search_spaces.SnasCellSpace", arguments={"channels": 4}),
         "sample": {"depth": 3, "stem/op": "none", "width": [16, 32]},
         "probabilities": {"depth": {"2": 0.25, "3": 0.75}},
         "parameters": 10,

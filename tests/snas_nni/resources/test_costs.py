@@ -288,7 +288,7 @@ def test_parts_of_all_choices_and_of_none_add_up(kit):
 def test_layers_of_a_label_are_told_apart(kit):
     make = lambda: Small(
         lambda s: setattr(s, "layer", nn.Sequential(*(LayerChoice([conv(), conv(3)], label="a") for _ in range(3))))
-    )  # noqa: E501, E731
+    )
     case = kit.counted(make, SMALL)
     assert set(case.model.parts["params"]) == {("a", 0), ("a", 1), ("a", 2)}
     weights = {"a": torch.tensor([0.25, 0.75], dtype=torch.float64)}

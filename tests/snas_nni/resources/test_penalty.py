@@ -2,12 +2,12 @@
 
 import math
 
+import nni
 import pytest
 import torch
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
 from torch import nn
 
-import nni
 from snas_nni import SNAS, SettingError, SnasError
 from snas_nni.concrete import concrete_log_density
 from snas_nni.resources import LEVELS, OFFICIAL_COSTS, ResourcePenalty, penalty_level
