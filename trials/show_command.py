@@ -1,4 +1,4 @@
-"""``snas-nni show``: an architecture file in words."""
+"""``snas-nni show``: an architecture file, or a model space before any search, in words."""
 
 from __future__ import annotations
 
@@ -22,14 +22,28 @@ def run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="snas-nni show",
         description="Print an architecture file: space, cells or choices with their probabilities, metrics. "
-        "Nothing is built or imported for it.",
+        "Nothing is built or imported for it. Or print a model space, given by the dotted path of its class: "
+        "which modules share which choice, and what each candidate costs.",
     )
-    parser.add_argument("file", type=Path, help="architecture.json")
+    parser.add_argument("target", help="architecture.json, or a class such as search_spaces.SnasCellSpace")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="argument of the space's class"
+    )
+    parser.add_argument(
+        "--input-shape", type=int, nargs="+", default=[3, 32, 32], metavar="N", help="of one example (3 32 32)"
+    )
     options = parser.parse_args(arguments)
+    if not options.target.endswith(".json") and not Path(options.target).exists():
+        from trials.settings_reader import add_current_folder_to_path
+        from trials.show_space import describe_space
+
+        add_current_folder_to_path()
+        print(describe_space(options.target, options.set, options.input_shape))
+        return 0
 
     from exports import load
 
-    print(describe(load(options.file)))
+    print(describe(load(Path(options.target))))
     return 0
 
 

@@ -16,8 +16,8 @@ from trials.settings import SpaceSettings
 __all__ = ["constructor_arguments", "make_space"]
 
 
-def make_space(settings: SpaceSettings, data: ClassificationData) -> ModelSpace:
-    """Build the space; ``in_channels`` and ``classes`` are filled in where its constructor has them.
+def make_space(settings: SpaceSettings, data: ClassificationData | None = None) -> ModelSpace:
+    """Build the space; ``in_channels`` and ``classes`` are filled in from data where its constructor has them.
 
     Raises:
         SettingError: the class is not a ModelSpace, an argument does not exist, or the constructor refuses one.
@@ -35,7 +35,7 @@ def make_space(settings: SpaceSettings, data: ClassificationData) -> ModelSpace:
 
 
 def constructor_arguments(
-    space_class: type[ModelSpace], given: Mapping[str, Any], data: ClassificationData
+    space_class: type[ModelSpace], given: Mapping[str, Any], data: ClassificationData | None
 ) -> dict[str, Any]:
     """Return the given arguments, completed by those that the data decides.
 
@@ -51,5 +51,5 @@ def constructor_arguments(
                 f"space.init_args.{name}: {space_class.__module__}.{space_class.__qualname__} has no such argument; "
                 f"it has {known}"
             )
-    offered = {"in_channels": data.input_shape[0], "classes": data.classes}
+    offered = {} if data is None else {"in_channels": data.input_shape[0], "classes": data.classes}
     return {**{name: value for name, value in offered.items() if name in parameters}, **given}
