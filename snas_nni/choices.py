@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from snas_nni.errors import UnsupportedSpaceError
 
-__all__ = ["AnyOf", "Choice", "OneOf", "SubsetOf", "choice_of"]
+__all__ = ["AnyOf", "Choice", "OneOf", "SubsetOf", "choice_of", "chosen_categories"]
 
 # Subsets are enumerated. 4,096 rows of logits are nothing beside a supernet; C(20, 10) would not be.
 MAX_SUBSETS = 4096
@@ -152,6 +152,21 @@ class AnyOf(Choice):
         for chosen in value:
             self.candidates.index(chosen)
         return [int(candidate in value) for candidate in self.candidates]
+
+
+def chosen_categories(choice: Choice, values: Mapping[str, Any]) -> list[int]:
+    """The category of each row of ``choice`` in an NNI sample ``{label: value}``.
+
+    Raises:
+        ValueError: names the label, if it is missing or no candidate has its value.
+    """
+    try:
+        return choice.categories(values[choice.label])
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"label '{choice.label}': the sample has {values.get(choice.label, 'nothing')!r} for it; it chooses among "
+            f"{', '.join(map(repr, choice.candidates))}."
+        ) from error
 
 
 def choice_of(mutable: LabeledMutable) -> Choice:

@@ -13,6 +13,8 @@ from nni.nas.nn.pytorch.choice import ChosenInputs
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
+from snas_nni.choices import choice_of, chosen_categories
+
 __all__ = ["NoInputs", "build_child", "derive_child"]
 
 _logger = logging.getLogger(__name__)
@@ -72,9 +74,15 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
     Args:
         supernet: a model space after ``SNAS().mutate_model`` or after a search.
         sample: an NNI sample, ``{label: value}``.
+
+    Raises:
+        ValueError: names a label that is missing in the sample, or whose value no candidate has.
     """
     from snas_nni.inheritance import inherit_weights  # it knows the supernet's modules, which know NoInputs
 
+    choices = (choice_of(mutable) for mutable in supernet.simplify().values())
+    # Inputs come in the order of the candidates, as in the supernet, however the sample lists them.
+    sample = {choice.label: choice.value(chosen_categories(choice, sample)) for choice in choices}
     frozen = supernet.freeze(dict(sample))
     child = replace_empty_choices(copy.deepcopy(frozen))
     follow(child, supernet)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snas_nni.choices import Choice
+from snas_nni.choices import Choice, chosen_categories
 from snas_nni.concrete import concrete_log_density, concrete_log_sample, entropy, gumbel_noise
 from snas_nni.errors import SettingError, UnsupportedSpaceError
 from snas_nni.sample import ChoiceReader, CurrentSample, Sample
@@ -155,13 +155,7 @@ class ArchitectureDistribution(nn.Module):
         """
         log_rows = {}
         for label, choice in self.choices.items():
-            try:
-                categories = choice.categories(values[label])
-            except (KeyError, ValueError, TypeError, IndexError) as error:
-                raise ValueError(
-                    f"label '{label}': the sample has {values.get(label, 'nothing')!r} for it; it chooses among "
-                    f"{', '.join(map(repr, choice.candidates))}."
-                ) from error
+            categories = chosen_categories(choice, values)
             rows = self.rows_of(label).detach()
             log_z = torch.full_like(rows, -torch.inf)
             log_z[torch.arange(len(rows)), torch.tensor(categories)] = 0.0

@@ -207,6 +207,11 @@ class SnasLightningModule(BaseOneShotLightningModule):
         done: float = self.trainer.current_epoch - warmup + 1
         if schedule.per == "step":
             batches = self.trainer.num_training_batches
+            if batches == math.inf:
+                raise SettingError(
+                    "temperature_interval='step' needs to know how many batches an epoch has, and the training loader "
+                    "does not say. Use 'epoch', or set the Trainer's limit_train_batches."
+                )
             position = min(self.trainer.fit_loop.epoch_loop.batch_idx + 1, batches)
             done = done - 1 + position / batches
         return schedule(done / (epochs - warmup))

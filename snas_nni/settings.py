@@ -48,7 +48,7 @@ class SearchSettings:
             return value >= 0
 
         def at_least_one(value: Any) -> bool:
-            return value >= 1
+            return isinstance(value, int) and value >= 1
 
         checks: dict[str, tuple[Callable[[Any], bool], str]] = {
             "logits_learning_rate": (positive, "> 0"),
@@ -56,8 +56,8 @@ class SearchSettings:
             "logits_gradient_clip": (positive_or_none, "> 0 or None"),
             "weights_gradient_clip": (positive_or_none, "> 0 or None"),
             "warmup_epochs": (not_negative, ">= 0"),
-            "samples_per_step": (at_least_one, ">= 1"),
-            "accumulate_batches": (at_least_one, ">= 1"),
+            "samples_per_step": (at_least_one, "an integer >= 1"),
+            "accumulate_batches": (at_least_one, "an integer >= 1"),
             "skip_tolerance": (lambda value: 0 <= value < 1, "in [0, 1)"),
             "initial_logits_std": (not_negative, ">= 0"),
             "sampling": (lambda value: value in ("relaxed", "single_path"), "'relaxed' or 'single_path'"),

@@ -50,6 +50,9 @@ class SNAS(DARTS):
         experiment.run()
         sample = experiment.export_top_models(formatter="dict")[0]
 
+    Lightning counts the steps of both optimisers: ``max_steps`` and ``every_n_train_steps`` of a Trainer are two for
+    each batch. Set ``max_epochs``.
+
     It derives from NNI's ``DARTS`` only so that model spaces which choose their hooks by that class work.
 
     Args:

@@ -143,8 +143,22 @@ def test_a_sample_without_a_label(searched):
 
 def test_a_sample_with_a_value_that_does_not_exist(searched):
     strategy, supernet = searched
-    with pytest.raises(ValueError, match=r"pool not found in \['conv', 'skip'\]"):
+    with pytest.raises(ValueError, match="label 'op': the sample has 'pool' for it; it chooses among 'conv', 'skip'"):
         derive_child(supernet, {**strategy.distribution.mode(), "op": "pool"})
+
+
+def test_inputs_come_in_the_order_of_the_candidates_however_a_sample_lists_them():
+    class Joined(ModelSpace):
+        def __init__(self):
+            super().__init__()
+            self.join = InputChoice(3, 2, "concat", label="join")
+
+        def forward(self, x):
+            return self.join([x, 2 * x, 3 * x])
+
+    supernet = SNAS(seed=0).mutate_model(Joined())
+    x = torch.ones(1, 1)
+    assert derive_child(supernet, {"join": [2, 0]})(x).tolist() == [[1.0, 3.0]]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

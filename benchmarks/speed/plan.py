@@ -1,0 +1,119 @@
+"""Which measurements there are, and in which order they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["PARTS", "Measurement", "plan"]
+
+PARTS = ("schedule", "last_epoch", "memory", "growth", "gradient_error", "overhead")
+SPACES = ("hub", "snas")
+TEMPERATURES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
+TOLERANCES = (0.005, 0.01, 0.02, 0.05)
+GROWTH = {"cells": [2, 4, 6, 8], "channels": [8, 16, 24, 32], "candidates": [2, 4, 6, 8], "batch": [16, 32, 48, 64]}
+BASE = {"cells": 4, "channels": 16, "candidates": 4, "batch": 32}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One subprocess.
+
+    Attributes:
+        part: the question that it helps to answer.
+        name: what it measures; equal in all its repeats.
+        repeat: which turn of the alternation it belongs to.
+        job: what the worker is told.
+        seconds: about how long it takes on two idle cores, for the time left.
+    """
+
+    part: str
+    name: str
+    repeat: int
+    job: dict[str, Any]
+    seconds: float
+
+
+def plan(parts: tuple[str, ...], *, batch: int, threads: int, quick: bool) -> list[Measurement]:
+    """All measurements of ``parts``; what is compared takes turns."""
+    common = {"batch": 4 if quick else batch, "threads": threads}
+    makers = {
+        "schedule": _schedule,
+        "last_epoch": _last_epoch,
+        "memory": _memory,
+        "growth": _growth,
+        "gradient_error": _gradient_error,
+        "overhead": _overhead,
+    }
+    return [measurement for part in parts for measurement in makers[part](common, quick)]
+
+
+def _schedule(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    """Steps over a whole annealing schedule. NNI's run every candidate at any temperature: few steps tell theirs."""
+    ours, theirs = ((3, 1), (1, 2)) if quick else ((10, 3), (2, 2))
+    found = []
+    for space in SPACES:
+        for logits in ("uniform", "peaked"):
+            for repeat in range(1 if quick else 2):
+                for strategy in ("snas", "gumbel", "darts"):
+                    if strategy == "darts" and logits == "peaked":
+                        continue  # a plain softmax costs the same at any logits
+                    epochs, batches = ours if strategy == "snas" else theirs
+                    job = {"kind": "search", "strategy": strategy, "space": space, "logits": logits, **common}
+                    job |= {"epochs": epochs, "batches": batches}
+                    step = 1.2 if strategy == "snas" else {"hub": 9.0, "snas": 4.0}[space]
+                    name = f"{space}/{logits}/{strategy}"
+                    found.append(Measurement("schedule", name, repeat, job, 9 + step * epochs * batches))
+    return found
+
+
+def _last_epoch(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    found = []
+    for space in SPACES:
+        for repeat in range(1 if quick else 3):
+            job = {"space": space, "logits": "peaked", "epochs": 1, "batches": 3 if quick else 20, **common}
+            ours = {"kind": "search", "strategy": "snas", "options": {"initial_temperature": 0.03}, **job}
+            found.append(Measurement("last_epoch", f"{space}/search", repeat, ours, 18))
+            found.append(Measurement("last_epoch", f"{space}/child", repeat, {"kind": "child", **job}, 16))
+    return found
+
+
+def _memory(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    """SNAS alone, with and without checkpointing; what the others need is seen in the schedule."""
+    job = {"kind": "search", "strategy": "snas", "space": "snas", "logits": "uniform", **common}
+    job |= {"options": {"final_temperature": 1.0}, "epochs": 1, "batches": 2 if quick else 4}
+    return [
+        Measurement("memory", name, repeat, {**job, "arguments": {"checkpoint_cells": checkpoint}}, 16)
+        for repeat in range(1 if quick else 2)
+        for name, checkpoint in (("plain", False), ("checkpointed", True))
+    ]
+
+
+def _growth(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    job = {"kind": "growth", "base": BASE, "batches": 3 if quick else 8, "threads": common["threads"]}
+    return [
+        Measurement("growth", axis, repeat, {**job, "axis": axis, "values": values[:2] if quick else values}, 25)
+        for repeat in range(1 if quick else 2)
+        for axis, values in GROWTH.items()
+    ]
+
+
+def _gradient_error(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    temperatures = (1.0, 0.03) if quick else TEMPERATURES
+    job = {"kind": "gradient_error", "temperatures": temperatures, "draws": 1 if quick else 3, **common}
+    job |= {"batch": min(common["batch"], 16), "tolerances": TOLERANCES[1:2] if quick else TOLERANCES}
+    return [
+        Measurement("gradient_error", f"{space}/{logits}", 0, {**job, "space": space, "logits": logits}, 75)
+        for space in SPACES
+        for logits in ("uniform", "peaked")
+    ]
+
+
+def _overhead(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    job = {"space": "snas", "logits": "uniform", "epochs": 2 if quick else 10, "batches": 2 if quick else 5, **common}
+    ours = {"kind": "search", "strategy": "snas", **job}
+    return [
+        Measurement("overhead", name, repeat, worker, 9 + 0.6 * job["epochs"] * job["batches"])
+        for repeat in range(1 if quick else 2)
+        for name, worker in (("fit", ours), ("bare", {"kind": "bare", **job}))
+    ]

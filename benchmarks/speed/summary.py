@@ -1,0 +1,129 @@
+"""From raw runs to the numbers that answer the questions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from statistics import mean, median
+from typing import Any
+
+from benchmarks.speed.growth import fit_line
+
+__all__ = ["mean_step", "summarise"]
+
+Run = dict[str, Any]
+DEFAULT_TOLERANCE = 0.01
+
+
+def mean_step(run: Run, field: str = "steps") -> float:
+    """Mean over the epochs, each with the same weight; the first batch of the run is warm-up and left out."""
+    epochs = [list(epoch) for epoch in run["result"][field]]
+    if field == "steps":
+        epochs[0] = epochs[0][1:] or (epochs[0] if len(epochs) == 1 else [])
+    return mean(mean(epoch) for epoch in epochs if epoch)
+
+
+def summarise(runs: list[Run]) -> dict[str, Any]:
+    """The headline numbers, each with its spread; those whose runs are not there yet are left out.
+
+    A ratio is that of medians over runs; its min and max are those over all pairs of runs.
+    """
+    runs = [run for run in runs if "result" in run]
+    steps, memory = _grouped(runs, mean_step), _grouped(runs, lambda run: run["result"]["memory_mib"])
+    summary: dict[str, Any] = {
+        "seconds_per_step": {name: _spread(v) for name, v in steps.items()},
+        "memory_mib": {name: _spread(v) for name, v in memory.items()},
+    }
+    for rival in ("gumbel", "darts"):
+        by = {}
+        for name, theirs in steps.items():
+            if name.startswith("schedule/") and name.endswith(f"/{rival}"):
+                ours = steps.get(name.replace(rival, "snas"))
+                if ours:
+                    by[name.removeprefix("schedule/").removesuffix(f"/{rival}")] = _ratio(theirs, ours)
+        if by:
+            key = f"{rival}darts" if rival == "gumbel" else rival
+            summary[f"update_ratio_{key}"] = _headline(by)
+            # One update of theirs reads two batches.
+            halves = {n: {k: v / 2 for k, v in r.items()} for n, r in by.items()}
+            summary[f"image_ratio_{key}"] = _headline(halves)
+    by_memory = {
+        f"{space}/{rival}": _ratio(
+            memory[f"schedule/{space}/uniform/snas"], memory[f"schedule/{space}/uniform/{rival}"]
+        )
+        for space in ("hub", "snas")
+        for rival in ("gumbel", "darts")
+        if {f"schedule/{space}/uniform/snas", f"schedule/{space}/uniform/{rival}"} <= memory.keys()
+    }
+    if by_memory:
+        summary["memory_ratio"] = _headline(by_memory)
+    if {"memory/plain", "memory/checkpointed"} <= memory.keys():
+        summary["checkpointed_memory_ratio"] = _ratio(memory["memory/checkpointed"], memory["memory/plain"])
+        summary["checkpointed_step_ratio"] = _ratio(steps["memory/checkpointed"], steps["memory/plain"])
+    by_child = {
+        space: _ratio(steps[f"last_epoch/{space}/search"], steps[f"last_epoch/{space}/child"])
+        for space in ("hub", "snas")
+        if {f"last_epoch/{space}/search", f"last_epoch/{space}/child"} <= steps.keys()
+    }
+    if by_child:
+        summary["last_epoch_over_child"] = _headline(by_child)
+    whole = _grouped(runs, lambda run: mean_step(run, "intervals"))
+    if {"overhead/fit", "overhead/bare"} <= whole.keys():
+        ratio = _ratio(whole["overhead/fit"], whole["overhead/bare"])
+        summary["lightning_overhead"] = {key: value - 1 for key, value in ratio.items()}
+    summary.update(_gradient_errors(runs))
+    summary.update(_growth(runs))
+    return summary
+
+
+def _grouped(runs: Iterable[Run], number: Any) -> dict[str, list[float]]:
+    groups = defaultdict(list)
+    for run in runs:
+        if run["part"] not in ("growth", "gradient_error"):
+            groups[f"{run['part']}/{run['name']}"].append(number(run))
+    return dict(groups)
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": median(values), "min": min(values), "max": max(values)}
+
+
+def _ratio(above: list[float], below: list[float]) -> dict[str, float]:
+    return {
+        "median": median(above) / median(below),
+        "min": min(above) / max(below),
+        "max": max(above) / min(below),
+    }
+
+
+def _headline(by: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """The first case's numbers, and those of every case under ``by``."""
+    first = next(iter(by))
+    return {**by[first], "of": first, "by": by}
+
+
+def _gradient_errors(runs: list[Run]) -> dict[str, Any]:
+    table = []
+    groups: dict[tuple[str, float, float], list[dict[str, float]]] = defaultdict(list)
+    for run in runs:
+        if run["part"] == "gradient_error":
+            for row in run["result"]["rows"]:
+                groups[run["name"], row["temperature"], row["tolerance"]].append(row)
+    for (name, temperature, tolerance), rows in groups.items():
+        errors = [row["error"] for row in rows]
+        share = sum(row["seconds"] for row in rows) / sum(row["exact_seconds"] for row in rows)
+        table.append({"of": name, "temperature": temperature, "tolerance": tolerance, "time_share": share})
+        table[-1] |= {"mean": mean(errors), **_spread(errors)}
+    if not table:
+        return {}
+    at_default = [row for key, rows in groups.items() if key[2] == DEFAULT_TOLERANCE for row in rows]
+    errors = [row["error"] for row in at_default]
+    return {"gradient_error_max": {**_spread(errors), "mean": mean(errors)}, "gradient_error": table}
+
+
+def _growth(runs: list[Run]) -> dict[str, Any]:
+    points: dict[str, list[list[float]]] = defaultdict(list)
+    for run in runs:
+        if run["part"] == "growth":
+            points[run["name"]].extend(run["result"]["points"])
+    return {"growth": {axis: {**fit_line(p), "points": p} for axis, p in points.items()}} if points else {}

@@ -1,0 +1,63 @@
+"""The results as a page to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["page"]
+
+HEADLINES = {
+    "update_ratio_gumbeldarts": "GumbelDARTS / SNAS, time per update of weights and logits",
+    "image_ratio_gumbeldarts": "GumbelDARTS / SNAS, time per image seen",
+    "update_ratio_darts": "DARTS / SNAS, time per update of weights and logits",
+    "image_ratio_darts": "DARTS / SNAS, time per image seen",
+    "last_epoch_over_child": "SNAS at temperature 0.03 / training the child",
+    "memory_ratio": "SNAS / NNI's, peak memory of the steps",
+    "checkpointed_memory_ratio": "SNAS with / without checkpointed cells, peak memory",
+    "checkpointed_step_ratio": "SNAS with / without checkpointed cells, time per step",
+    "lightning_overhead": "Lightning and bookkeeping, share of a bare step",
+    "gradient_error_max": "error of the logits' gradient at the default tolerance, all temperatures",
+}
+
+
+def page(report: dict[str, Any]) -> str:
+    """Write the Markdown page of a report."""
+    about = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
+    lines = ["# Speed of a search step", "", f"`{report['command']}`", "", about + ".", ""]
+    lines += ["Medians over runs, with the smallest and largest. A run is a process of its own; those that are", ""]
+    lines[-2] += " compared take turns."
+    lines += ["| measure | of | median | min | max |", "|---|---|---|---|---|"]
+    for key, title in HEADLINES.items():
+        if key in report:
+            cases = report[key].get("by") or {"": report[key]}
+            lines += [_row(title, of, numbers) for of, numbers in cases.items()]
+    lines += _section("Seconds per step", "run", report.get("seconds_per_step"), 3)
+    lines += _section("Peak memory above the start, MiB", "run", report.get("memory_mib"), 0)
+    if "growth" in report:
+        lines += ["", "## Growth of a step", "", "| grows | ms each | ms at 0 | R^2 |", "|---|---|---|---|"]
+        for axis, line in report["growth"].items():
+            numbers = f"{1000 * line['slope']:.2f} | {1000 * line['intercept']:.1f} | {line['r_squared']:.3f}"
+            lines.append(f"| {axis} | {numbers} |")
+    if "gradient_error" in report:
+        lines += ["", "## Error of the logits' gradient, and what share of the exact step's time is left", ""]
+        lines += ["| space, logits | temperature | tolerance | mean | max | time |", "|---|---|---|---|---|---|"]
+        lines += [
+            f"| {row['of']} | {row['temperature']} | {row['tolerance']} | {row['mean']:.2%} | {row['max']:.2%} | "
+            f"{row['time_share']:.0%} |"
+            for row in report["gradient_error"]
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(title: str, of: str, numbers: dict[str, float]) -> str:
+    return f"| {title} | {of} | {numbers['median']:.3g} | {numbers['min']:.3g} | {numbers['max']:.3g} |"
+
+
+def _section(title: str, first: str, table: dict[str, dict[str, float]] | None, digits: int) -> list[str]:
+    if not table:
+        return []
+    lines = ["", f"## {title}", "", f"| {first} | median | min | max |", "|---|---|---|---|"]
+    for name, numbers in table.items():
+        values = " | ".join(f"{numbers[key]:.{digits}f}" for key in ("median", "min", "max"))
+        lines.append(f"| {name} | {values} |")
+    return lines
