@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test check format clean
+.PHONY: search test check format clean examples bench-speed bench-budget
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -23,6 +23,17 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Each of the three is a user's own project: its folder holds a space and an experiment file, nothing of this project.
+examples: $(VENV)/.installed-tensorboard
+	for project in images sequences tabular; do (cd examples/$$project && ../../$(BIN)/snas-nni launch snas.yml) || exit 1; done
+
+# Timings: leave the machine alone while it runs, about half an hour.
+bench-speed: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m benchmarks.speed
+
+bench-budget: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m benchmarks.budget
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

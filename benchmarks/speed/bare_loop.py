@@ -43,7 +43,8 @@ def bare_loop(job: dict[str, Any]) -> dict[str, Any]:
             start = time.perf_counter()
             with distribution.use(distribution.draw(temperature)):
                 output = supernet(x.contiguous(memory_format=torch.channels_last))
-                nn.functional.cross_entropy(output, y).backward()
+                loss = nn.functional.cross_entropy(output, y)
+                torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(weights, settings.weights_gradient_clip or torch.inf)
             nn.utils.clip_grad_norm_(distribution.parameters(), settings.logits_gradient_clip or torch.inf)
             optimizer.step()

@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmarks.speed.summary import DEFAULT_TOLERANCE
+
 __all__ = ["draw"]
 
 COLOURS = {"snas": "tab:blue", "gumbel": "tab:orange", "darts": "tab:green"}
@@ -55,10 +57,12 @@ def _schedule(axis: Any, runs: list[dict[str, Any]], space: str) -> None:
 
 
 def _errors(axis: Any, rows: list[dict[str, Any]]) -> None:
-    axis.set_title("error of the logits' gradient at tolerance 0.01")
+    axis.set_title(f"error of the logits' gradient at tolerance {DEFAULT_TOLERANCE}")
     axis.set_xlabel("temperature")
     for name in dict.fromkeys(row["of"] for row in rows):
-        points = [(r["temperature"], r["mean"]) for r in rows if r["of"] == name and r["tolerance"] == 0.01]
+        points = [
+            (r["temperature"], r["mean"]) for r in rows if r["of"] == name and r["tolerance"] == DEFAULT_TOLERANCE
+        ]
         if points:
             axis.plot(*zip(*points, strict=True), marker="o", label=name)
     axis.set_ylim(bottom=0)

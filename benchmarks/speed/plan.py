@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from snas_nni.settings import SearchSettings
+
 __all__ = ["PARTS", "Measurement", "plan"]
 
 PARTS = ("schedule", "last_epoch", "memory", "growth", "gradient_error", "overhead")
 SPACES = ("hub", "snas")
 TEMPERATURES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
-TOLERANCES = (0.005, 0.01, 0.02, 0.05)
+TOLERANCES = tuple(sorted({1e-4, 1e-3, 5e-3, 1e-2, 2e-2, 5e-2, SearchSettings().skip_tolerance}))
 GROWTH = {"cells": [2, 4, 6, 8], "channels": [8, 16, 24, 32], "candidates": [2, 4, 6, 8], "batch": [16, 32, 48, 64]}
 BASE = {"cells": 4, "channels": 16, "candidates": 4, "batch": 32}
 
@@ -101,9 +103,12 @@ def _growth(common: dict[str, Any], quick: bool) -> list[Measurement]:
 def _gradient_error(common: dict[str, Any], quick: bool) -> list[Measurement]:
     temperatures = (1.0, 0.03) if quick else TEMPERATURES
     job = {"kind": "gradient_error", "temperatures": temperatures, "draws": 1 if quick else 3, **common}
-    job |= {"batch": min(common["batch"], 16), "tolerances": TOLERANCES[1:2] if quick else TOLERANCES}
+    job |= {
+        "batch": min(common["batch"], 16),
+        "tolerances": (SearchSettings().skip_tolerance,) if quick else TOLERANCES,
+    }
     return [
-        Measurement("gradient_error", f"{space}/{logits}", 0, {**job, "space": space, "logits": logits}, 75)
+        Measurement("gradient_error", f"{space}/{logits}", 0, {**job, "space": space, "logits": logits}, 110)
         for space in SPACES
         for logits in ("uniform", "peaked")
     ]

@@ -37,7 +37,8 @@ class Chain(ModelSpace):
         x = self.stem(images)
         for cell in self.cells:
             x = cell(x)
-        return self.classifier(x.mean((2, 3)))
+        logits: Tensor = self.classifier(x.mean((2, 3)))
+        return logits
 
 
 def _convolution(channels: int) -> nn.Module:

@@ -8,11 +8,12 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.speed.growth import fit_line
+from snas_nni.settings import SearchSettings
 
-__all__ = ["mean_step", "summarise"]
+__all__ = ["DEFAULT_TOLERANCE", "mean_step", "summarise"]
 
 Run = dict[str, Any]
-DEFAULT_TOLERANCE = 0.01
+DEFAULT_TOLERANCE = SearchSettings().skip_tolerance
 
 
 def mean_step(run: Run, field: str = "steps") -> float:
@@ -20,7 +21,7 @@ def mean_step(run: Run, field: str = "steps") -> float:
     epochs = [list(epoch) for epoch in run["result"][field]]
     if field == "steps":
         epochs[0] = epochs[0][1:] or (epochs[0] if len(epochs) == 1 else [])
-    return mean(mean(epoch) for epoch in epochs if epoch)
+    return float(mean(mean(epoch) for epoch in epochs if epoch))
 
 
 def summarise(runs: list[Run]) -> dict[str, Any]:
@@ -47,13 +48,12 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
             # One update of theirs reads two batches.
             halves = {n: {k: v / 2 for k, v in r.items()} for n, r in by.items()}
             summary[f"image_ratio_{key}"] = _headline(halves)
+    ours_of = "schedule/{}/uniform/snas".format
     by_memory = {
-        f"{space}/{rival}": _ratio(
-            memory[f"schedule/{space}/uniform/snas"], memory[f"schedule/{space}/uniform/{rival}"]
-        )
+        f"{space}/{rival}": _ratio(memory[ours_of(space)], memory[f"schedule/{space}/uniform/{rival}"])
         for space in ("hub", "snas")
         for rival in ("gumbel", "darts")
-        if {f"schedule/{space}/uniform/snas", f"schedule/{space}/uniform/{rival}"} <= memory.keys()
+        if {ours_of(space), f"schedule/{space}/uniform/{rival}"} <= memory.keys()
     }
     if by_memory:
         summary["memory_ratio"] = _headline(by_memory)
@@ -67,7 +67,8 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
     }
     if by_child:
         summary["last_epoch_over_child"] = _headline(by_child)
-    whole = _grouped(runs, lambda run: mean_step(run, "intervals"))
+    overhead = [run for run in runs if run["part"] == "overhead"]
+    whole = _grouped(overhead, lambda run: mean_step(run, "intervals"))
     if {"overhead/fit", "overhead/bare"} <= whole.keys():
         ratio = _ratio(whole["overhead/fit"], whole["overhead/bare"])
         summary["lightning_overhead"] = {key: value - 1 for key, value in ratio.items()}
