@@ -108,7 +108,7 @@ def write_run(folder, record=None, made=None, **summary):
     return folder
 
 
-def trial(number, accuracy, parameters, folder=None, **changes):
+def trial(number, accuracy, size, folder=None, **changes):
     made = {
         "id": f"id{number}",
         "number": number,
@@ -118,8 +118,8 @@ def trial(number, accuracy, parameters, folder=None, **changes):
         "final": {
             "default": accuracy,
             "test_accuracy": accuracy - 0.01,
-            "parameters": parameters,
-            "macs": 10 * parameters,
+            "parameters": size,
+            "macs": None if size is None else 10 * size,
             "entropy": 1.5,
             "output": None if folder is None else str(folder),
         },

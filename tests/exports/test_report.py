@@ -6,7 +6,7 @@ import pytest
 from report_html import Page
 from report_runs import METRICS, architecture, columns, write_run
 
-from exports import ArchitectureFileError
+from exports import ArchitectureFileError, SpaceReference
 from exports.report import write_report
 from exports.report.findings import findings
 from exports.report.heat_map import shown_epochs
@@ -26,7 +26,7 @@ def warnings_of(folder):
 def test_the_page_holds_what_was_measured(tmp_path):
     text = page_of(write_run(tmp_path / "run")).text
     for shown in (
-        *("81.2 %", "87.5 %", "4.32 k", "4,321", "123 k", "123,456", "7.89 k", "1.75 ms", "1 min 2 s"),
+        *("81.2 %", "87.5 %", "4,321", "123 k", "123,456", "7,890", "1.75 ms", "1 min 2 s"),
         *("sep_conv_3x3", "0.61", "normal", "edge_0_2"),
         *("search.logits_learning_rate", "0.125", "resources.max_params", "torch", "2.9.1"),
         *("Temperature", "Entropy", "Parameters against the budget", "the budget, 5 k", "Penalty: budget"),
@@ -175,7 +175,7 @@ def test_labels_and_candidates_with_slashes_are_told_apart(tmp_path):
 
 
 def test_own_spaces_are_named_in_the_code(tmp_path):
-    record = architecture(space={"class_path": "my_space.Space", "arguments": {}})
+    record = architecture(space=SpaceReference(class_path="my_space.Space"))
     assert "spaces='my_space.Space'" in page_of(write_run(tmp_path / "run", record)).text
 
 
