@@ -230,7 +230,7 @@ def test_a_score_of_an_attached_sample_would_pull_without_a_reason(kit, monkeypa
         case.distribution.double().logits_of("a").copy_(torch.tensor([0.3, -0.5, 0.9, 0.0]))
     penalty = ResourcePenalty({"params": 1.0}, estimator="score")
     penalty.prepare(case.model)
-    draw = lambda generator: case.distribution.draw(0.2, generator)  # noqa: E731
+    draw = lambda generator: case.distribution.draw(0.2, generator)
     mean, error = mean_gradient(penalty, case.distribution, draw, 1500)
     assert (mean.abs() < 4 * error).all()
 
