@@ -92,27 +92,23 @@ def build_for(architecture: Architecture, settings: ChildSettings, data: Classif
     try:
         sample = checked_sample(space, architecture.sample)
     except ArchitectureFileError as error:
-        _check_labels(space_class, recorded, space, arguments)
+        _check_labels(make_space(space_class, recorded), space, settings.init_args)
         raise error.in_file(architecture.file) from error
     return RetrainedChild(space, sample, build_child(space_class, arguments, sample))
 
 
-def _check_labels(
-    space_class: type[ModelSpace], recorded: Mapping[str, Any], space: ModelSpace, arguments: Mapping[str, Any]
-) -> None:
-    before, now = set(make_space(space_class, recorded).simplify()), set(space.simplify())
+def _check_labels(recorded: ModelSpace, space: ModelSpace, changed: Mapping[str, Any]) -> None:
+    before, now = set(recorded.simplify()), set(space.simplify())
     if before == now:
         return
-    absent = object()
-    changed = [name for name, value in arguments.items() if recorded.get(name, absent) != value]
     parts = [
         f"{words} {len(labels)} ({', '.join(sorted(labels)[:3])}{', ...' * (len(labels) > 3)})"
         for words, labels in (("lacks", before - now), ("has in addition", now - before))
         if labels
     ]
     raise SettingError(
-        f"space.init_args: {space_class.__name__} changes its choices with {', '.join(changed)}: compared with the "
-        f"architecture's it {' and '.join(parts)}. Keep the arguments that decide which choices there are"
+        f"space.init_args: {type(space).__name__} changes its choices with {', '.join(changed) or 'this data'}: "
+        f"compared with the architecture's it {' and '.join(parts)}. Keep the arguments that decide which choices there are"
     )
 
 

@@ -33,7 +33,7 @@ def percent(value: float) -> str:
 def compact(value: float) -> str:
     """Write a number with three digits or more, and a letter for thousands, millions, billions."""
     size = abs(value)
-    if size == int(size) and size < 10_000:
+    if size < 10_000 and size == int(size):
         return f"{int(value):,}"
     for limit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if size >= limit:

@@ -29,7 +29,7 @@ def test_the_page_holds_what_was_measured(tmp_path):
         *("81.2 %", "87.5 %", "4,321", "123 k", "123,456", "7,890", "1.75 ms", "1 min 2 s"),
         *("sep_conv_3x3", "0.61", "normal", "edge_0_2"),
         *("search.logits_learning_rate", "0.125", "resources.max_params", "torch", "2.9.1"),
-        *("Temperature", "Entropy", "Parameters against the budget", "the budget, 5 k", "Penalty: budget"),
+        *("Temperature", "Entropy", "Parameters against the budget", "the budget, 5,000", "Penalty: budget"),
         *('build(load("architecture.json")', "onnxruntime", "torch.zeros(1, 1, 8, 8)", "mean 0.306", "0.0625"),
     ):
         assert shown in text, shown

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
@@ -121,7 +122,7 @@ def one_layer(layer: nn.Module) -> type[ModelSpace]:
     return Space
 
 
-class Module(pl.LightningModule):
+class Module(LightningModule):
     """Cross-entropy times ``task``, SGD."""
 
     def __init__(self, task: float = 1.0, learning_rate: float = 0.05) -> None:

@@ -18,7 +18,8 @@ class Nested(ModelSpace):
     def __init__(self):
         super().__init__()
         inner = LayerChoice({"a": nn.Linear(4, 4), "b": nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 4))}, label="inner")
-        self.outer = LayerChoice({"one": nn.Linear(4, 4, bias=False), "in": inner, "skip": nn.Identity()}, label="outer")
+        outer = {"one": nn.Linear(4, 4, bias=False), "in": inner, "skip": nn.Identity()}
+        self.outer = LayerChoice(outer, label="outer")
         shared = [LayerChoice([nn.Linear(4, 4), nn.Identity()], label="shared") for _ in range(2)]
         self.first, self.second = shared
         self.blocks = Repeat(
