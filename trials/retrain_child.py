@@ -108,7 +108,7 @@ def _check_labels(recorded: ModelSpace, space: ModelSpace, changed: Mapping[str,
     ]
     raise SettingError(
         f"space.init_args: {type(space).__name__} changes its choices with {', '.join(changed) or 'this data'}: "
-        f"compared with the architecture's it {' and '.join(parts)}. Keep the arguments that decide which choices there are"
+        f"compared with the architecture's it {' and '.join(parts)}. Keep the arguments that decide on choices"
     )
 
 
