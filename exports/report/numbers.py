@@ -17,7 +17,7 @@ def as_number(value: object) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) < 1e100 else None  # NaN compares false; axes are drawn from differences
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
