@@ -69,7 +69,7 @@ def search_charts(run: Run) -> list[Chart]:
             note="0 when every choice is certain.",
         ),
         _chart(
-            "Movement of the logits (nats per epoch)",
+            "Logit movement (nats per epoch)",
             [Series("root mean square", log.points("search/logit_movement"), 1)],
         ),
         _chart(

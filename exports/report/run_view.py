@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,9 @@ OWN_COLUMNS = (
 )
 
 
+LABEL_COLUMNS = ("label", "in the child", "probability", "next best", "entropy", "credit, task", "credit, cost")
+
+
 @dataclass(frozen=True)
 class Tile:
     """A number of the headline, and its exact value."""
@@ -64,7 +67,7 @@ class RunView:
     tuned: list[tuple[str, str]]
     settings: list[tuple[str, str]]
     versions: list[tuple[str, str]]
-    labels: list[list[tuple[str, str]]]
+    labels: tuple[list[str], list[list[tuple[str, str]]]]
     epochs: tuple[list[str], list[list[str]]]
 
 
@@ -88,7 +91,7 @@ def view_run(run: Run) -> RunView:
         tuned=list(_flat(as_mapping(run.summary.get("tuned")))),
         settings=list(_flat(run.settings)),
         versions=list(_flat(run.architecture.versions if run.architecture else {})),
-        labels=list(_labels(run)),
+        labels=_with_content(LABEL_COLUMNS, list(_labels(run))),
         epochs=_epochs(run),
     )
 
@@ -181,6 +184,14 @@ def _labels(run: Run) -> Iterator[list[tuple[str, str]]]:
             (runner_up, cells[1]),
             *((cell, cell) for cell in cells[2:]),
         ]
+
+
+def _with_content(
+    names: Sequence[str], rows: list[list[tuple[str, str]]]
+) -> tuple[list[str], list[list[tuple[str, str]]]]:
+    """Leave out the columns in which nothing stands."""
+    kept = [column for column in range(len(names)) if any(row[column][0] for row in rows)]
+    return [names[column] for column in kept], [[row[column] for column in kept] for row in rows]
 
 
 def _epochs(run: Run) -> tuple[list[str], list[list[str]]]:

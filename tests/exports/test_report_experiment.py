@@ -76,7 +76,7 @@ def test_hostile_trials_stay_text(tmp_path):
     evil = "<script>alert(1)</script>\"'>"
     strange = [
         trial(0, 0.9, 3000, parameters={evil: evil, "x": [1, {"y": evil}]}, status=evil, id=evil),
-        trial(1, 0.5, 5, folder=7, final={"default": "nan", "parameters": "x"}, start="?", latest=[evil]),
+        {**trial(1, 0.5, 5), "folder": 7, "final": {"default": "nan", "parameters": "x"}, "number": "z", "start": "?"},
         trial(2, 1e308, 1e308, folder="\0"),
         "no trial",
         None,
