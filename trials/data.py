@@ -164,7 +164,7 @@ def _find_source(name: str) -> Callable[..., object]:
         from trials.digits import load_digits
 
         return load_digits
-    if name == "folder":
+    if name in ("folder", "files"):
         from trials.image_folder import load_image_folder
 
         return load_image_folder

@@ -22,11 +22,11 @@ from trials.data import LabelledTensors
 from trials.progress import Progress
 from trials.settings import DataSettings
 
-__all__ = ["ImageFile", "decoded_images", "default_cache_folder", "list_images"]
+__all__ = ["UNREADABLE", "ImageFile", "decode_image", "decoded_images", "default_cache_folder", "list_images"]
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".gif", ".tif", ".tiff"}
 _FORMAT = "1"  # goes into the key: a change of how images are decoded must not read old files
-_UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _decode(files: Sequence[ImageFile], split: str, settings: DataSettings, prog
     def decode(file: ImageFile) -> Tensor | SettingError:
         try:
             return decode_image(file.path, settings.image_size)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return SettingError(f"data: cannot read the image {str(file.path)!r}: {error}")
 
     images: Tensor | None = None

@@ -8,6 +8,7 @@ from snas_nni.errors import SettingError
 from trials.augmentation import Augmentation
 from trials.data import ClassificationData, LabelledTensors, channel_statistics
 from trials.decoded_images import decoded_images, list_images
+from trials.image_files import FileSplit, image_files
 from trials.progress import Progress
 from trials.settings import DataSettings
 from trials.splits import stratified_split
@@ -16,7 +17,10 @@ __all__ = ["held_out_splits", "load_image_folder"]
 
 
 def load_image_folder(settings: DataSettings, progress: Progress) -> ClassificationData:
-    """Load a folder of images as uint8 RGB, shape ``(3, H, W)``; decoded once, then read from the cache.
+    """Load a folder of images as uint8 RGB, shape ``(3, H, W)``.
+
+    The source ``folder`` decodes all of them once and reads them from the cache later; ``files`` decodes the images
+    of a batch when it is needed.
 
     With both ``val/`` and ``test/``, ``val/`` is the validation split. With one of them, it is the test split
     and validation is held out from ``train/``.
@@ -26,7 +30,7 @@ def load_image_folder(settings: DataSettings, progress: Progress) -> Classificat
             image cannot be read.
     """
     if settings.path is None:
-        raise SettingError("data.path: the source 'folder' needs the folder that holds train/ and test/")
+        raise SettingError(f"data.path: the source {settings.source!r} needs the folder that holds train/ and test/")
     root = Path(settings.path).expanduser().resolve()
     present = [name for name in ("train", "test", "val") if (root / name).is_dir()]
     if "train" not in present or len(present) < 2:
@@ -38,7 +42,12 @@ def load_image_folder(settings: DataSettings, progress: Progress) -> Classificat
         raise SettingError(f"data.path: train/ and {test_name}/ differ in the classes {sorted(missing)}")
 
     def read(name: str) -> LabelledTensors:
-        return decoded_images(list_images(root / name, class_names), name, settings, progress)
+        files = list_images(root / name, class_names)
+        return (
+            image_files(files, settings)
+            if settings.source == "files"
+            else decoded_images(files, name, settings, progress)
+        )
 
     train, test = read("train"), read(test_name)
     if train.inputs.shape[1:] != test.inputs.shape[1:]:
@@ -66,7 +75,7 @@ def held_out_splits(
         validation=validation,
         test=test,
         class_names=class_names,
-        normalisation=channel_statistics(train.inputs),
+        normalisation=channel_statistics(train.some_inputs() if isinstance(train, FileSplit) else train.inputs),
         augmentation=Augmentation(
             crop_padding=4 if settings.crop_padding is None else settings.crop_padding,
             horizontal_flip=True if settings.horizontal_flip is None else settings.horizontal_flip,

@@ -84,5 +84,5 @@ def _make_trainer(settings: RetrainSettings, output: Path, callbacks: list[Callb
         trainer = make("auto")
         # A child may have weights that nothing reads, such as those of a cell's input that no edge uses.
         return make("ddp_find_unused_parameters_true") if trainer.world_size > 1 else trainer
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
         raise SettingError(f"accelerator, devices or precision: {' '.join(str(error).split())}") from error

@@ -21,7 +21,7 @@ from trials.settings import DataSettings
 
 __all__ = ["Trained", "load_trained"]
 
-_BUILT_IN_SOURCES = ("digits", "folder", "cifar10", "cifar100")
+_BUILT_IN_SOURCES = ("digits", "folder", "files", "cifar10", "cifar100")
 
 
 @dataclass(frozen=True)

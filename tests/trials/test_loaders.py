@@ -1,10 +1,11 @@
 """Loaders give every image once an epoch, in an order that seed and epoch decide."""
 
+import pytest
 import torch
 
 from trials.augmentation import Augmentation
 from trials.data import ClassificationData, LabelledTensors
-from trials.loaders import evaluation_loader, training_loader
+from trials.loaders import BatchDataset, EpochShuffle, evaluation_loader, training_loader
 
 
 def data(count: int = 70) -> ClassificationData:
@@ -62,3 +63,17 @@ def test_workers_give_the_same_batches() -> None:
     there = epoch_of(training_loader(data(), 35, seed=0, workers=1), 2)
     for (inputs, _), (same_inputs, _) in zip(here, there, strict=True):
         assert torch.equal(inputs, same_inputs)
+
+
+@pytest.mark.parametrize("devices", [2, 3])
+def test_devices_share_an_epoch(devices: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = EpochShuffle(BatchDataset(data().train), seed=4)
+    whole = list(sampler)
+    shares = []
+    for rank in range(devices):
+        monkeypatch.setattr("trials.loaders.rank_and_devices", lambda rank=rank: (rank, devices))
+        shares.append(list(sampler))
+        assert len(shares[-1]) == len(sampler) == len(whole) // devices
+    together = [index for share in shares for index in share]
+    assert len(set(together)) == len(together)
+    assert set(together) <= set(whole)
