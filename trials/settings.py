@@ -36,8 +36,8 @@ class DataSettings:
     """The images and their splits.
 
     Args:
-        source: digits, folder, files (larger than memory), cifar10, cifar100 or your.own.function
-        path: folder of the images (folder, files, cifar10, cifar100)
+        source: digits, folder, files (not in memory), cifar10, cifar100, your.own.function
+        path: folder of the images (not for digits)
         image_size: side in pixels that images of a folder are resized to
         validation_fraction: share of training images held out, in (0, 1)
         split_seed: of that split; equal in all trials, so that they compare
