@@ -48,7 +48,10 @@ class Zero(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return zeros, ``(batch, channels, ceil(height / stride), ceil(width / stride))``."""
         batch, channels, height, width = x.shape
-        return x.new_zeros((batch, channels, -(-height // self.stride), -(-width // self.stride)))
+        height, width = -(-height // self.stride), -(-width // self.stride)
+        if x.is_contiguous(memory_format=torch.channels_last):  # the sum that begins with it would lose the order
+            return x.new_zeros((batch, height, width, channels)).permute(0, 3, 1, 2)
+        return x.new_zeros((batch, channels, height, width))
 
     def extra_repr(self) -> str:
         """Show the stride in the module's printout."""

@@ -51,9 +51,9 @@ def _schedule(axis: Any, runs: list[dict[str, Any]], space: str) -> None:
             label=None if label in shown else label,
         )
         shown.add(label)
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.45 * axis.get_ylim()[1])  # room for the legend above the lines
     if shown:
-        axis.legend()
+        axis.legend(loc="upper right", ncols=2, fontsize="small")
 
 
 def _errors(axis: Any, rows: list[dict[str, Any]]) -> None:

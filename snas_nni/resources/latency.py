@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -77,13 +76,10 @@ class LatencyTable:
             "measurement": dict(self.measurement),
             "entries": entries,
         }
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            try:
-                json.dump(document, file, indent=1)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-        os.replace(file.name, path)
+        content = json.dumps(document, indent=1)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part.write_text(content, encoding="utf-8")
+        os.replace(part, path)
 
     @staticmethod
     def load(path: str | Path, choices: Mapping[str, Choice]) -> LatencyTable:
@@ -126,7 +122,7 @@ def _document(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path}: cannot be read as JSON ({error}).") from None
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise SettingError(f"{path}: format must be {_FORMAT!r}. Measure a table with measure_latency(...).save(...).")
-    if document.get("version") != _VERSION:
+    if document.get("version") != _VERSION or isinstance(document["version"], bool):
         raise SettingError(f"{path}: version is {document.get('version')!r}, this program reads {_VERSION}.")
     for key, kind in (("entries", list), ("device", dict), ("measurement", dict)):
         if not isinstance(document.get(key, kind()), kind) or (key == "entries" and key not in document):

@@ -23,6 +23,11 @@ def negligible(weights: Sequence[float], allowance: float) -> list[bool]:
     2 sum_{k in S} Z^k |c^k| / lambda. With ``allowance`` = tolerance * lambda that is at most 2 * tolerance *
     max |c|, at any temperature, and the output moves by at most tolerance * lambda * max |O^k|.
 
+    That the output moves is the larger part in a deep network, where ReLUs switch and the gradient jumps: by as much
+    as noise of the size ``tolerance`` on the images makes it (10 to 20 % of its norm for 1e-2 at temperatures of 0.5
+    and more, 2 % for 1e-3; measured by ``benchmarks.speed``). The credits that are used are exact ones, at a Z
+    that is rounded by at most the allowance.
+
     A weight of exactly 0 is always left out: it has neither output nor gradient. The largest never is.
 
     Args:

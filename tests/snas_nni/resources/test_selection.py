@@ -5,6 +5,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, Repeat
 from torch import nn
 
@@ -86,3 +88,78 @@ def test_a_band_that_no_child_hits_is_told(searched):
     bounds = {"params": (low + 0.25, low + 0.75)}  # parameters are whole numbers
     assert most_probable(strategy.distribution, model, bounds) is None
     assert not feasible(model, bounds)
+
+
+# ---- made-up costs ---------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def programs(draw):
+    """Labels, and whole costs between 1 and a billion, products of two and three entries and negative ones included."""
+    sizes = {label: draw(st.integers(1, 3)) for label in "abcd"}
+    entries = [(label, index) for label, size in sizes.items() for index in range(size)]
+    value = st.one_of(st.integers(1, 50), st.integers(10**6, 10**9), st.integers(-50, -1)).map(float)
+    terms = {(): draw(value)}
+    for _ in range(draw(st.integers(1, 9))):
+        chosen = draw(st.lists(st.sampled_from(entries), min_size=1, max_size=3, unique_by=lambda entry: entry[0]))
+        terms[tuple(sorted(chosen))] = draw(value)
+    return sizes, terms
+
+
+@given(programs(), st.integers(0, 2**16), st.integers(0, 10), st.integers(-1, 1))
+@settings(max_examples=150)
+def test_bounds_are_exact_whatever_the_size_of_the_costs(kit, program, seed, rank, shift):
+    """The bound is the cost of some child, or one more or one less: the solver's own tolerance would blur that."""
+    sizes, terms = program
+    case = kit.made(sizes, {"params": terms})
+    kit.set_logits(case.distribution, seed, 2.0)
+    polynomial = case.model.polynomials["params"]
+    logs = {label: torch.log_softmax(case.distribution.logits_of(label), -1).tolist() for label in sizes}
+    children = [
+        (sum(logs[label][index] for label, index in chosen.items()), polynomial.value(chosen))
+        for chosen in kit.indices(case.distribution)
+    ]
+    costs = sorted({cost for _, cost in children})
+    assert cost_range(case.model, "params") == (costs[0], costs[-1])
+    bound = costs[rank % len(costs)] + shift
+    fitting = [log_p for log_p, cost in children if cost <= bound]
+    bounds = {"params": (-math.inf, bound)}
+    assert feasible(case.model, bounds) == bool(fitting)
+    chosen = most_probable(case.distribution, case.model, bounds)
+    assert (chosen is not None) == bool(fitting)
+    if chosen is not None:
+        best = max(log_p for log_p, _ in children)
+        assert case.model.of(chosen.sample)["params"] <= bound
+        assert chosen.log_probability_given_up == pytest.approx(best - max(fitting), abs=1e-5)
+
+
+def test_children_a_hair_above_the_bound_are_no_solutions(kit):
+    """Measured costs are no whole numbers; 64 equally cheap children lie within the solver's tolerance."""
+    step = 1e-9
+    sizes = dict.fromkeys("abcdefg", 2)
+    terms = {((label, 0),): 1.0 + (step if label != "g" else 0.0) for label in sizes}
+    terms |= {((label, 1),): 1.0 for label in sizes if label != "g"} | {(("g", 1),): 1.0 + 100 * step}
+    case = kit.made(sizes, {"params": terms})
+    with torch.no_grad():
+        for label in sizes:  # the dearer one is the more probable, everywhere
+            case.distribution.double().logits_of(label).copy_(torch.tensor([1.0, 0.0]))
+    chosen = most_probable(case.distribution, case.model, {"params": (-math.inf, 7.0 + 0.5 * step)})
+    assert chosen is None or case.model.of(chosen.sample)["params"] <= 7.0 + 0.5 * step
+
+
+def test_labels_without_a_cost_stay_at_their_mode(kit):
+    case = kit.made({"a": 2, "idle": 3}, {"params": {(("a", 0),): 10.0}, "macs": {(("idle", 2),): 5.0}})
+    kit.set_logits(case.distribution, 4)
+    mode = case.distribution.mode()
+    chosen = most_probable(case.distribution, case.model, {"params": (-math.inf, 9.0)})
+    assert chosen.sample == {"a": "c1", "idle": mode["idle"]}
+
+
+def test_a_cost_that_no_choice_changes_is_met_or_not(kit):
+    case = kit.made({"a": 2}, {"params": {(): 10.0}})
+    assert cost_range(case.model, "params") == (10.0, 10.0)
+    assert feasible(case.model, {"params": (-math.inf, 10.0)})
+    assert not feasible(case.model, {"params": (-math.inf, 9.0)})
+    assert most_probable(case.distribution, case.model, {"params": (-math.inf, 9.0)}) is None
+    chosen = most_probable(case.distribution, case.model, {"params": (-math.inf, 10.0)})
+    assert (chosen.sample, chosen.log_probability_given_up) == (case.distribution.mode(), 0.0)
