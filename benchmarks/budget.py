@@ -132,7 +132,7 @@ def run_peer(data: ClassificationData, seed: int, budget: float, epochs: int, pe
     )
     search(strategy, make_evaluator(data, seed, epochs, []))
     sample = strategy.oneshot_module.export()
-    child = copy_of_child(strategy, sample)
+    child = strategy.supernet.freeze(sample)  # NNI's own derivation
     accuracy, _ = accuracy_and_loss(child, evaluation_loader(data, data.test), torch.device("cpu"))
     cost = count_child(child, torch.zeros(1, 1, 8, 8))["params"]
     return {"child_cost": cost, "child_accuracy": accuracy}
@@ -150,11 +150,6 @@ def teach_profiler() -> None:
 def _zero_shape(module: Zero, x: Any) -> Any:
     # A pooling with a window of one pixel has the shape of the zero operation.
     return maxpool2d_formula(nn.MaxPool2d(1, module.stride), x)
-
-
-def copy_of_child(strategy: Any, sample: dict[str, Any]) -> torch.nn.Module:
-    """NNI's own derivation: the frozen supernet."""
-    return strategy.supernet.freeze(sample)
 
 
 def main() -> int:

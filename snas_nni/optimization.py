@@ -31,9 +31,10 @@ _logger = logging.getLogger(__name__)
 class Regularizer(Protocol):
     """A term added to the task loss, such as a resource penalty.
 
-    It may also have: ``name`` (for the log); ``prepare(cost_model)``, called before the first step; ``metrics(
-    distribution)``, numbers to log per epoch; ``state_dict()`` and ``load_state_dict(state)``, kept in checkpoints;
-    ``read``, the weights that the last call read, by label.
+    It may also have: ``name`` (for the log); ``costs``, which holds the names of the costs it asks for;
+    ``prepare(cost_model)``, called before the first step; ``metrics(distribution)``, numbers to log per epoch;
+    ``state_dict()`` and ``load_state_dict(state)``, kept in checkpoints; ``read``, the weights that the last call
+    read, by label.
     """
 
     def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:

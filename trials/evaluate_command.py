@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trials.settings import DataSettings
-from trials.settings_reader import add_current_folder_to_path, made_of, read_given, settings_help
+from trials.settings_reader import add_current_folder_to_path, architecture_first, made_of, read_given, settings_help
 
 __all__ = ["EvaluateSettings", "run"]
 
@@ -52,11 +52,8 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(EvaluateSettings))
         return 0
-    words = list(arguments)
-    if words and not words[0].startswith("-"):
-        words[0] = f"--architecture={words[0]}"
     add_current_folder_to_path()
-    given = read_given(words, None, EvaluateSettings)
+    given = read_given(architecture_first(arguments), None, EvaluateSettings)
     settings = made_of(given, EvaluateSettings)
 
     from exports.files import write_atomically

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from snas_nni.errors import SettingError
 from trials.ranges import require
 from trials.settings import DataSettings
-from trials.settings_reader import add_current_folder_to_path, made_of, read_given, settings_help
+from trials.settings_reader import add_current_folder_to_path, architecture_first, made_of, read_given, settings_help
 
 __all__ = ["QuantizeSettings", "run"]
 
@@ -51,11 +51,8 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(QuantizeSettings))
         return 0
-    words = list(arguments)
-    if words and not words[0].startswith("-"):
-        words[0] = f"--architecture={words[0]}"
     add_current_folder_to_path()
-    given = read_given(words, None, QuantizeSettings)
+    given = read_given(architecture_first(arguments), None, QuantizeSettings)
     settings = made_of(given, QuantizeSettings)
 
     from trials.evaluation import evaluate, onnx_predictor

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snas_nni.errors import SettingError, SnasError
+from snas_nni.errors import SettingError
+from trials.failure import exit_code_of
 from trials.recipes import with_recipe
 from trials.retrain_settings import RetrainSettings
-from trials.settings_reader import add_current_folder_to_path, made_of, read_given, settings_help
+from trials.settings_reader import add_current_folder_to_path, architecture_first, made_of, read_given, settings_help
 
 __all__ = ["read_retrain_settings", "run"]
 
@@ -57,15 +56,7 @@ def run(arguments: Sequence[str]) -> int:
         settings = read_retrain_settings(arguments, trial.parameters if trial else None)
     from trials.retrain import run_retrain
 
-    try:
-        run_retrain(settings, trial)
-    except SnasError:
-        raise
-    except Exception as error:
-        traceback.print_exc(file=sys.stdout)
-        print(f"error: the retraining failed: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code_of(lambda: run_retrain(settings, trial), "the retraining")
 
 
 def read_retrain_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RetrainSettings:
@@ -78,9 +69,7 @@ def read_retrain_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | N
     Raises:
         SettingError: a key is unknown, or a value has the wrong type or is out of its range.
     """
-    words = list(arguments)
-    if words and not words[0].startswith("-"):
-        words[0] = f"--architecture={words[0]}"
+    words = architecture_first(arguments)
     given = read_given(words, tuned, RetrainSettings)
     if "resume" in given:
         path = Path(given["resume"]).expanduser() / "settings.yml"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Sequence
 
-from snas_nni.errors import SnasError
+from trials.failure import exit_code_of
 from trials.settings_reader import add_current_folder_to_path, read_settings, settings_help
 
 __all__ = ["run"]
@@ -40,12 +38,4 @@ def run(arguments: Sequence[str]) -> int:
 
     trial = NniTrial.current()
     settings = read_settings(arguments, trial.parameters if trial else None)
-    try:
-        run_search(settings, trial)
-    except SnasError:
-        raise
-    except Exception as error:
-        traceback.print_exc(file=sys.stdout)
-        print(f"error: the search failed: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code_of(lambda: run_search(settings, trial), "the search")

@@ -16,7 +16,14 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from snas_nni.errors import SettingError
 from trials.settings import RunSettings
 
-__all__ = ["add_current_folder_to_path", "made_of", "read_given", "read_settings", "settings_help"]
+__all__ = [
+    "add_current_folder_to_path",
+    "architecture_first",
+    "made_of",
+    "read_given",
+    "read_settings",
+    "settings_help",
+]
 
 Settings = TypeVar("Settings")
 
@@ -26,6 +33,14 @@ _OWN_PACKAGES = ("snas_nni", "search_spaces", "exports", "trials")
 def read_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RunSettings:
     """Read the settings of a search; see :func:`read_given`."""
     return made_of(read_given(arguments, tuned, RunSettings), RunSettings)
+
+
+def architecture_first(arguments: Sequence[str]) -> list[str]:
+    """Let the first word of a command line be the architecture, without its option's name."""
+    words = list(arguments)
+    if words and not words[0].startswith("-"):
+        words[0] = f"--architecture={words[0]}"
+    return words
 
 
 def read_given(

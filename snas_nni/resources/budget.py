@@ -143,6 +143,11 @@ class BudgetController:
         """The weights that the last call read, by label; telemetry watches their gradients."""
         self._model: CostModel | None = None
 
+    @property
+    def costs(self) -> dict[str, float]:
+        """The bounds, by name of the cost: what has to be counted for it, under the name that a penalty has too."""
+        return self.budget.bounds
+
     def prepare(self, model: CostModel) -> None:
         """Learn what the candidates cost, and refuse a budget that no child or every child meets.
 
