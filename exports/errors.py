@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snas_nni.errors import SnasError
+from snas_nni.reading import readable
 
 __all__ = ["ArchitectureFileError", "OnnxExportError"]
 
@@ -24,7 +25,9 @@ class ArchitectureFileError(SnasError, ValueError):
         self.problem = problem
         self.remedy = remedy
         self.file = file
-        place = f"{file}: {key}" if file is not None else f"architecture: {key}"
+        # Keys come from the file: they may be long, or hold what would move a terminal's cursor.
+        place = f"{readable(str(file), 300)}: " if file is not None else "architecture: "
+        place += readable(key, 200)
         super().__init__(f"{place}: {problem}. {remedy}.")
 
     def __reduce__(self) -> tuple[type[ArchitectureFileError], tuple[str, str, str, Path | None]]:

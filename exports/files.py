@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 from exports.errors import ArchitectureFileError
 from exports.plain import shortened
 from exports.record import Architecture
+from snas_nni.reading import read_bounded
 
 __all__ = ["MAX_BYTES", "as_text", "from_text", "load", "save", "write_atomically"]
 
-MAX_BYTES = 16 * 2**20
+MAX_BYTES = 4 * 2**20  # a hundred times what a large search records
 SORTED_SECTIONS = ("sample", "probabilities", "entropy", "settings", "versions", "metrics")
 JSON_REMEDY = "Give a file that was written by exports.save"
 
@@ -30,7 +32,7 @@ def save(architecture: Architecture, path: str | Path) -> Architecture:
         The architecture with ``file`` set to ``path``, so that ``build`` finds weights beside it.
 
     Raises:
-        ArchitectureFileError: the record was changed into something invalid or is over 16 MiB, or the file
+        ArchitectureFileError: the record was changed into something invalid or is over 4 MiB, or the file
             cannot be written.
     """
     path = Path(path)
@@ -51,15 +53,15 @@ def load(path: str | Path) -> Architecture:
 
     Raises:
         ArchitectureFileError: naming the file, the key path that is wrong, and what to do; also for files
-            that cannot be read, are larger than 16 MiB, are not JSON, or are of another version.
+            that cannot be read, are larger than 4 MiB, are not JSON, or are of another version.
     """
     path = Path(path)
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+        content = read_bounded(path, MAX_BYTES)
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or shortened(str(error))
         raise ArchitectureFileError(
-            "(file)", f"cannot be read: {error}", "Give the path of an architecture file", path
+            "(file)", f"cannot be read: {reason}", "Give the path of an architecture file", path
         ) from error
     return from_text(content, path)
 
@@ -101,8 +103,8 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make a JSON object, refusing a key given twice: readers differ in which of the two they take."""
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise ArchitectureFileError(shortened(twice), "is given twice in one object", "Keep one of the two")
     return result
 

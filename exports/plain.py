@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from exports.errors import ArchitectureFileError
+from snas_nni.reading import readable
 
 __all__ = ["as_plain", "inside", "shortened"]
 
@@ -22,10 +23,8 @@ def inside(key: str, part: str | int) -> str:
 
 
 def shortened(value: object, limit: int = 120) -> str:
-    """Return ``value`` as text of at most ``limit`` characters, for messages."""
-    text = value if isinstance(value, str) else repr(value)
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    """Return ``value`` as one printable line of at most ``limit`` characters, for messages."""
+    return readable(value, limit)
 
 
 def as_plain(value: Any, key: str, remedy: str = PLAIN, depth: int = 0) -> Any:

@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from exports.errors import ArchitectureFileError
 from exports.files import write_atomically
 from exports.plain import shortened
+from snas_nni.reading import read_bounded
 
-__all__ = ["load_weights", "read_weights", "save_tensors", "save_weights"]
+__all__ = ["load_weights", "read_weights", "room_for", "save_tensors", "save_weights"]
 
 KEY = "weights"
+MAX_BYTES = 2**33
+OVERHEAD = 2**26  # of names and padding in a file; also lets the weights of another child be named, not just refused
 
 
 def save_weights(child: nn.Module, path: str | Path) -> str:
@@ -66,27 +69,35 @@ def load_weights(child: nn.Module, path: str | Path, sha256: str | None = None) 
         ArchitectureFileError: the file cannot be read, is not what the digest says, or does not fit the
             child. The child is unchanged then.
     """
-    tensors = read_weights(path, sha256)
-    check_fit(child.state_dict(), tensors, Path(path))
+    state = child.state_dict()
+    tensors = read_weights(path, sha256, limit=room_for(state))
+    check_fit(state, tensors, Path(path))
     child.load_state_dict(tensors, strict=True)
 
 
-def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
+def room_for(state: Mapping[str, Tensor]) -> int:
+    """Return how many bytes a file of such tensors may have: about twice what they need."""
+    return 2 * sum(tensor.numel() * tensor.element_size() for tensor in state.values()) + OVERHEAD
+
+
+def read_weights(path: str | Path, sha256: str | None = None, limit: int = MAX_BYTES) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name, on the CPU.
 
     Args:
         path: the file.
         sha256: the digest that the file must have; ``None`` accepts any file.
+        limit: largest size of the file in bytes; see :func:`room_for`.
 
     Raises:
-        ArchitectureFileError: the file cannot be read, or is not what the digest says.
+        ArchitectureFileError: the file cannot be read, is too large, or is not what the digest says.
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, limit)
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or shortened(str(error))
         raise ArchitectureFileError(
-            KEY, f"cannot be read: {error}", "Put the weights file there, or build with weights=False", path
+            KEY, f"cannot be read: {reason}", "Put the weights file there, or build with weights=False", path
         ) from error
     # What is hashed is what is loaded: the file is read once.
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
@@ -116,7 +127,8 @@ def check_fit(wanted: dict[str, Tensor], given: dict[str, Tensor], path: Path) -
         ("the child has no", [name for name in given if name not in wanted]),
     ):
         if names:
-            problems.append(f"{words} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3)))
+            some = ", ".join(shortened(name, 60) for name in names[:3])
+            problems.append(f"{words} {some}" + (f" and {len(names) - 3} more" * (len(names) > 3)))
     for name in wanted.keys() & given.keys():
         ours, theirs = wanted[name], given[name]
         if ours.shape != theirs.shape:

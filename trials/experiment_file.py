@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from nni.experiment.config import ExperimentConfig
 from nni.experiment.config.utils import unset_base_path
 from nni.tools.package_utils import get_algo_meta, get_all_algo_meta
 
 from snas_nni.errors import SettingError
+from snas_nni.reading import readable
+from trials.plain_yaml import read_yaml
 
 __all__ = ["ExperimentFile", "read_experiment_file"]
 
@@ -44,17 +46,17 @@ def read_experiment_file(path: str | Path) -> ExperimentFile:
     """Read and check an experiment file.
 
     Raises:
-        SettingError: the file cannot be read, is not YAML, or NNI refuses it; the message has NNI's reason.
+        SettingError: the file cannot be read, is not plain YAML, or NNI refuses it; the message has NNI's reason.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
-        raise SettingError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    shown = readable(str(path), 300)
+    content = read_yaml(path)
     if not isinstance(content, dict):
-        raise SettingError(f"{path}: not an NNI experiment file, which has keys like trialCommand and tuner")
+        raise SettingError(f"{shown}: not an NNI experiment file, which has keys like trialCommand and tuner")
+    by_name = {name.lower().replace("_", ""): value for name, value in content.items()}  # as NNI reads keys
+    if by_name.get("experimenttype", "hpo") != "hpo":
+        raise SettingError(f"{shown}: experimentType must be hpo: each trial of the experiment is a search of its own")
+    _check_search_space_file(path, by_name.get("searchspacefile"))
     config = _checked_by_nni(path)
     service = config.training_service
     return ExperimentFile(
@@ -68,17 +70,32 @@ def read_experiment_file(path: str | Path) -> ExperimentFile:
     )
 
 
+def _check_search_space_file(path: Path, named: object) -> None:
+    """Look at the file that NNI is going to read, which may be a device as well as a search space."""
+    if isinstance(named, str):
+        try:
+            read_yaml(path.parent / Path(named).expanduser())  # JSON is YAML
+        except (SettingError, RuntimeError) as error:
+            raise SettingError(f"{readable(str(path), 300)}: searchSpaceFile: {error}") from error
+
+
 def _checked_by_nni(path: Path) -> Any:
+    shown = readable(str(path), 300)
+    warnings = logging.getLogger("nni.experiment.config")
+    level = warnings.level
     try:
         # NNI checks with assertions and whatever else its parsers raise.
+        warnings.setLevel(logging.ERROR)
         config = ExperimentConfig.load(path).canonical_copy()
         config.validate()
         if config.tuner.code_directory is None and get_algo_meta(config.tuner.name) is None:
             known = ", ".join(sorted(meta.name for meta in get_all_algo_meta() if meta.algo_type == "tuner"))
-            raise ValueError(f"there is no tuner {config.tuner.name!r}; there are {known}")
+            raise ValueError(f"there is no tuner {readable(config.tuner.name, 60)}; there are {known}")
     except Exception as error:
-        unset_base_path()  # NNI leaves it set, which would break the next file
         # NNI's assertions have no words; the line that failed says what was expected.
         reason = " ".join(str(error).split()) or traceback.extract_tb(error.__traceback__)[-1].line
-        raise SettingError(f"{path}: NNI does not accept it: {reason}") from error
+        raise SettingError(f"{shown}: NNI does not accept it: {readable(reason, 400)}") from error
+    finally:
+        warnings.setLevel(level)
+        unset_base_path()  # NNI leaves it set after a failure, which would break the next file
     return config

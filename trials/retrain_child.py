@@ -15,7 +15,7 @@ from exports import PUBLISHED, Architecture, ArchitectureFileError, load, publis
 from exports.building import recorded_weights
 from exports.resolving import find_space
 from exports.sample_check import checked_sample, make_space
-from exports.weights import read_weights
+from exports.weights import read_weights, room_for
 from snas_nni.derivation import build_child
 from snas_nni.errors import SettingError
 from trials.data import ClassificationData
@@ -123,11 +123,11 @@ def inherit_weights(child: nn.Module, architecture: Architecture) -> Inherited:
         SettingError: a tensor has another shape in the file, or the two have no name in common.
         ArchitectureFileError: there are no weights, or not those that were recorded.
     """
+    own = child.state_dict()
     try:
-        given = read_weights(recorded_weights(architecture), architecture.sha256)
+        given = read_weights(recorded_weights(architecture), architecture.sha256, limit=room_for(own))
     except ArchitectureFileError as error:
         raise error.in_file(architecture.file) from error
-    own = child.state_dict()
     differing = [name for name in own if name in given and own[name].shape != given[name].shape]
     if differing:
         name = differing[0]

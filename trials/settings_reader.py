@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import re
 import sys
@@ -14,6 +15,8 @@ from typing import Any, TypeVar, cast
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from snas_nni.errors import SettingError
+from snas_nni.reading import readable
+from trials.plain_yaml import read_yaml
 from trials.settings import RunSettings
 
 __all__ = [
@@ -62,13 +65,11 @@ def read_given(
     tuned_arguments = [f"--{key}={_as_argument(value)}" for key, value in (tuned or {}).items()]
     for key in tuned or {}:
         if key not in _known_keys(kind) and not key.startswith(("space.init_args.", "data.options.")):
-            raise SettingError(f"the tuner's search space has {key!r}, which is not a setting")
-    try:
-        # Defaults are left to the dataclasses: this way the space's arguments are those the user gave.
-        given = _parser(kind).parse_args([*arguments, *tuned_arguments], defaults=False)
-    except ArgumentError as error:
-        raise SettingError(_readable(str(error))) from error
-    return {name: _plain(value) for name, value in vars(given).items() if name != "config" and value is not None}
+            raise SettingError(f"the tuner's search space has {readable(key)}, which is not a setting")
+    for file in _config_files(arguments):
+        _check_file(file, kind)
+    given = _parsed([*arguments, *tuned_arguments], kind)
+    return {name: _plain(value) for name, value in given.items() if name != "config" and value is not None}
 
 
 def made_of(given: Mapping[str, Any], kind: type[Settings]) -> Settings:
@@ -106,6 +107,38 @@ def add_current_folder_to_path() -> None:
 def _groups(kind: type) -> dict[str, type]:
     """Return the fields of a settings dataclass that are dataclasses, by name."""
     return {each.name: cast(type, each.default_factory) for each in fields(kind) if is_dataclass(each.default_factory)}
+
+
+def _parsed(arguments: Sequence[str], kind: type) -> dict[str, Any]:
+    try:
+        # Defaults are left to the dataclasses: this way the space's arguments are those the user gave.
+        return vars(_parser(kind).parse_args(list(arguments), defaults=False))
+    except ArgumentError as error:
+        raise SettingError(_readable(str(error))) from error
+
+
+def _config_files(arguments: Sequence[str]) -> list[str]:
+    after = [following for word, following in itertools.pairwise(arguments) if word == "--config"]
+    return after + [word.removeprefix("--config=") for word in arguments if word.startswith("--config=")]
+
+
+def _check_file(path: str, kind: type) -> None:
+    """Refuse a settings file that is not one, naming it: what follows sees all sources of settings at once."""
+    content = read_yaml(path)
+    shown = readable(path, 300)
+    if not isinstance(content, dict):
+        raise SettingError(f"{shown}: not a file of settings, which has keys like seed and search")
+    names = {each.name for each in fields(kind)}
+    for name, value in content.items():
+        if name not in names:
+            raise SettingError(f"{shown}: there is no setting {readable(name)}")
+        # Text in place of a group would be taken for the path of one more file.
+        if name in _groups(kind) and not isinstance(value, dict):
+            raise SettingError(f"{shown}: {name} must be a group of settings, not {readable(value)}")
+    try:
+        _parsed([f"--config={path}"], kind)
+    except SettingError as error:
+        raise SettingError(f"{shown}: {error}") from error
 
 
 def _parser(kind: type) -> ArgumentParser:
@@ -148,7 +181,7 @@ def _readable(message: str) -> str:
     message = re.sub(r"Group '([^']+)' does not accept option '([^']+)'", r"there is no setting \1.\2", message)
     message = re.sub(r'Parser key "([^"]+)":', r"\1:", message)
     message = re.sub(r"<class '([^']+)'>", r"\1", message)
-    return " ".join(message.split())
+    return readable(" ".join(message.split()), 400)
 
 
 def _help_lines(kind: type, prefix: str, skip: tuple[str, ...] = ()) -> list[str]:

@@ -10,7 +10,7 @@ import os
 import platform
 import statistics
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from snas_nni.choices import Choice, OneOf
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
+from snas_nni.reading import read_bounded, readable
 from snas_nni.resources.counting import evaluating
 from snas_nni.resources.polynomial import Polynomial, Term
 from snas_nni.resources.trace import Owner, Trace
@@ -29,7 +30,7 @@ from snas_nni.resources.trace import Owner, Trace
 __all__ = ["LatencyTable", "measure_latency"]
 
 _FORMAT, _VERSION = "snas-nni/latency", 1
-_MAX_BYTES = 64 * 2**20
+_MAX_BYTES = 8 * 2**20  # tens of thousands of entries; a large space has thousands
 
 
 @dataclass(frozen=True)
@@ -93,41 +94,62 @@ class LatencyTable:
             SettingError: names the file and the key that is wrong.
         """
         document = _document(Path(path))
-        parts: dict[Owner, list[Polynomial]] = defaultdict(list)
+        parts: dict[Owner, dict[Term, float]] = defaultdict(lambda: defaultdict(float))
         for number, entry in enumerate(document["entries"]):
-            where = f"{path}: entries[{number}]"
+            where = f"{readable(str(path), 300)}: entries[{number}]"
             if not isinstance(entry, dict):
                 raise SettingError(f"{where}: must be an object, got {type(entry).__name__}.")
+            for key in entry:
+                if key not in ("when", "layer", "milliseconds"):
+                    raise SettingError(f"{where}.{readable(key, 60)}: unknown; there are when, layer, milliseconds.")
             value = entry.get("milliseconds")
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
-                raise SettingError(f"{where}.milliseconds: must be a finite number, got {value!r}.")
-            parts[_owner(entry.get("layer"), choices, where)].append(
-                Polynomial({_term(entry.get("when"), choices, where): float(value)})
-            )
+                raise SettingError(f"{where}.milliseconds: must be a finite number below 1e9, got {_shown(value)}.")
+            owner = _owner(entry.get("layer"), choices, where)
+            parts[owner][_term(entry.get("when"), choices, where)] += float(value)
         return LatencyTable(
-            {owner: Polynomial.sum(polynomials) for owner, polynomials in parts.items()},
+            {owner: Polynomial({t: v for t, v in terms.items() if v}) for owner, terms in parts.items()},
             document.get("device", {}),
             document.get("measurement", {}),
         )
 
 
 def _document(path: Path) -> dict[str, Any]:
+    shown = readable(str(path), 300)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise SettingError(f"{path}: larger than {_MAX_BYTES // 2**20} MiB, this is no latency table.")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        content = read_bounded(path, _MAX_BYTES).decode("utf-8")
+        document = json.loads(content, object_pairs_hook=_without_duplicates)
     except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, SettingError):
-            raise
-        raise SettingError(f"{path}: cannot be read as JSON ({error}).") from None
+        reason = getattr(error, "strerror", None) or readable(str(error), 200)
+        raise SettingError(f"{shown}: cannot be read as JSON ({reason}).") from None
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise SettingError(f"{path}: format must be {_FORMAT!r}. Measure a table with measure_latency(...).save(...).")
-    if document.get("version") != _VERSION or isinstance(document["version"], bool):
-        raise SettingError(f"{path}: version is {document.get('version')!r}, this program reads {_VERSION}.")
+        raise SettingError(f"{shown}: format must be {_FORMAT!r}. Measure a table with measure_latency(...).save(...).")
+    if document.get("version") != _VERSION or type(document["version"]) is not int:
+        raise SettingError(f"{shown}: version is {_shown(document.get('version'))}, this program reads {_VERSION}.")
+    for key in document:
+        if key not in ("format", "version", "device", "measurement", "entries"):
+            raise SettingError(f"{shown}: {readable(key, 60)} is an unknown key.")
     for key, kind in (("entries", list), ("device", dict), ("measurement", dict)):
         if not isinstance(document.get(key, kind()), kind) or (key == "entries" and key not in document):
-            raise SettingError(f"{path}: {key} must be a {'list' if kind is list else 'JSON object'}.")
+            raise SettingError(f"{shown}: {key} must be a {'list' if kind is list else 'JSON object'}.")
+    for key in ("device", "measurement"):
+        try:
+            json.dumps(document.get(key, {}), allow_nan=False)
+        except (ValueError, RecursionError) as error:
+            raise SettingError(f"{shown}: {key} cannot be written as JSON again ({error}).") from None
     return document
+
+
+def _shown(value: Any) -> str:
+    return readable(repr(value) if isinstance(value, str) else value)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"the key {readable(next(n for n, count in counts.items() if count > 1), 60)} is given twice")
+    return result
 
 
 def _term(when: Any, choices: Mapping[str, Choice], where: str) -> Term:
@@ -136,12 +158,15 @@ def _term(when: Any, choices: Mapping[str, Choice], where: str) -> Term:
     term = []
     for label, candidate in when.items():
         if label not in choices:
-            raise SettingError(f"{where}.when: the space has no label {label!r}; the table is of another space.")
+            raise SettingError(f"{where}.when: the space has no label {_shown(label)}; the table is of another space.")
         if not isinstance(choices[label], OneOf):
             raise SettingError(f"{where}.when: label {label!r} chooses several at once, which has no latency.")
         names = [str(c) for c in choices[label].candidates]
         if candidate not in names:
-            raise SettingError(f"{where}.when[{label!r}]: no candidate {candidate!r}; there are {', '.join(names)}.")
+            raise SettingError(
+                f"{where}.when[{_shown(label)}]: no candidate {_shown(candidate)}; "
+                f"there are {readable(', '.join(names), 200)}."
+            )
         term.append((label, names.index(candidate)))
     return tuple(sorted(term))
 
@@ -151,12 +176,13 @@ def _owner(layer: Any, choices: Mapping[str, Choice], where: str) -> Owner:
         return None
     if (
         not isinstance(layer, dict)
-        or not isinstance(layer.get("label"), str)
+        or set(layer) != {"label", "index"}
+        or not isinstance(layer["label"], str)
         or layer["label"] not in choices
-        or type(layer.get("index")) is not int
+        or type(layer["index"]) is not int
         or layer["index"] < 0
     ):
-        raise SettingError(f"{where}.layer: must be null or a label of the space and an index, got {layer!r}.")
+        raise SettingError(f"{where}.layer: must be null or a label of the space and an index, got {_shown(layer)}.")
     return layer["label"], layer["index"]
 
 

@@ -78,7 +78,14 @@ def test_mistakes_name_their_key(arguments: list[str], named: list[str]) -> None
         ("colour: 3", "colour"),
         ("space: {class: x.Y}", "space.class"),
         ("seed: !!python/object/apply:os.getpid []", "python/object"),
-        ("seed: [", "config"),
+        ("seed: [", "run.yml.*line 1"),
+        ("data: other.yml", "run.yml: data must be a group"),
+        ("config: other.yml", "run.yml: there is no setting config"),
+        ("seed: 1\nseed: 2", "line 2.*seed is given twice"),
+        ("seed: 0x" + "f" * 6000, "seed: is an integer of 24000 bits"),
+        ("output: 2020-99-99", "run.yml: .*month"),
+        ("output: 2020-01-01", "output: is a date; write it as text"),
+        ("{" * 100, "run.yml"),
     ],
 )
 def test_mistakes_in_files(tmp_path: Path, content: str, named: str) -> None:

@@ -290,7 +290,7 @@ def test_files_that_are_none_are_refused(measured, tmp_path, monkeypatch):
     monkeypatch.setattr("snas_nni.resources.latency._MAX_BYTES", 2**20)
     large = tmp_path / "large.json"
     large.write_bytes(b" " * (2**20 + 1))
-    with pytest.raises(SettingError, match="larger than 1 MiB"):
+    with pytest.raises(SettingError, match="more than 1048576 bytes"):
         LatencyTable.load(large, measured.choices)
 
 
