@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from torchmetrics import Metric
 
 from snas_nni.distribution import ArchitectureDistribution
-from snas_nni.errors import SettingError, SnasError
+from snas_nni.epoch_telemetry import EpochTelemetry
+from snas_nni.errors import SnasError
+from snas_nni.evaluator_log import EvaluatorLog, undisturbed_metrics
+from snas_nni.memory_order import channels_last
+from snas_nni.optimizers import logits_optimizer, weights_optimizer, without_parameters
+from snas_nni.regularizer import Regularization, Regularizer
 from snas_nni.resources.costs import CostModel
 from snas_nni.sample import Sample
+from snas_nni.search_progress import is_warming_up, temperature_now
 from snas_nni.settings import SearchSettings
-from snas_nni.telemetry import CreditMeter, logit_movement, search_metrics
 
 __all__ = ["Regularizer", "SnasLightningModule"]
-
-_logger = logging.getLogger(__name__)
-
-
-class Regularizer(Protocol):
-    """A term added to the task loss, such as a resource penalty.
-
-    It may also have: ``name`` (for the log); ``costs``, which holds the names of the costs it asks for;
-    ``prepare(cost_model)``, called before the first step; ``metrics(distribution)``, numbers to log per epoch;
-    ``state_dict()`` and ``load_state_dict(state)``, kept in checkpoints; ``read``, the weights that the last call
-    read, by label.
-    """
-
-    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
-        """Return a scalar tensor that is differentiable with respect to the logits.
-
-        Args:
-            distribution: logits, probabilities, entropies.
-            sample: the Z that the forward pass of this step ran with.
-            step: number of finished search steps.
-        """
-        ...
 
 
 class SnasLightningModule(BaseOneShotLightningModule):
@@ -74,25 +53,18 @@ class SnasLightningModule(BaseOneShotLightningModule):
         super().__init__(training_module)
         self.distribution = distribution
         self.settings = settings
-        self.regularizers = list(regularizers)
-        self._count_costs = count_costs
-        self._credit = CreditMeter()
+        self.regularization = Regularization(regularizers, count_costs)
+        self._telemetry = EpochTelemetry(distribution)
         self._reorder: RemovableHandle | None = None
         self.search_step = 0
-        self._metric_prefix: str | None = ""
-        self._epoch_losses: list[float] = []
-        self._logged_epoch = -1
-        self._logits_before: dict[str, Tensor] = {}
+        self._evaluator_log = EvaluatorLog(self)
 
     # ---- training ------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """One search step; returns what the evaluator's own training step returned."""
         weights_batch = batch
-        if not self._logits_before:  # a search that resumes within an epoch does not start that epoch
-            self._remember_logits()
-        if self._count_costs is not None:
-            self._prepare_regularizers(batch["train"] if self.settings.bilevel else batch)
+        self.regularization.prepare(batch["train"] if self.settings.bilevel else batch)
         if self.settings.bilevel:
             weights_batch = batch["train"]
             if not self.warming_up:
@@ -116,12 +88,11 @@ class SnasLightningModule(BaseOneShotLightningModule):
             with self.distribution.use(sample):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
-                total = loss + self._regularization(sample)
+                total = loss + self._penalty(sample)
                 value = float(total.detach())
                 if not math.isfinite(value):
                     raise self._not_finite(value)
-                self._epoch_losses.append(value)
-                self._credit.watch(sample, [getattr(r, "read", {}) for r in self.regularizers])
+                self._telemetry.watch(value, sample, self.regularization.read())
                 self.manual_backward(total / (count * self.settings.accumulate_batches))
         return output
 
@@ -130,22 +101,12 @@ class SnasLightningModule(BaseOneShotLightningModule):
             return self.distribution.draw_single_path(self.temperature)
         return self.distribution.draw(self.temperature)
 
-    def _regularization(self, sample: Sample) -> Tensor | float:
+    def _penalty(self, sample: Sample) -> Tensor | float:
         total: Tensor | float = 0.0
-        for index, regularizer in enumerate(self.regularizers):
-            term = regularizer(self.distribution, sample, self.search_step)
-            name = getattr(regularizer, "name", f"{type(regularizer).__name__}_{index}")
+        for name, term in self.regularization.terms(self.distribution, sample, self.search_step):
             self.log(f"penalty/{name}", term.detach(), on_step=False, on_epoch=True)
             total = total + term
         return total
-
-    def _prepare_regularizers(self, batch: Any) -> None:
-        wanting = [r for r in self.regularizers if hasattr(r, "prepare")]
-        if wanting and self._count_costs is not None:
-            model = self._count_costs(batch)
-            for regularizer in wanting:
-                regularizer.prepare(model)
-        self._count_costs = None
 
     def _logits_step_on(self, batch: Any, batch_idx: int) -> None:
         """First-order bi-level update, for comparison: logits on a batch of their own."""
@@ -172,13 +133,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self._optimizers()[1].step()
 
     def _optimizers(self) -> tuple[Any, Any]:
-        weights = [o for o in self.optimizers() if not getattr(o, "is_arch_optimizer", False)]
-        if len(weights) != 1 or not self.training_module.automatic_optimization:
-            raise SettingError(
-                f"the evaluator's Lightning module must use automatic optimisation with exactly one optimiser, "
-                f"it has {len(weights)}. Return one optimiser from configure_optimizers."
-            )
-        return weights[0], self.architecture_optimizers()
+        return weights_optimizer(self.optimizers(), self.training_module), self.architecture_optimizers()
 
     def _not_finite(self, value: float) -> SnasError:
         return SnasError(
@@ -192,79 +147,30 @@ class SnasLightningModule(BaseOneShotLightningModule):
     @property
     def warming_up(self) -> bool:
         """Whether the logits are still frozen."""
-        return bool(self.trainer.current_epoch < self.settings.warmup_epochs)
+        return is_warming_up(self.trainer, self.settings)
 
     @property
     def temperature(self) -> float:
         """The temperature of the current step; that of progress 0 while warming up."""
-        schedule, warmup = self.settings.temperature, self.settings.warmup_epochs
-        epochs = self.trainer.max_epochs
-        if epochs is None or epochs <= 0:
-            raise SettingError("the Trainer needs max_epochs: the temperature falls over the epochs of the search.")
-        if epochs <= warmup:
-            raise SettingError(f"warmup_epochs is {warmup}, but the Trainer has max_epochs={epochs}: nothing is left.")
-        if self.warming_up:
-            return schedule(0.0)
-        done: float = self.trainer.current_epoch - warmup + 1
-        if schedule.per == "step":
-            batches = self.trainer.num_training_batches
-            if batches == math.inf:
-                raise SettingError(
-                    "temperature_interval='step' needs to know how many batches an epoch has, and the training loader "
-                    "does not say. Use 'epoch', or set the Trainer's limit_train_batches."
-                )
-            position = min(self.trainer.fit_loop.epoch_loop.batch_idx + 1, batches)
-            done = done - 1 + position / batches
-        return schedule(done / (epochs - warmup))
+        return temperature_now(self.trainer, self.settings)
 
     # ---- optimisers ----------------------------------------------------------------------------------------------
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the logits."""
-        settings = self.settings
-        return torch.optim.Adam(
-            self.distribution.parameters(),
-            lr=settings.logits_learning_rate,
-            betas=settings.logits_betas,
-            weight_decay=settings.logits_weight_decay,
-        )
+        return logits_optimizer(self.distribution, self.settings)
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
         """Take the logits out of the evaluator's optimiser, where a user's own supernet module may hold them."""
-        logits = set(self.distribution.parameters())
-
-        def without_logits(part: Any) -> Any:
-            if isinstance(part, torch.optim.Optimizer):
-                for group in part.param_groups:
-                    group["params"] = [p for p in group["params"] if p not in logits]
-            elif isinstance(part, dict):
-                for value in part.values():
-                    without_logits(value)
-            elif isinstance(part, (list, tuple)):
-                for value in part:
-                    without_logits(value)
-            return part
-
-        return without_logits(optimizers)
+        return without_parameters(optimizers, self.distribution.parameters())
 
     # ---- validation ----------------------------------------------------------------------------------------------
 
     def setup(self, stage: Any = None) -> Any:
         """Redirect the evaluator's logging to this module."""
         result = super().setup(stage)
-        self.training_module.log = self._log_for_evaluator
-        self.training_module.log_dict = self._log_dict_for_evaluator
+        self._evaluator_log.attach(self.training_module)
         return result
-
-    def _log_for_evaluator(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
-        if self._metric_prefix and isinstance(value, Metric):
-            value = value.compute()  # the object itself belongs to the child's pass
-        if self._metric_prefix is not None:
-            self.log(self._metric_prefix + name, value, *args, **kwargs)
-
-    def _log_dict_for_evaluator(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        for name, value in metrics.items():
-            self._log_for_evaluator(name, value, *args, **kwargs)
 
     def validation_step(self, batch: Any, batch_idx: int, *args: Any) -> Any:
         """Evaluate a sampled Z, then the child at the mode; return the child's output."""
@@ -276,20 +182,12 @@ class SnasLightningModule(BaseOneShotLightningModule):
             temperature = self.temperature
             with (
                 self.distribution.use(self.distribution.draw(temperature, generator)),
-                self._as("sampled/"),
-                _undisturbed_metrics(self.training_module),
+                self._evaluator_log.under("sampled/"),
+                undisturbed_metrics(self.training_module),
             ):
                 self.training_module.validation_step(batch, batch_idx, *args)
         with self.distribution.use(self.distribution.mode_sample()):
             return self.training_module.validation_step(batch, batch_idx, *args)
-
-    @contextmanager
-    def _as(self, prefix: str) -> Iterator[None]:
-        self._metric_prefix = prefix
-        try:
-            yield
-        finally:
-            self._metric_prefix = ""
 
     def on_fit_start(self) -> None:
         """Put the images into the memory order that convolutions are fast in, for the time of the search."""
@@ -297,7 +195,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         # Not `training_module.model`: a module that holds its network by itself has no such thing.
         supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
         if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
-            self._reorder = supernet.register_forward_pre_hook(_channels_last)
+            self._reorder = supernet.register_forward_pre_hook(channels_last)
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:
@@ -312,16 +210,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def on_train_epoch_start(self) -> None:
         """Remember where the logits are, and check the schedule before time is spent on the epoch."""
         _ = self.temperature  # a schedule that cannot be followed is refused before the first step
-        self._epoch_losses = []
-        self._credit.reset()
-        self._remember_logits()
+        self._telemetry.begin()
         super().on_train_epoch_start()
-
-    def _remember_logits(self) -> None:
-        with torch.no_grad():
-            self._logits_before = {
-                label: torch.log_softmax(self.distribution.rows_of(label), -1) for label in self.distribution.choices
-            }
 
     def on_validation_epoch_start(self) -> None:
         """Forward to the evaluator, which NNI's base class does not."""
@@ -339,23 +229,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
         super().on_train_epoch_end()
 
     def _log_search_metrics(self) -> None:
-        epoch = self.trainer.current_epoch
-        if epoch == self._logged_epoch or not self._epoch_losses:
-            return
-        self._logged_epoch = epoch
-        metrics = {"search/temperature": self.temperature, **search_metrics(self.distribution)}
-        metrics["search/logit_movement"] = logit_movement(self._logits_before, self.distribution)
-        metrics["search/loss"] = sum(self._epoch_losses) / len(self._epoch_losses)
-        metrics.update(self._credit.metrics())
-        for regularizer in self.regularizers:
-            if hasattr(regularizer, "metrics"):
-                metrics.update(regularizer.metrics(self.distribution))
-        self.log_dict(metrics)
-        if not self.warming_up and metrics["search/logit_movement"] == 0.0:
-            _logger.warning(
-                "epoch %d: no logit moved. Nothing is being searched: check that the loss depends on the choices.",
-                epoch,
-            )
+        metrics = self._telemetry.end(self.trainer.current_epoch, self.temperature, self.warming_up)
+        if metrics is not None:
+            self.log_dict({**metrics, **self.regularization.metrics(self.distribution)})
 
     # ---- NNI's interface -----------------------------------------------------------------------------------------
 
@@ -377,7 +253,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
             "generator": self.distribution.generator.get_state(),
             "torch": torch.get_rng_state(),
             "search_step": self.search_step,
-            "regularizers": [r.state_dict() if hasattr(r, "state_dict") else None for r in self.regularizers],
+            "epoch": self._telemetry.state_dict(),
+            "regularizers": self.regularization.state_dict(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -386,31 +263,5 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.distribution.generator.set_state(state["generator"].cpu())
         torch.set_rng_state(state["torch"].cpu())
         self.search_step = state["search_step"]
-        for regularizer, saved in zip(self.regularizers, state["regularizers"], strict=True):
-            if saved is not None and hasattr(regularizer, "load_state_dict"):
-                regularizer.load_state_dict(saved)
-
-
-@contextmanager
-def _undisturbed_metrics(module: nn.Module) -> Iterator[None]:
-    """Let a block use torchmetrics objects without leaving a trace in their accumulated state."""
-    metrics = [m for m in module.modules() if isinstance(m, Metric)]
-    saved = [(copy.deepcopy(metric.metric_state), metric._update_count) for metric in metrics]
-    for metric in metrics:
-        metric.reset()
-    try:
-        yield
-    finally:
-        for metric, (state, updates) in zip(metrics, saved, strict=True):
-            for name, value in state.items():
-                setattr(metric, name, value)
-            metric._update_count, metric._computed = updates, None
-
-
-def _channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    def reordered(value: Any) -> Any:
-        if isinstance(value, Tensor) and value.dim() == 4:
-            return value.contiguous(memory_format=torch.channels_last)
-        return value
-
-    return tuple(reordered(value) for value in args)
+        self._telemetry.load_state_dict(state["epoch"])
+        self.regularization.load_state_dict(state["regularizers"])

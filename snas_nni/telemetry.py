@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,3 +124,15 @@ class CreditMeter:
             elif part == "cost":
                 found[f"credit/cost/{label}"] = sums["cost", label] / max(1, self._steps)
         return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the sums of this epoch's steps so far."""
+        return {
+            "steps": self._steps,
+            "sums": [[part, str(label), value] for (part, label), value in self._sums.items()],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._steps = state["steps"]
+        self._sums = {(part, label): value for part, label, value in state["sums"]}
