@@ -14,6 +14,7 @@ from nni.nas.nn.pytorch import ModelSpace
 
 from exports.errors import ArchitectureFileError
 from exports.plain import as_plain, inside, shortened
+from exports.size_guard import bounded_size
 from exports.space_reference import constructor_of
 
 __all__ = ["checked_sample", "make_space"]
@@ -27,7 +28,7 @@ def make_space(space_class: type[ModelSpace], arguments: Mapping[str, Any]) -> M
     The global random state is left as it was, so a child built next has the weights it would have had.
 
     Raises:
-        ArchitectureFileError: the constructor does not take the arguments.
+        ArchitectureFileError: the constructor does not take the arguments, or they ask for too large a network.
     """
     try:
         inspect.signature(constructor_of(space_class)).bind(None, **arguments)
@@ -35,13 +36,17 @@ def make_space(space_class: type[ModelSpace], arguments: Mapping[str, Any]) -> M
         raise ArchitectureFileError(
             "space.arguments", f"{space_class.__name__}: {error}", "Give the constructor's own arguments"
         ) from error
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), bounded_size("space.arguments"):
         try:
             with torch.device("meta"):
                 return space_class(**arguments)
+        except ArchitectureFileError:  # too large
+            raise
         except Exception:  # such as a constructor that reads values of the tensors it makes
             try:
                 return space_class(**arguments)
+            except ArchitectureFileError:
+                raise
             except Exception as error:
                 raise ArchitectureFileError(
                     "space.arguments",

@@ -10,7 +10,7 @@ from nni.mutable import label_scope
 from nni.nas.nn.pytorch import LayerChoice
 from torch import Tensor, nn
 
-from .edges import edge_pairs
+from .edges import each_edge_pair
 from .operations import FactorizedReduce, ReLUConvBN, build_operations
 from .shared import shared_work
 
@@ -63,7 +63,7 @@ class SnasCell(nn.Module):
         self.edges = nn.ModuleDict()
         # A label may not contain a slash; the scope puts the cell type before it.
         with label_scope(self.cell_type):
-            for source, target in edge_pairs(CELL_INPUTS, nodes):
+            for source, target in each_edge_pair(CELL_INPUTS, nodes):
                 stride = 2 if reduction and source < CELL_INPUTS else 1
                 candidates = build_operations(channels, stride, affine, pool_norm)
                 name = f"edge_{source}_{target}"

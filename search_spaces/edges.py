@@ -7,14 +7,24 @@ one edge from each node before it. Edges are listed by (to, from).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, TypedDict
 
-__all__ = ["Edge", "describe_edges", "edge_label", "edge_pairs", "reject_other_labels", "sample_from_edges"]
+__all__ = [
+    "Edge",
+    "describe_edges",
+    "each_edge_pair",
+    "edge_label",
+    "edge_pairs",
+    "reject_other_labels",
+    "sample_from_edges",
+]
 
 Edge = TypedDict("Edge", {"from": int, "to": int, "op": str})
 """One edge of a chosen cell: source node, target node, name of the operation."""
 
+MISSING_SHOWN = 20
 _LABEL = re.compile(r"(?P<cell_type>.+)/edge_(?P<source>\d+)_(?P<target>\d+)")
 
 
@@ -25,7 +35,12 @@ def edge_label(cell_type: str, source: int, target: int) -> str:
 
 def edge_pairs(first_node: int, nodes: int) -> list[tuple[int, int]]:
     """List the (source, target) pairs of ``nodes`` computing nodes, by (target, source)."""
-    return [(source, target) for target in range(first_node, first_node + nodes) for source in range(target)]
+    return list(each_edge_pair(first_node, nodes))
+
+
+def each_edge_pair(first_node: int, nodes: int) -> Iterator[tuple[int, int]]:
+    """Go through what :func:`edge_pairs` lists: a file may ask for so many nodes that no memory holds the list."""
+    return ((source, target) for target in range(first_node, first_node + nodes) for source in range(target))
 
 
 def reject_other_labels(sample: Mapping[str, Any], cell_types: Collection[str]) -> None:
@@ -91,11 +106,11 @@ def _complete(edges: list[Edge], cell_type: str, first_node: int, operations: Co
     nodes = max(target for _, target in by_pair) - first_node + 1
     if nodes > len(by_pair):  # checked before listing edges: a file may claim any node number
         raise ValueError(f"{cell_type} cell: {len(by_pair)} edges do not reach all of its {nodes} computing nodes")
-    expected = edge_pairs(first_node, nodes)
-    missing = [f"{source} -> {target}" for source, target in expected if (source, target) not in by_pair]
+    absent = (pair for pair in each_edge_pair(first_node, nodes) if pair not in by_pair)
+    missing = [f"{source} -> {target}" for source, target in islice(absent, MISSING_SHOWN)]
     if missing:
         raise ValueError(
             f"{cell_type} cell with {nodes} nodes: no operation given for edge {', '.join(missing)}; "
             "an edge without connection has the operation none"
         )
-    return [by_pair[pair] for pair in expected]
+    return [by_pair[pair] for pair in edge_pairs(first_node, nodes)]
