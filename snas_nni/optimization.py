@@ -18,6 +18,8 @@ from snas_nni.errors import SnasError
 from snas_nni.evaluator_log import EvaluatorLog, undisturbed_metrics
 from snas_nni.memory_order import channels_last
 from snas_nni.optimizers import logits_optimizer, weights_optimizer, without_parameters
+from snas_nni.partial_means import PartialMeans, metric_states, set_metric_states
+from snas_nni.random_state import random_state, set_random_state
 from snas_nni.regularizer import Regularization, Regularizer
 from snas_nni.resources.costs import CostModel
 from snas_nni.sample import Sample
@@ -58,6 +60,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self._reorder: RemovableHandle | None = None
         self.search_step = 0
         self._evaluator_log = EvaluatorLog(self)
+        self._partial_means = PartialMeans()
+        self._resumed_within_epoch: dict[str, Any] | None = None
 
     # ---- training ------------------------------------------------------------------------------------------------
 
@@ -77,6 +81,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
             self._zero_gradients()
         self.search_step += 1
         self.advance_lr_schedulers(batch_idx)
+        self._partial_means.complete(self.trainer)
         return output
 
     def _backward(self, batch: Any, batch_idx: int) -> Any:
@@ -248,20 +253,36 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return self.distribution.probabilities()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the random state that the draws go on from."""
+        """Save what Lightning does not: random states, the regularizers' states, the epoch's telemetry so far."""
+        loop = self.trainer.fit_loop.epoch_loop
+        within_epoch = loop.batch_idx >= 0 and not self.trainer.is_last_batch
         checkpoint["snas"] = {
             "generator": self.distribution.generator.get_state(),
-            "torch": torch.get_rng_state(),
+            "random": random_state(),
             "search_step": self.search_step,
             "epoch": self._telemetry.state_dict(),
             "regularizers": self.regularization.state_dict(),
+            "means": PartialMeans.state_dict(self.trainer) if within_epoch else {},
+            "metrics": metric_states(self.training_module) if within_epoch else {},
+            "within_epoch": within_epoch,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore it."""
         state = checkpoint["snas"]
         self.distribution.generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["torch"].cpu())
+        set_random_state(state["random"])
         self.search_step = state["search_step"]
         self._telemetry.load_state_dict(state["epoch"])
         self.regularization.load_state_dict(state["regularizers"])
+        if state["within_epoch"]:
+            self._partial_means.load_state_dict(state["means"])
+            self._resumed_within_epoch = state
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int, *args: Any) -> Any:
+        """In an epoch that goes on, restore what its start would have changed."""
+        if self._resumed_within_epoch is not None:
+            set_random_state(self._resumed_within_epoch["random"])
+            set_metric_states(self.training_module, self._resumed_within_epoch["metrics"])
+            self._resumed_within_epoch = None
+        return super().on_train_batch_start(batch, batch_idx, *args)

@@ -225,11 +225,12 @@ def search(
     batch_size: int = 8,
     fit_kwargs: dict[str, Any] | None = None,
     shuffle: bool = False,
+    loader: Any = DataLoader,
     **trainer: Any,
 ) -> SimpleNamespace:
     """Run a search through NNI, with random data; return what it left."""
     module = module or PlainClassifier()
-    train = DataLoader(dataset(shape, classes, count, 1), batch_size=batch_size, shuffle=shuffle)
+    train = loader(dataset(shape, classes, count, 1), batch_size=batch_size, shuffle=shuffle)
     val = DataLoader(dataset(shape, classes, count, 2), batch_size=batch_size)
     evaluator = Lightning(
         module,

@@ -1,0 +1,80 @@
+"""A data loader that knows where in an epoch it is, so that a search can be cut between any two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+__all__ = ["ResumableLoader"]
+
+
+class ResumableLoader(DataLoader[Any]):
+    """PyTorch's ``DataLoader`` with a position that checkpoints keep.
+
+    Lightning saves and loads it. Batches that were given before the cut are not loaded again. The order of a
+    shuffled epoch comes from a generator of the loader's own, so it depends on nothing else that draws.
+
+    Args:
+        arguments: of ``torch.utils.data.DataLoader``; over a dataset with a length.
+        generator: of the order; a new one with PyTorch's initial seed if None.
+    """
+
+    def __init__(self, *arguments: Any, generator: torch.Generator | None = None, **keywords: Any) -> None:
+        self._skip = 0
+        self._given = 0
+        self._epoch_start: torch.Tensor | None = None
+        self._loaded: torch.Tensor | None = None
+        if generator is None:
+            generator = torch.Generator().manual_seed(torch.initial_seed())
+        super().__init__(*arguments, generator=generator, **keywords)
+
+    @property
+    def _index_sampler(self) -> Any:
+        indices = super()._index_sampler
+        return _Rest(indices, self._skip) if self._skip else indices
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        # A generator, so that nothing is drawn and no worker starts before the epoch's first batch is asked for:
+        # Lightning makes the iterator of a resumed epoch before it tells the sampler which epoch that is.
+        if self._loaded is not None:
+            self.generator.set_state(self._loaded)
+            self._loaded = None
+        self._epoch_start = self.generator.get_state()
+        self._given = self._skip
+        batches = super().__iter__()
+        self._skip = 0
+        for batch in batches:
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position: batches given in this epoch, and the generator's state at its start."""
+        if self._loaded is not None:
+            return {"given": self._skip, "generator": self._loaded}
+        if self._epoch_start is None or self._given >= len(self):
+            return {"given": 0, "generator": self.generator.get_state()}
+        return {"given": self._given, "generator": self._epoch_start}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next iteration go on from a position."""
+        self._skip = int(state["given"])
+        self._loaded = state["generator"].cpu()
+
+
+class _Rest:
+    """The items of an iterable after the first ``skip``."""
+
+    def __init__(self, items: Iterable[Any], skip: int) -> None:
+        self._items = items
+        self._skip = skip
+
+    def __iter__(self) -> Iterator[Any]:
+        for position, item in enumerate(self._items):
+            if position >= self._skip:
+                yield item
+
+    def __len__(self) -> int:
+        return len(self._items)  # type: ignore[arg-type]
