@@ -17,6 +17,7 @@ _VERBS = {
     "quantize": "make an 8-bit ONNX file of a result folder",
     "export": "turn an architecture.json into a checked ONNX file",
     "show": "print an architecture.json so that people can read it",
+    "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
     "report": "write one HTML page about a search or an experiment",
 }
 USER_ERROR = 2

@@ -22,6 +22,7 @@ from trials.settings import RunSettings
 __all__ = [
     "add_current_folder_to_path",
     "architecture_first",
+    "checked_group",
     "made_of",
     "read_given",
     "read_settings",
@@ -82,6 +83,28 @@ def made_of(given: Mapping[str, Any], kind: type[Settings]) -> Settings:
     return kind(**{**given, **groups})
 
 
+def checked_group(recorded: Mapping[str, Any], kind: type, where: str) -> dict[str, Any]:
+    """Return one group of settings as a file of a former run records it, if every value has its type.
+
+    Args:
+        recorded: values by name.
+        kind: the group's dataclass.
+        where: the file and the key in it, for messages.
+
+    Raises:
+        SettingError: names the setting that this version does not have, or whose value has another type.
+    """
+    _refuse_unknown(recorded, kind, f"{where}: this version has no setting ")
+    parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
+    parser.add_class_arguments(kind)
+    try:
+        return {
+            name: _plain(value) for name, value in vars(parser.parse_object(dict(recorded), defaults=False)).items()
+        }
+    except ArgumentError as error:
+        raise SettingError(f"{where}: {_readable(str(error))}") from error
+
+
 def settings_help(kind: type = RunSettings) -> str:
     """Describe every setting of ``kind`` in one line: key, default, meaning."""
     lines: list[str] = []
@@ -128,17 +151,24 @@ def _check_file(path: str, kind: type) -> None:
     shown = readable(path, 300)
     if not isinstance(content, dict):
         raise SettingError(f"{shown}: not a file of settings, which has keys like seed and search")
-    names = {each.name for each in fields(kind)}
-    for name, value in content.items():
-        if name not in names:
-            raise SettingError(f"{shown}: there is no setting {readable(name)}")
-        # Text in place of a group would be taken for the path of one more file.
-        if name in _groups(kind) and not isinstance(value, dict):
-            raise SettingError(f"{shown}: {name} must be a group of settings, not {readable(value)}")
+    groups = _groups(kind)
+    _refuse_unknown(content, kind, f"{shown}: there is no setting ")
+    for name in groups.keys() & content.keys():
+        # jsonargparse takes text in place of a group for the path of one more file, and imports a class_path in it.
+        if not isinstance(content[name], dict):
+            raise SettingError(f"{shown}: {name} must be a group of settings, not {readable(content[name])}")
+        _refuse_unknown(content[name], groups[name], f"{shown}: there is no setting {name}.")
     try:
         _parsed([f"--config={path}"], kind)
     except SettingError as error:
         raise SettingError(f"{shown}: {error}") from error
+
+
+def _refuse_unknown(given: Mapping[str, Any], kind: type, words: str) -> None:
+    names = {each.name for each in fields(kind)}
+    for name in given:
+        if name not in names:
+            raise SettingError(f"{words}{readable(name)}")
 
 
 def _parser(kind: type) -> ArgumentParser:
@@ -185,7 +215,9 @@ def _readable(message: str) -> str:
 
 
 def _help_lines(kind: type, prefix: str, skip: tuple[str, ...] = ()) -> list[str]:
-    meanings = dict(re.findall(r"^ {8}(\w+): (.+)$", kind.__doc__ or "", flags=re.MULTILINE))
+    # A settings class that changes defaults of another one takes the meanings from there.
+    documented = "\n".join(each.__doc__ or "" for each in reversed(kind.__mro__))
+    meanings = dict(re.findall(r"^ {8}(\w+): (.+)$", documented, flags=re.MULTILINE))
     defaults = kind()
     lines = []
     for field in fields(kind):

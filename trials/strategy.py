@@ -11,9 +11,9 @@ from torch import nn
 from snas_nni import SNAS, Budget, SnasError
 from snas_nni.resources import ResourcePenalty, count_child, penalty_level
 from trials.progress import Progress
-from trials.settings import ResourceSettings, RunSettings
+from trials.settings import ResourceSettings, RunSettings, SearchSettings
 
-__all__ = ["child_costs", "make_strategy"]
+__all__ = ["child_costs", "make_strategy", "strategy_arguments"]
 
 _NOT_OF_THE_STRATEGY = ("epochs", "batch_size")
 
@@ -24,14 +24,18 @@ def make_strategy(settings: RunSettings) -> SNAS:
     Raises:
         SettingError: an argument outside its range.
     """
-    arguments = {name: value for name, value in asdict(settings.search).items() if name not in _NOT_OF_THE_STRATEGY}
     return SNAS(
-        **arguments,
+        **strategy_arguments(settings.search),
         seed=settings.seed,
         regularizers=_penalties(settings.resources),
         budget=_budget(settings.resources),
         latency_table=settings.resources.latency_table,
     )
+
+
+def strategy_arguments(search: SearchSettings) -> dict[str, Any]:
+    """Return those of the search's settings that are arguments of the strategy."""
+    return {name: value for name, value in asdict(search).items() if name not in _NOT_OF_THE_STRATEGY}
 
 
 def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:
