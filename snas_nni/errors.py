@@ -18,3 +18,7 @@ class UnsupportedSpaceError(SnasError, TypeError):
 
     The message names the label or module, the reason, and the way out.
     """
+
+
+class NotFiniteError(SnasError):
+    """A loss, or a weight, became NaN or infinite; going on would waste the time."""

@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.epoch_telemetry import EpochTelemetry
-from snas_nni.errors import SnasError
+from snas_nni.errors import NotFiniteError
 from snas_nni.evaluator_log import EvaluatorLog, undisturbed_metrics
 from snas_nni.memory_order import channels_last
 from snas_nni.optimizers import logits_optimizer, weights_optimizer, without_parameters
@@ -140,8 +140,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def _optimizers(self) -> tuple[Any, Any]:
         return weights_optimizer(self.optimizers(), self.training_module), self.architecture_optimizers()
 
-    def _not_finite(self, value: float) -> SnasError:
-        return SnasError(
+    def _not_finite(self, value: float) -> NotFiniteError:
+        return NotFiniteError(
             f"the loss is {value} at step {self.search_step} (epoch {self.trainer.current_epoch}, temperature "
             f"{self.temperature:.3g}). Try a lower learning rate of the weights, a smaller weights_gradient_clip, or "
             "a higher final temperature; the last checkpoint is from before this step."

@@ -29,7 +29,7 @@ class ResumableLoader(DataLoader[Any]):
         self._loaded: torch.Tensor | None = None
         if generator is None:
             generator = torch.Generator().manual_seed(torch.initial_seed())
-        super().__init__(*arguments, generator=generator, **keywords)
+        super().__init__(*arguments, **{**keywords, "generator": generator})
 
     @property
     def _index_sampler(self) -> Any:

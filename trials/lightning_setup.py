@@ -1,4 +1,4 @@
-"""What every run asks of Lightning: logs, a checkpoint after each epoch, and no hints nobody can act on."""
+"""What every run asks of Lightning: TensorBoard logs, and no hints nobody can act on."""
 
 from __future__ import annotations
 
@@ -8,31 +8,21 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 
-from trials.results import LAST_CHECKPOINT
-
-__all__ = ["checkpoint_each_epoch", "loggers", "quieten_libraries"]
+__all__ = ["quieten_libraries", "tensorboard"]
 
 
-def loggers(output: Path) -> list[Any]:
-    """Return loggers that write metrics.csv, and TensorBoard's files where it is installed."""
-    found: list[Any] = [CSVLogger(save_dir=output, name="", version="")]
-    with contextlib.suppress(ModuleNotFoundError):  # an optional extra; CSV has the same numbers
-        found.append(TensorBoardLogger(save_dir=output, name="", version="tensorboard"))
-    return found
+def tensorboard(output: Path, from_step: int = 0) -> Any:
+    """Return Lightning's TensorBoard logger, or False where TensorBoard is not installed; metrics.csv has the same.
 
-
-def checkpoint_each_epoch(output: Path) -> ModelCheckpoint:
-    """Return the callback that writes ``LAST_CHECKPOINT`` after each epoch."""
-    # Not save_last with save_top_k=0, which Lightning 2.6 takes to mean the end of the run only.
-    return ModelCheckpoint(
-        dirpath=output / LAST_CHECKPOINT.parent,
-        filename=LAST_CHECKPOINT.stem,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    Args:
+        output: folder of the run.
+        from_step: what an earlier part of the run wrote from this batch on is not shown: it comes again.
+    """
+    with contextlib.suppress(ModuleNotFoundError):  # an optional extra
+        return TensorBoardLogger(save_dir=output, name="", version="tensorboard", purge_step=from_step or None)
+    return False
 
 
 def quieten_libraries() -> None:

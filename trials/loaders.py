@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import nni
 import torch
-from nni.nas.evaluator.pytorch import DataLoader
 from torch import Tensor, distributed
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from snas_nni.resumable_loader import ResumableLoader
 from trials.augmentation import Augmentation, Normalisation
 from trials.data import ClassificationData, LabelledTensors
 
 __all__ = ["BatchDataset", "EpochShuffle", "evaluation_loader", "training_loader"]
 
 Batch = tuple[Tensor, Tensor]
+
+# NNI's evaluators want their parts traced.
+_TrainingLoader = nni.trace(ResumableLoader)
+_EvaluationLoader = nni.trace(DataLoader)
 
 _EVALUATION_BATCH = 256  # no gradients are kept, so only speed counts
 
@@ -129,21 +134,23 @@ def training_loader(data: ClassificationData, batch_size: int, seed: int, worker
         workers: processes that prepare batches; 0 prepares them in this one.
     """
     dataset = BatchDataset(data.train, data.normalisation, data.augmentation, seed)
-    return DataLoader(
+    return _TrainingLoader(
         dataset=dataset,
         batch_size=batch_size,
         sampler=EpochShuffle(dataset, seed),
         collate_fn=as_it_is,
         drop_last=len(dataset) > batch_size,
         num_workers=workers,
+        generator=torch.Generator().manual_seed(seed),
     )
 
 
 def evaluation_loader(data: ClassificationData, split: LabelledTensors, workers: int = 0) -> Any:
     """All of ``split`` in order, normalised, not augmented."""
-    return DataLoader(
+    return _EvaluationLoader(
         dataset=BatchDataset(split, data.normalisation),
         batch_size=_EVALUATION_BATCH,
         collate_fn=as_it_is,
         num_workers=workers,
+        generator=torch.Generator(),  # looking must not change what training draws next
     )

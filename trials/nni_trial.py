@@ -8,7 +8,9 @@ experiment or the wrong parameters. So the trial's channel and parameters are ta
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from nni.runtime.trial_command_channel import (
 
 from snas_nni.errors import SnasError
 
-__all__ = ["NniTrial"]
+__all__ = ["NniTrial", "reported_metrics"]
 
 
 class NniTrial:
@@ -37,6 +39,8 @@ class NniTrial:
         self.parameters: dict[str, Any] = dict(nni.get_next_parameter() or {})
         self._channel = get_default_trial_command_channel()
         self._record = nni.trial._params
+        self._reported = 0
+        self._has_final = False
         if self._record is None:
             raise SnasError("the tuner sent no parameters: the experiment has as many trials as it may have")
 
@@ -45,24 +49,42 @@ class NniTrial:
         """Return this process's trial, or None when ``nnictl`` did not start it."""
         return cls() if trial_env_vars.NNI_PLATFORM else None
 
+    @property
+    def output_folder(self) -> Path:
+        """The search's folder in the trial's own; a resumed experiment runs a trial again with the same one."""
+        return Path(os.environ.get("NNI_OUTPUT_DIR", ".")) / "search"
+
+    def resume_at(self, epochs: int) -> None:
+        """Say that the run goes on after ``epochs`` epochs: what the experiment has heard of is not told again.
+
+        A trial may be cut off after it reported an epoch and before it wrote that epoch's checkpoint. The epoch then
+        runs again, with the same result, and the experiment would have it twice.
+        """
+        known = reported_metrics(trial_env_vars.NNI_TRIAL_COMMAND_CHANNEL, trial_env_vars.NNI_TRIAL_JOB_ID)
+        if known is None:
+            self._reported, self._has_final = epochs, False
+        else:
+            self._reported = sum(metric["type"] == "PERIODICAL" for metric in known)
+            self._has_final = any(metric["type"] == "FINAL" for metric in known)
+
     def report_intermediate(self, metrics: Mapping[str, Any]) -> None:
-        """Send an epoch's metrics; ``metrics["default"]`` is the number that the tuner looks at."""
+        """Send an epoch's metrics, unless the experiment has them.
+
+        Args:
+            metrics: ``default`` is the number that the tuner looks at; ``epoch`` is counted from 1.
+        """
+        if metrics["epoch"] <= self._reported:
+            return
         with self._outer():
+            nni.trial.overwrite_intermediate_seq(metrics["epoch"] - 1)
             nni.report_intermediate_result(dict(metrics))
 
     def report_final(self, metrics: Mapping[str, Any]) -> None:
-        """Send the trial's result; ``metrics["default"]`` is the number that the tuner maximises."""
+        """Send the trial's result, unless the experiment has it; the tuner maximises ``metrics["default"]``."""
+        if self._has_final:
+            return
         with self._outer():
             nni.report_final_result(dict(metrics))
-
-    def free_output_folder(self) -> Path:
-        """Return a folder in the trial's own that does not exist yet.
-
-        A resumed experiment runs an interrupted trial again in the same trial folder.
-        """
-        base = Path(os.environ.get("NNI_OUTPUT_DIR", "."))
-        candidates = (base / ("search" if attempt == 1 else f"search-{attempt}") for attempt in range(1, 1000))
-        return next(path for path in candidates if not path.exists())
 
     @contextlib.contextmanager
     def _outer(self) -> Iterator[None]:
@@ -74,3 +96,21 @@ class NniTrial:
         finally:
             set_default_trial_command_channel(inner_channel)
             nni.trial._params = inner_record
+
+
+def reported_metrics(channel: str | None, trial: str | None) -> list[dict[str, Any]] | None:
+    """Ask the manager which results of a trial it has; None if it cannot be asked.
+
+    Args:
+        channel: URL of the trial's command channel, which the manager serves next to its REST interface.
+        trial: its id.
+    """
+    base, separator, _ = (channel or "").partition("/env/")
+    if not separator or trial is None or not base.startswith("http://"):
+        return None
+    try:
+        with urllib.request.urlopen(f"{base}/api/v1/nni/metric-data/{trial}", timeout=10) as response:
+            answer = json.load(response)
+    except (OSError, ValueError):
+        return None
+    return [metric for metric in answer if metric.get("trialJobId") == trial]

@@ -4,48 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
-import yaml
 from torch import nn
 
 from exports import Architecture, export_onnx, save, save_weights
 from exports.files import write_atomically
 from snas_nni.errors import SettingError
-from trials.nni_trial import NniTrial
 
-__all__ = [
-    "LAST_CHECKPOINT",
-    "SearchResult",
-    "last_checkpoint",
-    "new_output_folder",
-    "recorded_settings",
-    "write_results",
-    "write_settings",
-]
-
-
-LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
-"""Where in the output folder the state after the last whole epoch is."""
-
-
-class OutputSettings(Protocol):
-    """The settings of any run that leaves a folder; a dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def output(self) -> str | None:
-        """Folder of the results."""
-        ...
-
-    @property
-    def resume(self) -> str | None:
-        """Output folder of the run to go on with."""
-        ...
+__all__ = ["SearchResult", "final_numbers", "read_result", "write_results"]
 
 
 @dataclass(frozen=True)
@@ -63,52 +32,29 @@ class SearchResult:
     parameters: int
 
 
-def new_output_folder(settings: OutputSettings, trial: NniTrial | None) -> Path:
-    """Make the folder of the results.
+def final_numbers(result: SearchResult) -> dict[str, Any]:
+    """Return what an NNI trial reports as its result; ``default`` is what the tuner maximises."""
+    metrics = result.metrics
+    return {
+        "default": metrics["validation_accuracy"],
+        "test_accuracy": metrics["test_accuracy"],
+        "parameters": result.parameters,
+        **{name: metrics[name] for name in ("macs", "entropy", "seconds") if name in metrics},
+        "output": str(result.output),
+    }
+
+
+def read_result(output: Path) -> SearchResult:
+    """Read what a finished run in ``output`` found.
 
     Raises:
-        SettingError: the folder has something in it, or cannot be made.
+        SettingError: its summary cannot be read.
     """
-    if settings.output is not None:
-        folder = Path(settings.output).expanduser()
-    elif trial is not None:
-        folder = trial.free_output_folder()
-    else:
-        folder = Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
-    except OSError as error:
-        raise SettingError(f"output: cannot make the folder {str(folder)!r}: {error.strerror}") from error
-    if occupied:
-        raise SettingError(f"output: the folder {str(folder)!r} is not empty; give another one")
-    return folder.resolve()
-
-
-def recorded_settings(settings: OutputSettings) -> dict[str, Any]:
-    """Return the settings that decide a result, as plain values."""
-    document: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    return {name: value for name, value in document.items() if name not in ("output", "resume", "quiet")}
-
-
-def write_settings(output: Path, settings: OutputSettings) -> None:
-    """Write settings.yml, which ``--config`` reads back: to repeat a search, or to resume it."""
-    text = yaml.safe_dump(recorded_settings(settings), sort_keys=False)
-    write_atomically(output / "settings.yml", text.encode())
-
-
-def last_checkpoint(settings: OutputSettings) -> Path | None:
-    """Return the checkpoint to go on from, if the search is to be resumed.
-
-    Raises:
-        SettingError: the folder has none.
-    """
-    if settings.resume is None:
-        return None
-    path = Path(settings.resume).expanduser() / LAST_CHECKPOINT
-    if not path.is_file():
-        raise SettingError(f"resume: there is no checkpoint {str(path)!r}; give the output folder of a search")
-    return path.resolve()
+        document = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        return SearchResult(output, dict(document["metrics"]), int(document["parameters"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingError(f"{str(output / 'summary.json')!r} is not the summary of a run: {error}") from error
 
 
 def write_results(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
@@ -13,15 +15,17 @@ from torch import nn
 
 from snas_nni.errors import SettingError
 from trials.best_weights import BestWeights
+from trials.checkpoint_files import epochs_done, newest_usable
 from trials.data import ClassificationData, LabelledTensors, load_data
 from trials.epoch_report import EpochReport
 from trials.followers import Lead, lead_to_follow, leading
 from trials.lightning_setup import quieten_libraries
 from trials.loaders import evaluation_loader
 from trials.nni_trial import NniTrial
+from trials.output_folder import OutputFolder, open_output
 from trials.progress import Progress, readable_duration
 from trials.resized_crop import with_augmentation
-from trials.results import SearchResult, last_checkpoint, new_output_folder, write_settings
+from trials.results import SearchResult, final_numbers, read_result
 from trials.retrain_child import RetrainedChild, build_for, find_architecture, inherit_weights
 from trials.retrain_fit import fit
 from trials.retrain_output import RetrainOutput
@@ -48,7 +52,6 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
     quieten_libraries()
     lead = lead_to_follow()
     progress = Progress(settings.quiet or lead is not None)
-    checkpoint = last_checkpoint(settings)
     searched = find_architecture(settings.architecture)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data = with_augmentation(load_data(settings.data, progress), settings.augmentation)
@@ -58,38 +61,47 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
     inherited = inherit_weights(retrained.child, searched) if settings.weights == "inherit" else None
     input_shape = checked_input_shape(retrained.child, data)
 
-    if lead is not None:
-        output = lead.output
-    else:
-        output = new_output_folder(settings, trial)
-        write_settings(output, settings)
-    _say_what_is_trained(progress, settings, output, data, retrained, str(inherited) if inherited else "new weights")
-    files = RetrainOutput(output, settings, searched, retrained)
-    best = BestWeights(files.save_best)
-    module = RetrainTraining(data.classes, settings.training)
-    module.set_model(retrained.child)
-    with leading(Lead(output, settings.resume)):
-        trainer = fit(module, data, settings, output, [best, EpochReport(progress, trial)], checkpoint)
-    if not trainer.is_global_zero:
-        return None
-    seconds = time.monotonic() - start
-    result = files.write(trainer, best, data, input_shape, seconds, trial, progress)
-    progress.say(
-        f"retrained child (epoch {best.epoch}): {result.metrics['validation_accuracy']:.1%} validation and "
-        f"{result.metrics['test_accuracy']:.1%} test accuracy, {result.parameters:,} parameters; "
-        f"trained in {readable_duration(seconds)}"
-    )
-    if trial is not None:
-        trial.report_final(
-            {
-                "default": result.metrics["validation_accuracy"],
-                "test_accuracy": result.metrics["test_accuracy"],
-                "parameters": result.parameters,
-                "seconds": round(seconds, 1),
-                "output": str(output),
-            }
+    with _output(settings, trial, lead, progress) as opened:
+        if trial is not None:
+            trial.resume_at(epochs_done(opened.checkpoint))
+        if opened.finished and trial is not None:
+            result = read_result(opened.path)
+            trial.report_final(final_numbers(result))
+            return result
+        output = opened.path
+        weights = str(inherited) if inherited else "new weights"
+        _say_what_is_trained(progress, settings, output, data, retrained, weights)
+        files = RetrainOutput(output, settings, searched, retrained)
+        best = BestWeights(files.save_best)
+        module = RetrainTraining(data.classes, settings.training)
+        module.set_model(retrained.child)
+        resumed = str(opened.checkpoint.parent.parent) if opened.checkpoint else None
+        with leading(Lead(output, resumed)):
+            trainer = fit(module, data, settings, output, [best, EpochReport(progress, trial)], opened.checkpoint)
+        if not trainer.is_global_zero:
+            return None
+        seconds = time.monotonic() - start
+        result = files.write(trainer, best, data, input_shape, seconds, trial, progress)
+        progress.say(
+            f"retrained child (epoch {best.epoch}): {result.metrics['validation_accuracy']:.1%} validation and "
+            f"{result.metrics['test_accuracy']:.1%} test accuracy, {result.parameters:,} parameters; "
+            f"trained in {readable_duration(seconds)}"
         )
-    return result
+        if trial is not None:
+            trial.report_final(final_numbers(result) | {"seconds": round(seconds, 1)})
+        return result
+
+
+@contextlib.contextmanager
+def _output(
+    settings: RetrainSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
+) -> Iterator[OutputFolder]:
+    """The folder of the results, which the first process opens for those that follow it."""
+    if lead is not None:
+        yield OutputFolder(lead.output, newest_usable(Path(lead.resume), progress.say) if lead.resume else None)
+        return
+    with open_output(settings, trial, progress) as opened:
+        yield opened
 
 
 def checked_input_shape(child: nn.Module, data: ClassificationData) -> tuple[int, ...]:

@@ -11,10 +11,13 @@ from pytorch_lightning import Callback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from snas_nni.errors import SettingError
+from trials.checkpoint_files import batches_done
+from trials.checkpoint_io import SafeCheckpointIO
+from trials.checkpoints import Checkpoints
 from trials.data import ClassificationData
 from trials.drop_path import DropPath
 from trials.epoch_seed import EpochSeed
-from trials.lightning_setup import checkpoint_each_epoch, loggers
+from trials.lightning_setup import tensorboard
 from trials.loaders import evaluation_loader, training_loader
 from trials.retrain_settings import RetrainSettings
 
@@ -49,8 +52,9 @@ def fit(
             EpochSeed(settings.seed),
             DropPath(settings.training.drop_path),
             *callbacks,
-            checkpoint_each_epoch(output),
+            Checkpoints(output),
         ],
+        batches_done(checkpoint),
     )
     trainer.fit(
         module,
@@ -61,7 +65,7 @@ def fit(
     return trainer
 
 
-def _make_trainer(settings: RetrainSettings, output: Path, callbacks: list[Callback]) -> Any:
+def _make_trainer(settings: RetrainSettings, output: Path, callbacks: list[Callback], from_step: int) -> Any:
     def make(strategy: str) -> Any:
         return lightning.Trainer(
             max_epochs=settings.training.epochs,
@@ -71,7 +75,8 @@ def _make_trainer(settings: RetrainSettings, output: Path, callbacks: list[Callb
             precision=settings.precision,
             gradient_clip_val=settings.training.gradient_clip,
             default_root_dir=str(output),
-            logger=loggers(output),
+            logger=tensorboard(output, from_step),
+            plugins=[SafeCheckpointIO()],
             callbacks=callbacks,
             use_distributed_sampler=False,  # the loader's sampler takes its share itself
             enable_progress_bar=False,

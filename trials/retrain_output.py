@@ -17,8 +17,9 @@ from trials.evaluation import evaluate, torch_predictor
 from trials.loaders import evaluation_loader
 from trials.nni_trial import NniTrial
 from trials.onnx_agreement import agreement
+from trials.output_folder import recorded_settings
 from trials.progress import Progress
-from trials.results import SearchResult, recorded_settings, write_results
+from trials.results import SearchResult, write_results
 from trials.retrain_child import RetrainedChild
 from trials.retrain_settings import RetrainSettings
 from trials.strategy import child_costs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
@@ -12,25 +11,25 @@ import pytorch_lightning as lightning
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.experiment import NasExperiment
 from nni.nas.experiment.config import NasExperimentConfig
+from pytorch_lightning import Callback
 
 from exports import Architecture
 from snas_nni import SNAS
+from trials.checkpoint_files import batches_done, epochs_done
+from trials.checkpoint_io import SafeCheckpointIO
+from trials.checkpoints import Checkpoints
 from trials.data import ClassificationData, load_data
 from trials.epoch_report import EpochReport
-from trials.lightning_setup import checkpoint_each_epoch, loggers, quieten_libraries
+from trials.failure import failures_explained
+from trials.lightning_setup import quieten_libraries, tensorboard
 from trials.loaders import evaluation_loader, training_loader
 from trials.nni_trial import NniTrial
+from trials.output_folder import OutputFolder, open_output, recorded_settings
 from trials.progress import Progress, readable_duration
-from trials.results import (
-    SearchResult,
-    last_checkpoint,
-    new_output_folder,
-    recorded_settings,
-    write_results,
-    write_settings,
-)
+from trials.results import SearchResult, final_numbers, read_result, write_results
 from trials.settings import RunSettings
 from trials.space import make_space
+from trials.stopping import Stopping
 from trials.strategy import child_costs, make_strategy
 from trials.training import ClassificationTraining, accuracy_and_loss
 
@@ -38,24 +37,37 @@ __all__ = ["run_search"]
 
 
 def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchResult:
-    """Search, derive the child, evaluate it and write it.
+    """Search, derive the child, evaluate it and write it; or go on with a search that was cut off.
 
     Args:
         settings: of the run.
         trial: the NNI trial to report to; None outside an experiment.
 
     Raises:
-        SnasError: a setting, the data, the space or an output file is not as it must be.
+        SnasError: a setting, the data, the space or an output file is not as it must be; the loss is not finite.
+        StoppedError: a signal asked for it. There is a checkpoint then, if training had begun.
     """
-    start = time.monotonic()
     quieten_libraries()
     progress = Progress(settings.quiet)
-    checkpoint = last_checkpoint(settings)
-    output = new_output_folder(settings, trial)
-    write_settings(output, settings)
-    progress.say(f"results go to {output}")
-    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    with Stopping() as stopping, open_output(settings, trial, progress) as output:
+        if trial is not None:
+            trial.resume_at(epochs_done(output.checkpoint))
+        if output.finished and trial is not None:
+            result = read_result(output.path)
+        else:
+            with failures_explained(output.path):
+                result = _search(settings, output, trial, stopping, progress)
+        if trial is not None:
+            trial.report_final(final_numbers(result))
+        return result
 
+
+def _search(
+    settings: RunSettings, output: OutputFolder, trial: NniTrial | None, stopping: Stopping, progress: Progress
+) -> SearchResult:
+    start = time.monotonic()
+    progress.say(f"results go to {output.path}")
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data = load_data(settings.data, progress)
     progress.say(
         f"data: {settings.data.source}, {len(data.train)} training, {len(data.validation)} validation and "
@@ -63,22 +75,23 @@ def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchRe
     )
     space = make_space(settings.space, data)
     strategy = make_strategy(settings)
-    trainer = _make_trainer(settings, output, EpochReport(progress, trial))
+    checkpoints = Checkpoints(output.path, settings.checkpoint.keep, settings.checkpoint.every_steps, stopping)
+    trainer = _make_trainer(settings, output, [EpochReport(progress, trial), checkpoints])
     evaluator = Lightning(
         ClassificationTraining(classes=data.classes, **asdict(settings.training)),
         trainer,
         train_dataloaders=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
         val_dataloaders=evaluation_loader(data, data.validation, settings.data.workers),
-        fit_kwargs={"ckpt_path": checkpoint} if checkpoint else {},
+        fit_kwargs={"ckpt_path": output.checkpoint} if output.checkpoint else {},
     )
     _run_experiment(space, evaluator, strategy)
-    seconds = time.monotonic() - start
+    seconds = checkpoints.seconds_before + time.monotonic() - start
 
     sample, child = strategy.derive()
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
     metrics = {
-        **_search_metrics(trainer),
+        **_search_metrics(checkpoints.table.last),
         **_child_metrics(child, data, trainer),
         **child_costs(child.cpu(), data.input_shape, progress),
         "seconds": seconds,
@@ -100,35 +113,24 @@ def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchRe
         "input_shape": list(data.input_shape),
         "normalisation": asdict(data.normalisation) if data.normalisation else None,
     }
-    result = write_results(output, architecture, child, data.input_shape, summary)
+    result = write_results(output.path, architecture, child, data.input_shape, summary)
     progress.say(
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
     )
-    if trial is not None:
-        trial.report_final(
-            {
-                "default": metrics["validation_accuracy"],
-                "test_accuracy": metrics["test_accuracy"],
-                "parameters": result.parameters,
-                **({"macs": metrics["macs"]} if "macs" in metrics else {}),
-                "entropy": metrics.get("entropy"),
-                "seconds": round(seconds, 1),
-                "output": str(output),
-            }
-        )
     return result
 
 
-def _make_trainer(settings: RunSettings, output: Path, report: EpochReport) -> Any:
+def _make_trainer(settings: RunSettings, output: OutputFolder, callbacks: list[Callback]) -> Any:
     return Trainer(
         max_epochs=settings.search.epochs,
         accelerator=settings.accelerator,
         devices=settings.devices,
         precision=settings.precision,
-        default_root_dir=str(output),
-        logger=loggers(output),
-        callbacks=[report, checkpoint_each_epoch(output)],
+        default_root_dir=str(output.path),
+        logger=tensorboard(output.path, batches_done(output.checkpoint)),
+        plugins=[SafeCheckpointIO()],
+        callbacks=callbacks,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -145,8 +147,8 @@ def _run_experiment(space: Any, evaluator: Any, strategy: SNAS) -> None:
         experiment.stop()
 
 
-def _search_metrics(trainer: Any) -> dict[str, float]:
-    """Pick the last epoch's metrics of the supernet."""
+def _search_metrics(last: dict[str, float]) -> dict[str, float]:
+    """Pick the supernet's metrics from the last epoch's row."""
     names = {
         "val_acc": "supernet_validation_accuracy",
         "sampled/val_acc": "sampled_validation_accuracy",
@@ -154,8 +156,7 @@ def _search_metrics(trainer: Any) -> dict[str, float]:
         "search/temperature": "temperature",
         "search/entropy": "entropy",
     }
-    found = trainer.callback_metrics
-    return {new: float(found[old]) for old, new in names.items() if old in found}
+    return {new: last[old] for old, new in names.items() if old in last}
 
 
 def _child_metrics(child: Any, data: ClassificationData, trainer: Any) -> dict[str, float]:

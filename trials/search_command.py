@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+from snas_nni.errors import SettingError
 from trials.failure import exit_code_of
+from trials.settings import RunSettings
 from trials.settings_reader import add_current_folder_to_path, read_settings, settings_help
 
-__all__ = ["run"]
+__all__ = ["read_search_settings", "run"]
 
 _INTRODUCTION = """\
 usage: snas-nni search [--config FILE] [--SETTING VALUE]...
@@ -18,6 +22,7 @@ command line, then (inside an NNI experiment) from the tuner; the later one wins
   snas-nni search --search.epochs 20 --search.logits_learning_rate 0.02
   snas-nni search --config my_search.yml --data.source folder --data.path photos --output runs/photos
   snas-nni search --space.class_path my_space.MySpace --space.init_args.width 32
+  snas-nni search --resume runs/photos       (after a cut; docs/reliability.md)
 """
 
 
@@ -31,11 +36,30 @@ def run(arguments: Sequence[str]) -> int:
         print(_INTRODUCTION + settings_help())
         return 0
     add_current_folder_to_path()
-    read_settings(arguments)  # a mistake shows at once, before the slow imports
+    read_search_settings(arguments)  # a mistake shows at once, before the slow imports
 
     from trials.nni_trial import NniTrial
     from trials.search import run_search
 
     trial = NniTrial.current()
-    settings = read_settings(arguments, trial.parameters if trial else None)
+    settings = read_search_settings(arguments, trial.parameters if trial else None)
     return exit_code_of(lambda: run_search(settings, trial), "the search")
+
+
+def read_search_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RunSettings:
+    """Read settings; those of a search that is resumed come first, from its folder.
+
+    Args:
+        arguments: of the command line.
+        tuned: parameters of a tuner by dotted keys; they override everything else.
+
+    Raises:
+        SettingError: a key is unknown, or a value has the wrong type or is out of its range.
+    """
+    settings = read_settings(arguments, tuned)
+    if settings.resume is None:
+        return settings
+    path = Path(settings.resume).expanduser() / "settings.yml"
+    if not path.is_file():
+        raise SettingError(f"resume: there is no {str(path)!r}; give the output folder of a search")
+    return read_settings([f"--config={path}", *arguments], tuned)

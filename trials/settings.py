@@ -9,6 +9,7 @@ from snas_nni.errors import SettingError
 from trials.ranges import require, require_one_of
 
 __all__ = [
+    "CheckpointSettings",
     "DataSettings",
     "ResourceSettings",
     "RunSettings",
@@ -205,6 +206,23 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckpointSettings:
+    """What is kept so that a search that was cut off can go on.
+
+    Args:
+        keep: how many of the newest checkpoints stay, at least 1
+        every_steps: one after so many batches too, not only after each epoch; null for none
+    """
+
+    keep: int = 2
+    every_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        require("checkpoint.keep", self.keep, at_least=1)
+        require("checkpoint.every_steps", self.every_steps, at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """One search run.
 
@@ -214,8 +232,9 @@ class RunSettings:
         search: the search
         resources: the child's cost
         training: the weights
+        checkpoint: of the state
         output: folder of the results, new or empty; runs/TIME by default
-        resume: output folder of a search that was cut off, to go on with the same settings
+        resume: output folder of a search that was cut off, to go on in it with its settings
         seed: of weights, logits, samples and batches, at least 0
         accelerator: Lightning's: auto, cpu, gpu, ...
         devices: Lightning's: auto or a number
@@ -228,6 +247,7 @@ class RunSettings:
     search: SearchSettings = field(default_factory=SearchSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
     output: str | None = None
     resume: str | None = None
     seed: int = 0

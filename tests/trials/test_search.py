@@ -86,7 +86,8 @@ def test_resumed_search_is_the_uninterrupted_one(
     assert not (tmp_path / "cut" / "summary.json").exists()
     torch.rand(7)  # the resumed process has another past
     run_search(replace(SMALL, output=str(tmp_path / "rest"), resume=str(tmp_path / "cut")))
-    assert validated_epochs(tmp_path / "rest") == ["2"]
+    assert validated_epochs(tmp_path / "rest") == ["0", "1", "2"]
+    assert (tmp_path / "rest" / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
     whole, rest = (load_file(folder / "weights.safetensors") for folder in (finished, tmp_path / "rest"))
     assert whole.keys() == rest.keys()
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
