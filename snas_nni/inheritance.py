@@ -10,6 +10,7 @@ from nni.nas.nn.pytorch import ParametrizedModule, Repeat
 from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
+from snas_nni.loose_ends import channels_read, slice_like
 from snas_nni.supernet import MixedArguments, MixedCell, MixedLayer
 
 __all__ = ["inherit_weights"]
@@ -19,7 +20,8 @@ def inherit_weights(child: nn.Module, supernet: nn.Module, sample: Mapping[str, 
     """Copy parameters and buffers (BatchNorm statistics included) of the chosen candidates into ``child``.
 
     Walks both trees side by side and follows ``sample`` wherever the supernet has a choice. Spaces whose ``freeze``
-    builds a new network (NNI's NASNet family) get their weights this way.
+    builds a new network (NNI's NASNet family) get their weights this way. Layers behind a cell with loose ends get
+    the columns of the nodes that the child's cell outputs, once the supernet has run.
 
     Args:
         child: changed in place.
@@ -29,43 +31,64 @@ def inherit_weights(child: nn.Module, supernet: nn.Module, sample: Mapping[str, 
     Returns:
         Names in ``child`` that kept their own values, because the supernet has no tensor of that shape for them.
     """
-    left: list[str] = []
+    walk = _Walk(dict(sample), channels_read(supernet, sample))
     with torch.no_grad():
-        _inherit(child, supernet, dict(sample), "", left, {})
-    return left
+        walk.inherit(child, supernet, "", {})
+    return walk.left
 
 
 Ties = dict[nn.Parameter, nn.Parameter]
 """The child's parameter for each one of the supernet: what the supernet shares, the child shares (NNI copies it)."""
 
 
-def _inherit(
-    child: nn.Module, source: nn.Module | None, sample: dict[str, Any], path: str, left: list[str], ties: Ties
-) -> None:
-    if isinstance(source, MixedLayer):
-        return _inherit(
-            child, source[source.reader.choice.candidates[_index(source, sample)]], sample, path, left, ties
-        )
-    if isinstance(source, MixedArguments):
-        return _inherit(child, source.chosen(sample), sample, path, left, ties)
-    if isinstance(source, MixedOperation):  # this project's, and those that come with a space of NNI's
-        child.load_state_dict(source.freeze(sample).state_dict())
+class _Walk:
+    def __init__(self, sample: dict[str, Any], masks: Mapping[nn.Module, torch.Tensor]) -> None:
+        self.sample = sample
+        self.masks = masks
+        self.left: list[str] = []
+
+    def inherit(self, child: nn.Module, source: nn.Module | None, path: str, ties: Ties) -> None:
+        mask = self.masks.get(source) if source is not None else None
+        if isinstance(source, MixedLayer):
+            chosen = source.reader.choice.categories(self.sample[source.label])[0]
+            return self.inherit(child, source[source.reader.choice.candidates[chosen]], path, ties)
+        if isinstance(source, MixedArguments):
+            return self.inherit(child, source.chosen(self.sample), path, ties)
+        if isinstance(source, MixedOperation):  # this project's, and those that come with a space of NNI's
+            return self.copy(child.state_dict(), source.freeze(self.sample).state_dict(), mask, path)
+        if isinstance(source, ParametrizedModule):
+            _copy_own_settings(child, source)
+        counterparts = dict(source.named_children()) if source is not None else {}
+        if isinstance(source, Repeat):
+            counterparts = {str(index): block for index, block in enumerate(source.blocks)}
+        if isinstance(source, MixedCell):
+            for inner, operation in source.chosen_operations(self.sample).items():
+                # Each slot of a cell has an operation of its own, also where two chose the same.
+                self.inherit(child.get_submodule(inner), operation, f"{path}{inner}.", dict(ties))
+            counterparts.pop("ops")
+        own, available = _own(child), _own(source) if source is not None else {}
+        self.copy(own, available, mask, path)
+        for name, tensor in own.items():
+            if name in available and isinstance(tensor, nn.Parameter) and tensor.shape == available[name].shape:
+                setattr(child, name, ties.setdefault(cast(nn.Parameter, available[name]), tensor))
+        for name, module in child.named_children():
+            if not (isinstance(source, MixedCell) and name in ("ops", "inputs")):
+                self.inherit(module, counterparts.get(name), f"{path}{name}.", ties)
         return None
-    if isinstance(source, ParametrizedModule):
-        _copy_own_settings(child, source)
-    counterparts = dict(source.named_children()) if source is not None else {}
-    if isinstance(source, Repeat):
-        counterparts = {str(index): block for index, block in enumerate(source.blocks)}
-    if isinstance(source, MixedCell):
-        for inner, operation in source.chosen_operations(sample).items():
-            # Each slot of a cell has an operation of its own, also where two chose the same.
-            _inherit(child.get_submodule(inner), operation, sample, f"{path}{inner}.", left, dict(ties))
-        counterparts.pop("ops")
-    _copy_own_tensors(child, source, path, left, ties)
-    for name, module in child.named_children():
-        if not (isinstance(source, MixedCell) and name in ("ops", "inputs")):
-            _inherit(module, counterparts.get(name), sample, f"{path}{name}.", left, ties)
-    return None
+
+    def copy(
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        available: Mapping[str, torch.Tensor],
+        mask: torch.Tensor | None,
+        path: str,
+    ) -> None:
+        for name, tensor in tensors.items():
+            part = slice_like(available[name], tensor.shape, mask) if name in available else None
+            if part is None:
+                self.left.append(path + name)
+            else:
+                tensor.copy_(part)
 
 
 def _copy_own_settings(child: nn.Module, source: nn.Module) -> None:
@@ -76,22 +99,5 @@ def _copy_own_settings(child: nn.Module, source: nn.Module) -> None:
             setattr(child, name, settings.get(name, value))
 
 
-def _index(source: MixedLayer, sample: dict[str, Any]) -> int:
-    return source.reader.choice.categories(sample[source.label])[0]
-
-
-def _copy_own_tensors(child: nn.Module, source: nn.Module | None, path: str, left: list[str], ties: Ties) -> None:
-    def own(module: nn.Module) -> dict[str, torch.Tensor]:
-        return {
-            **dict(module.named_parameters(recurse=False)),
-            **dict(module.named_buffers(recurse=False)),
-        }
-
-    available = own(source) if source is not None else {}
-    for name, tensor in own(child).items():
-        if name in available and available[name].shape == tensor.shape:
-            tensor.copy_(available[name])
-            if isinstance(tensor, nn.Parameter):
-                setattr(child, name, ties.setdefault(cast(nn.Parameter, available[name]), tensor))
-        else:
-            left.append(path + name)
+def _own(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}

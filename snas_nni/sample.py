@@ -92,6 +92,7 @@ class CurrentSample:
         self.sample: Sample | None = None
         self.trace: Trace | None = None
         self.skip_tolerance = 0.0
+        self.marks_left_out = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CurrentSample:
         return self
@@ -113,6 +114,16 @@ class CurrentSample:
             yield
         finally:
             self.trace = before
+
+
+    @contextmanager
+    def marking_left_out(self) -> Iterator[None]:
+        """Inside the ``with`` block, cells put NaN in place of the nodes that the child does not output."""
+        self.marks_left_out = True
+        try:
+            yield
+        finally:
+            self.marks_left_out = False
 
 
 class ChoiceReader:

@@ -19,6 +19,7 @@ from snas_nni.choices import choice_of
 from snas_nni.derivation import derive_child
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError, UnsupportedSpaceError
+from snas_nni.loose_ends import InputMemory
 from snas_nni.optimization import Regularizer, SnasLightningModule
 from snas_nni.resources import (
     Budget,
@@ -258,6 +259,7 @@ class SNAS(DARTS):
         # DARTS.mutate_model would create logits of its own.
         supernet: ModelSpace = super(DARTS, self).mutate_model(model)
         refuse_aliases(supernet)
+        InputMemory.attach(supernet, self._distribution)
         unused = [label for label, readers in self._distribution.readers.items() if not readers]
         if unused:
             raise UnsupportedSpaceError(

@@ -15,6 +15,7 @@ from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
 from snas_nni.resources.counting import Count, count_operations
 from snas_nni.resources.dependence import operation_polynomials
+from snas_nni.resources.left_out import lacking, owner_of, resolved
 from snas_nni.resources.operations import Convention
 from snas_nni.resources.parameters import parameter_polynomials
 from snas_nni.resources.polynomial import Polynomial
@@ -169,18 +170,34 @@ def count_supernet(
     """
     convention = convention or Convention()
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
-    _, slicing = count_operations(supernet, arguments, distribution=distribution, convention=convention)
+    _, trace = count_operations(supernet, arguments, distribution=distribution, convention=convention)
 
     def run(values: Mapping[str, int]) -> Count:
         return count_operations(supernet, arguments, distribution=distribution, values=values, convention=convention)[0]
 
-    operations = operation_polynomials(run, sorted(slicing), distribution.choices)
-    parts: dict[str, Mapping[Owner, Polynomial]] = {"params": parameter_polynomials(supernet, convention)}
-    for name in ("macs", "memory_access"):
+    lacks = trace.left_out
+    choices = {**distribution.choices, **lacking(lacks)}
+    operations = [
+        (owner_of(owner, lacks), condition, {name: resolved(size, lacks) for name, size in sizes.items()})
+        for owner, condition, sizes in operation_polynomials(run, sorted({*trace.slicing_labels, *lacks}), choices)
+    ]
+
+    def summed(name: str) -> dict[Owner, list[Polynomial]]:
         by_owner: dict[Owner, list[Polynomial]] = defaultdict(list)
         for owner, condition, sizes in operations:
             by_owner[owner].append(condition * sizes[name])
-        parts[name] = {owner: Polynomial.sum(polynomials) for owner, polynomials in by_owner.items()}
+        return by_owner
+
+    params = summed("unread_params")
+    for by_owner in params.values():
+        by_owner[:] = [part * -1.0 for part in by_owner]
+    for owner, polynomial in parameter_polynomials(supernet, convention).items():
+        params[owner].append(polynomial)
+    by_name = {"params": params, "macs": summed("macs"), "memory_access": summed("memory_access")}
+    parts = {
+        name: {owner: total for owner, p in by_owner.items() if (total := Polynomial.sum(p)).terms or owner is None}
+        for name, by_owner in by_name.items()
+    }
     return CostModel(distribution.choices, parts, [(c, sizes["activation_peak"]) for _, c, sizes in operations])
 
 

@@ -13,13 +13,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
+from snas_nni.resources.left_out import fitted
 from snas_nni.resources.operations import Convention, cost_of_operation
 from snas_nni.resources.polynomial import ONE, Polynomial
 from snas_nni.resources.trace import Owner, Trace
 
 __all__ = ["OPERATION_COSTS", "Count", "count_operations", "evaluating"]
 
-OPERATION_COSTS = ("macs", "memory_access", "activation_peak")
+OPERATION_COSTS = ("macs", "memory_access", "activation_peak", "unread_params")
 
 
 @dataclass
@@ -30,7 +31,8 @@ class Count:
         conditions: when each operation is part of the child.
         owners: the choice that decides about it.
         costs: by name, one number for each operation; ``activation_peak`` is the activations that it
-            reads and its output, in elements.
+            reads and its output, in elements; ``unread_params`` are parameters of the supernet that this pass
+            has no use for.
         uncounted: names of operations that no handler knows.
     """
 
@@ -39,11 +41,11 @@ class Count:
     costs: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in OPERATION_COSTS})
     uncounted: set[str] = field(default_factory=set)
 
-    def add(self, condition: Polynomial, owner: Owner, macs: float, memory_access: float, peak: float) -> None:
-        """Add one operation."""
+    def add(self, condition: Polynomial, owner: Owner, *costs: float) -> None:
+        """Add one operation, its costs in the order of ``OPERATION_COSTS``."""
         self.conditions.append(condition)
         self.owners.append(owner)
-        for name, value in zip(OPERATION_COSTS, (macs, memory_access, peak), strict=True):
+        for name, value in zip(OPERATION_COSTS, costs, strict=True):
             self.costs[name].append(value)
 
 
@@ -55,16 +57,24 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.count = Count()
         # Storages of what is computed from the inputs; weights, also sliced or joined ones, are no activations.
         self.activations = {_storage(tensor) for tensor in _tensors(inputs)}
+        self.narrowed: set[int] = set()
 
-    def add(self, macs: float, memory_access: float, peak: float) -> None:
+    def add(self, macs: float, memory_access: float, peak: float, unread: float = 0.0) -> None:
         if self.trace is None:
-            self.count.add(ONE, None, macs, memory_access, peak)
+            self.count.add(ONE, None, macs, memory_access, peak, unread)
         else:
-            self.count.add(self.trace.condition, self.trace.owner, macs, memory_access, peak)
+            self.count.add(self.trace.condition, self.trace.owner, macs, memory_access, peak, unread)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
         name = func._schema.name.split("::")[-1]
+        unread = 0
+        if self.trace is not None and self.trace.left_out:
+            args, narrowed, unread = fitted(name, tuple(args))
+            if narrowed is not None and _storage(narrowed) in self.narrowed:
+                unread = 0  # a weight that is used twice is lost once
+            elif narrowed is not None:
+                self.narrowed.add(_storage(narrowed))
+        result = func(*args, **(kwargs or {}))
         cost = cost_of_operation(name, tuple(args), result, self.convention)
         outputs = list(_tensors(result))
         # A constant that was just made may lie where an activation lay before.
@@ -75,7 +85,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if cost is None:
             self.count.uncounted.add(name)
         elif cost.macs or cost.memory_access:
-            self.add(cost.macs, cost.memory_access, float(sum(t.numel() for t in [*activations, outputs[0]])))
+            peak = float(sum(t.numel() for t in [*activations, outputs[0]]))
+            self.add(cost.macs, cost.memory_access, peak, float(unread))
         return result
 
     def identity(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
@@ -103,7 +114,7 @@ def count_operations(
     distribution: ArchitectureDistribution | None = None,
     values: Mapping[str, int] | None = None,
     convention: Convention | None = None,
-) -> tuple[Count, set[str]]:
+) -> tuple[Count, Trace]:
     """Run a model once and count what it does.
 
     Args:
@@ -114,14 +125,14 @@ def count_operations(
         convention: what counts; everything by default.
 
     Returns:
-        The count, and the labels for which layers sliced.
+        The count, and the trace: for which labels layers sliced, and which channels a child may lack.
 
     Raises:
         SnasError: operations that nobody taught the counter, by name.
         UnsupportedSpaceError: candidates of unequal shapes.
     """
-    trace = Trace(values) if distribution is not None else None
-    counter = _Counter(inputs, trace, convention or Convention())
+    trace = Trace(values)
+    counter = _Counter(inputs, trace if distribution is not None else None, convention or Convention())
     hooks = [m.register_forward_hook(counter.identity) for m in model.modules() if type(m) is nn.Identity]
     try:
         with evaluating(model, distribution, trace), counter:
@@ -135,7 +146,7 @@ def count_operations(
             f"these operations cannot be counted: {names}. Teach the counter what they cost with "
             "snas_nni.resources.register_operation(name, macs), or that they are free with macs=None."
         )
-    return counter.count, trace.slicing_labels if trace is not None else set()
+    return counter.count, trace
 
 
 @contextmanager

@@ -25,13 +25,15 @@ class Trace:
     kernel choices) run with one value per label, from ``values``.
 
     Args:
-        values: candidate index for labels that slice; others do not look.
+        values: candidate index for labels that slice; others do not look. For channels that a child may lack, 1 where
+            the pass runs without them.
         observer: called with ``True`` when a condition is entered and ``False`` when it is left.
     """
 
     def __init__(self, values: Mapping[str, int] | None = None, observer: Callable[[bool], None] | None = None) -> None:
         self.values = dict(values or {})
         self.slicing_labels: set[str] = set()
+        self.left_out: dict[str, Polynomial] = {}
         self._observer = observer
         self._conditions = [ONE]
         self._owners: list[Owner] = [None]
@@ -65,6 +67,18 @@ class Trace:
         """Which candidate of a slicing label this pass runs with."""
         self.slicing_labels.add(label)
         return self.values.get(label, 0)
+
+    def leaves_out(self, name: str, condition: Polynomial) -> bool:
+        """Whether this pass runs as a child that lacks some channels; noted, so that other passes run otherwise.
+
+        Args:
+            name: of these channels; equal for cells that share their choices.
+            condition: is 1 where the child lacks them.
+        """
+        if not condition.terms:
+            return False
+        self.left_out[name] = condition
+        return bool(self.values.get(name, 0))
 
 
 def same_shape(outputs: Sequence[Any], names: Sequence[Any], where: str) -> Any:

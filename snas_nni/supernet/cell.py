@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -111,8 +111,16 @@ class MixedCell(PathSamplingCell):
         for node in self.output_node_indices:
             states.append(self._node(node, states))
         merged = states[self.num_predecessors :]
-        if self.merge_op == "loose_end" and self._trace is None:
-            merged = [self._unused(node) * states[node] for node in self.output_node_indices]
+        if self.merge_op == "loose_end":
+            trace = self._trace
+            if trace is None:
+                merged = [self._merged(node, states[node]) for node in self.output_node_indices]
+            else:  # counted with and without the nodes that a child may leave out
+                merged = [
+                    states[node]
+                    for node in self.output_node_indices
+                    if not trace.leaves_out(f"left out: {self.label}/{node}", self._used(node))
+                ]
         return self.postprocessor(torch.cat(merged, self.concat_dim), processed)
 
     def _node(self, node: int, states: list[Tensor]) -> Tensor:
@@ -178,13 +186,35 @@ class MixedCell(PathSamplingCell):
     def own_parameters(self, convention: Convention) -> None:
         """None: what it costs is in its operations."""
 
-    def _unused(self, node: int) -> Tensor | float:
+    def _merged(self, node: int, state: Tensor) -> Tensor:
+        unused = self._unused(node)
+        if isinstance(unused, float):
+            return state
+        if next(iter(self.readers.values())).current.marks_left_out and not unused:
+            return torch.full_like(state, torch.nan)  # see snas_nni.loose_ends
+        return unused * state
+
+    def _later(self, node: int) -> list[str]:
+        """Labels of the input choices that could use a node."""
         later = [n for n in self.output_node_indices if n > node]
+        return [f"{self.label}/input_{n}_{slot}" for n in later for slot in range(self.num_ops_per_node)]
+
+    def _unused(self, node: int) -> Tensor | float:
         unused: Tensor | float = 1.0
-        for other in later:
-            for slot in range(self.num_ops_per_node):
-                unused = unused * (1 - self._reader("input", other, slot).weights()[node])
+        for label in self._later(node):
+            unused = unused * (1 - self.readers[label].weights()[node])
         return unused
+
+    def _used(self, node: int) -> Polynomial:
+        """The polynomial that is 1 where a later node uses this one."""
+        used = Polynomial()
+        for label in self._later(node):
+            used = used.either(Polynomial.entry(label, node))
+        return used
+
+    def keeps_all(self, sample: Mapping[str, Any]) -> bool:
+        """Whether the child's cell has every node among its loose ends."""
+        return all(sample[label][0] != node for node in self.output_node_indices for label in self._later(node))
 
     def freeze(self, sample: dict[str, Any]) -> Cell:
         """Return NNI's cell of the sample, with copies of the operations it chose."""

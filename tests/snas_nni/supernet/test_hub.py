@@ -14,10 +14,11 @@ from nni.nas.hub.pytorch import (
     ProxylessNAS,
     ShuffleNetSpace,
 )
-from nni.nas.hub.pytorch.nasnet import NDSStageDifferentiable
+from nni.nas.hub.pytorch.nasnet import NDS, NDSStageDifferentiable
 
 from snas_nni import UnsupportedSpaceError, derive_child
 from snas_nni.inheritance import inherit_weights
+from snas_nni.resources import count_child
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 NARROW = (8, 8, 8, 8, 8, 8, 8, 8, 16)
@@ -78,28 +79,42 @@ def test_a_stage_of_one_cell_has_weights_that_the_supernet_lacks(tools):
     assert all("preprocessor.pre0" in name for name in left)
 
 
-def test_loose_ends_leave_only_what_reads_them(tools):
+def small_loose(width=4):
+    return NDS(["skip_connect", "conv_1x1"], "loose_end", 3, width=width, num_cells=4, dataset="cifar")
+
+
+LOOSE = {
+    "enas": lambda: ENAS(width=4, num_cells=3, dataset="cifar"),
+    "three nodes": small_loose,
+    "three nodes and a choice of width": lambda: small_loose((4, 8)),
+}
+
+
+@pytest.mark.parametrize("name", LOOSE)
+def test_layers_behind_loose_ends_inherit_the_columns_they_read(tools, name):
     """A child concatenates fewer nodes, so layers that read a cell have fewer input channels."""
-    strategy, supernet = trained(tools, lambda: ENAS(width=4, num_cells=3, dataset="cifar"))
-    values = tools.all_or_some_samples(strategy.distribution, 1, seed=1)[0]
-    child = derive_child(supernet, values).eval()
-    left = inherit_weights(child, supernet, values)
-    readers = ("preprocessor.pre0", "preprocessor.pre1", "classifier.weight")
-    assert all(any(reader in name for reader in readers) for name in left)
-    # The columns of the nodes that the child keeps are the ones that make it equal.
-    kept = {}
-    for stage, wide in zip(child.stages, supernet.stages, strict=True):
-        for cell, full in zip(stage, getattr(wide, "blocks", wide), strict=True):
-            kept[len(kept)] = [n - 2 for n in cell.output_node_indices], len(full.output_node_indices)
-    parameters, wide = dict(child.named_parameters()), dict(supernet.named_parameters())
-    with torch.no_grad():
-        for name in left:
-            reads = 2 if name.startswith("classifier") else int(name.split(".")[1]) - (2 if "pre0" in name else 1)
-            nodes, count = kept[reads]
-            weight = wide[name.replace(".0.preprocessor", ".blocks.0.preprocessor")] if name not in wide else wide[name]
-            parts = weight.split(weight.shape[1] // count, 1)
-            parameters[name].copy_(torch.cat([parts[node] for node in nodes], 1))
-        tools.assert_same(child(IMAGES), tools.run_at(strategy.distribution, supernet, values, IMAGES), atol=1e-4)
+    strategy, supernet = trained(tools, LOOSE[name])
+    costs = strategy.cost_model(IMAGES[:1])
+    full = dict(supernet.named_parameters())["classifier.weight"].shape
+    narrower = 0
+    for values in tools.all_or_some_samples(strategy.distribution, 3, seed=1):
+        child = derive_child(supernet, values).eval()
+        assert inherit_weights(child, supernet, values) == []
+        expected = tools.run_at(strategy.distribution, supernet, values, IMAGES)
+        tools.assert_same(child(IMAGES), expected, atol=1e-5 * float(expected.detach().abs().max()))
+        assert costs.of(values) == count_child(child, IMAGES[:1])
+        narrower += child.classifier.weight.shape[1] < full[1]
+    assert narrower
+
+
+def test_the_expected_cost_of_loose_ends_is_the_mean_over_children(tools):
+    strategy, _ = trained(tools, small_loose)
+    costs = strategy.cost_model(IMAGES[:1])
+    samples = [costs.indices(strategy.distribution.draw(0.01).values()) for _ in range(1000)]
+    counted = torch.tensor([costs.polynomials["params"].value(values) for values in samples])
+    expected = float(costs.expected("params", strategy.distribution))
+    assert abs(float(counted.mean()) - expected) < 4 * float(counted.std()) / 1000**0.5
+    assert float(counted.std()) > 100
 
 
 def test_autoformer(tools):
