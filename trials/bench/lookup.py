@@ -22,20 +22,24 @@ def read_table(path: Path) -> dict[str, float]:
     Raises:
         SettingError: the file cannot be read, lacks a column, or an accuracy is no number in [0, 100].
     """
-    table: dict[str, float] = {}
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise SettingError(f"table: {path} has no column {' and '.join(missing)}")
-            for row in reader:
-                value = float(row["cifar10_test"])
-                if not 0 <= value <= 100:
-                    raise SettingError(f"table: {path}, line {reader.line_num}: accuracy {value} is no percentage")
-                table[row["arch"]] = value
+            columns = reader.fieldnames or ()
+            rows = list(reader)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise SettingError(f"table: cannot read {path}: {error}") from error
-    except (ValueError, TypeError) as error:
-        raise SettingError(f"table: {path}, line {reader.line_num}: no number in cifar10_test") from error
-    return table
+    missing = [name for name in _COLUMNS if name not in columns]
+    if missing:
+        raise SettingError(f"table: {path} has no column {' and '.join(missing)}")
+    return {row["arch"]: _percent(row["cifar10_test"], path, number) for number, row in enumerate(rows, start=1)}
+
+
+def _percent(text: str | None, path: Path, row: int) -> float:
+    try:
+        value = float(text or "")
+    except ValueError as error:
+        raise SettingError(f"table: {path}, row {row}: {text!r} in cifar10_test is no number") from error
+    if not 0 <= value <= 100:
+        raise SettingError(f"table: {path}, row {row}: {value} in cifar10_test is no percentage")
+    return value

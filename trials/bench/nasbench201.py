@@ -14,7 +14,7 @@ from trials.bench.running import run_rows
 from trials.bench.searching import search_with
 from trials.bench.settings import NasBench201Settings
 from trials.bench.subset import smaller
-from trials.bench.summary import by_method, markdown_table, mean_and_deviation
+from trials.bench.summary import by_method, in_order, markdown_table, mean_and_deviation
 from trials.data import load_data
 from trials.progress import Progress
 
@@ -67,7 +67,7 @@ def run_nasbench201(settings: NasBench201Settings, command: str) -> str:
         for row in rows.rows:
             row["table_test"] = _looked_up(table, row["arch"], settings.table)
         rows.write()
-    means, each = nasbench201_tables(rows.rows)
+    means, each = nasbench201_tables(in_order(rows.rows))
     text = (
         "# NAS-Bench-201: what the found cells reach\n\n"
         f"`{rows.command}`\n\n"
@@ -76,7 +76,7 @@ def run_nasbench201(settings: NasBench201Settings, command: str) -> str:
         f"inherited weights.\n\n{means}\n\n{each}\n"
     )
     write_atomically(rows.path.with_suffix(".md"), text.encode())
-    return nasbench201_tables(asked)[0]
+    return nasbench201_tables(in_order(asked))[0]
 
 
 def _looked_up(table: dict[str, float], arch: str, path: str | None) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from exports.files import write_atomically
 from trials.bench.rows import Row, Rows
-from trials.bench.summary import by_method, markdown_table, mean_and_deviation
+from trials.bench.summary import by_method, in_order, markdown_table, mean_and_deviation
 
 __all__ = ["retention_tables", "write_report"]
 
@@ -49,7 +49,8 @@ def retention_tables(rows: Sequence[Row]) -> tuple[str, str]:
 
 def write_report(rows: Rows, asked: Sequence[Row]) -> str:
     """Write ``.md`` and ``.png`` beside the JSON file, of all its rows; return the table of those asked for."""
-    means, each = retention_tables(rows.rows)
+    everything = in_order(rows.rows)
+    means, each = retention_tables(everything)
     text = (
         "# Does the child keep the accuracy of the search?\n\n"
         f"`{rows.command}`\n\n"
@@ -59,8 +60,8 @@ def write_report(rows: Rows, asked: Sequence[Row]) -> str:
         f"{means}\n\n![entropy of the architecture distribution]({rows.path.with_suffix('.png').name})\n\n{each}\n"
     )
     write_atomically(rows.path.with_suffix(".md"), text.encode())
-    write_atomically(rows.path.with_suffix(".png"), _plot(rows.rows))
-    return retention_tables(asked)[0]
+    write_atomically(rows.path.with_suffix(".png"), _plot(everything))
+    return retention_tables(in_order(asked))[0]
 
 
 def _with_kept(rows: Sequence[Row]) -> list[Row]:

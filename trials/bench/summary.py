@@ -6,8 +6,14 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 
 from trials.bench.rows import Row
+from trials.bench.settings import METHODS
 
-__all__ = ["by_method", "markdown_table", "mean_and_deviation"]
+__all__ = ["by_method", "in_order", "markdown_table", "mean_and_deviation"]
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Sort rows by method, SNAS first, and seed, whichever finished first."""
+    return sorted(rows, key=lambda row: (METHODS.index(row["method"]), row["seed"]))
 
 
 def by_method(rows: Iterable[Row]) -> dict[str, list[Row]]:
