@@ -24,7 +24,7 @@ Compares SNAS with NNI's DARTS, NNI's GumbelDARTS and random sampling on equal i
 Each finished row is written at once; the same command again goes on where the last one was cut.
 snas-nni bench retention --help and snas-nni bench nasbench201 --help list the settings.
 """
-_KINDS: dict[str, type] = {"retention": RetentionSettings, "nasbench201": NasBench201Settings}
+_KINDS: dict[str, type[object]] = {"retention": RetentionSettings, "nasbench201": NasBench201Settings}
 _HELP = ("-h", "--help")
 _USER_ERROR = 2
 
@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         print(_INTRODUCTION + settings_help(kind))
         return 0
     add_current_folder_to_path()
-    settings = made_of(read_given(rest, kind=kind), kind)
+    settings: object = made_of(read_given(rest, kind=kind), kind)
     command = shlex.join(["snas-nni", "bench", *arguments])
     return exit_code_of(lambda: print(_compare(settings, command)), "the comparison")
 

@@ -23,7 +23,7 @@ from trials.bench.subset import halves
 from trials.data import ClassificationData
 from trials.epoch_report import epoch_line
 from trials.evaluation import evaluate
-from trials.loaders import BatchDataset, as_it_is, evaluation_loader, training_loader
+from trials.loaders import evaluation_loader, training_loader
 from trials.progress import Progress
 from trials.settings import SearchSettings, TrainingSettings
 from trials.training import ClassificationTraining, accuracy_and_loss
@@ -162,11 +162,9 @@ def _measured(
 
 
 def recalibration_batches(data: ClassificationData) -> Any:
-    """All training images in an order that mixes classes, not augmented, in batches of 256."""
+    """All training images, not augmented, in an order that mixes the classes of every batch."""
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
-    return torch.utils.data.DataLoader(
-        BatchDataset(data.train.select(order), data.normalisation), batch_size=256, collate_fn=as_it_is
-    )
+    return evaluation_loader(data, data.train.select(order))
 
 
 def train_on(
