@@ -94,6 +94,7 @@ class SearchSettings:
         weights_gradient_clip: largest gradient norm of the weights; null for no limit
         warmup_epochs: first epochs that train weights only, less than epochs
         bilevel: train the logits on validation batches, as DARTS does
+        sampling: relaxed, or single_path: each step runs one drawn child, much faster
         sample_per_layer: draw each layer's sample separately
         samples_per_step: samples averaged in one step, at least 1
         accumulate_batches: batches whose gradients make one step, at least 1
@@ -114,6 +115,7 @@ class SearchSettings:
     weights_gradient_clip: float | None = 5.0
     warmup_epochs: int = 0
     bilevel: bool = False
+    sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
     samples_per_step: int = 1
     accumulate_batches: int = 1
@@ -134,6 +136,7 @@ class SearchSettings:
         require("search.logits_gradient_clip", self.logits_gradient_clip, above=0)
         require("search.weights_gradient_clip", self.weights_gradient_clip, above=0)
         require("search.warmup_epochs", self.warmup_epochs, at_least=0, below=self.epochs)
+        require_one_of("search.sampling", self.sampling, ("relaxed", "single_path"))
         require("search.samples_per_step", self.samples_per_step, at_least=1)
         require("search.accumulate_batches", self.accumulate_batches, at_least=1)
         require("search.skip_tolerance", self.skip_tolerance, at_least=0, below=1)
