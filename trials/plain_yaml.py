@@ -21,11 +21,24 @@ __all__ = ["MAX_BYTES", "read_yaml"]
 MAX_BYTES = 2**20
 MAX_VALUES = 50_000
 MAX_DEPTH = 32
+LONGEST_NUMBER = 1000
 LARGEST = 2**64 - 1  # of whole numbers, so that everything else that reads them can hold them
 
 
 class _PlainLoader(yaml.SafeLoader):
     """Refuses, before anything is made, what is too large or given twice."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Stop at the depth that is allowed, long before Python does."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def check(self, node: yaml.Node) -> None:
         """Walk the tree with every alias followed, as whoever copies or prints the values will."""
@@ -43,6 +56,10 @@ class _PlainLoader(yaml.SafeLoader):
             children = [each for pair in node.value for each in pair]
         elif isinstance(node, yaml.SequenceNode):
             children = node.value
+        elif node.tag != "tag:yaml.org,2002:str" and len(node.value) > LONGEST_NUMBER:
+            # 59:59:59:... is a number to YAML, and takes PyYAML a time that grows with the square of its length.
+            problem = f"a number or date of {len(node.value)} characters"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         size = 1 + sum(self._values(child, depth + 1, sizes) for child in children)
         if size > MAX_VALUES:
             raise yaml.MarkedYAMLError(

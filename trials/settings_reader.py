@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
-import itertools
 import json
 import re
 import sys
-from argparse import SUPPRESS
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, cast
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -18,6 +17,7 @@ from snas_nni.errors import SettingError
 from snas_nni.reading import readable
 from trials.plain_yaml import read_yaml
 from trials.settings import RunSettings
+from trials.settings_guard import groups_of, merged, refuse_class_paths, refuse_unfit, without_free_values
 
 __all__ = [
     "add_current_folder_to_path",
@@ -67,10 +67,17 @@ def read_given(
     for key in tuned or {}:
         if key not in _known_keys(kind) and not key.startswith(("space.init_args.", "data.options.")):
             raise SettingError(f"the tuner's search space has {readable(key)}, which is not a setting")
-    for file in _config_files(arguments):
-        _check_file(file, kind)
-    given = _parsed([*arguments, *tuned_arguments], kind)
-    return {name: _plain(value) for name, value in given.items() if name != "config" and value is not None}
+        refuse_class_paths((tuned or {})[key], f"the tuner's {readable(key)}")
+    files, words = _files_and_words(arguments)
+    given: dict[str, Any] = {}
+    for file in files:
+        given = merged(given, _read_file(file, kind))
+    try:
+        # Defaults are left to the dataclasses: this way the space's arguments are those the user gave.
+        last = _plain(_parser(kind).parse_args([*words, *tuned_arguments], defaults=False))
+    except ArgumentError as error:
+        raise SettingError(_readable(str(error))) from error
+    return merged(given, last)
 
 
 def made_of(given: Mapping[str, Any], kind: type[Settings]) -> Settings:
@@ -79,7 +86,7 @@ def made_of(given: Mapping[str, Any], kind: type[Settings]) -> Settings:
     Raises:
         SettingError: a value is out of its range; the message names the key.
     """
-    groups = {name: group(**given.get(name, {})) for name, group in _groups(kind).items()}
+    groups = {name: group(**given.get(name, {})) for name, group in groups_of(kind).items()}
     return kind(**{**given, **groups})
 
 
@@ -94,13 +101,13 @@ def checked_group(recorded: Mapping[str, Any], kind: type, where: str) -> dict[s
     Raises:
         SettingError: names the setting that this version does not have, or whose value has another type.
     """
-    _refuse_unknown(recorded, kind, f"{where}: this version has no setting ")
+    refuse_unfit(recorded, kind, where)
+    typed, free = without_free_values(recorded, kind)
     parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
     parser.add_class_arguments(kind)
     try:
-        return {
-            name: _plain(value) for name, value in vars(parser.parse_object(dict(recorded), defaults=False)).items()
-        }
+        given = parser.parse_object(typed, defaults=False).as_dict()
+        return {**{name: given[name] for name in typed}, **free}
     except ArgumentError as error:
         raise SettingError(f"{where}: {_readable(str(error))}") from error
 
@@ -108,9 +115,9 @@ def checked_group(recorded: Mapping[str, Any], kind: type, where: str) -> dict[s
 def settings_help(kind: type = RunSettings) -> str:
     """Describe every setting of ``kind`` in one line: key, default, meaning."""
     lines: list[str] = []
-    for name, group in _groups(kind).items():
+    for name, group in groups_of(kind).items():
         lines += [f"\n{(group.__doc__ or '').splitlines()[0]}", *_help_lines(group, f"{name}.")]
-    lines += ["\nThe run.", *_help_lines(kind, "", skip=tuple(_groups(kind)))]
+    lines += ["\nThe run.", *_help_lines(kind, "", skip=tuple(groups_of(kind)))]
     return "\n".join(lines)
 
 
@@ -127,54 +134,41 @@ def add_current_folder_to_path() -> None:
         sys.path.append(".")
 
 
-def _groups(kind: type) -> dict[str, type]:
-    """Return the fields of a settings dataclass that are dataclasses, by name."""
-    return {each.name: cast(type, each.default_factory) for each in fields(kind) if is_dataclass(each.default_factory)}
+def _files_and_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate the settings files, ``--config FILE`` or ``--config=FILE``, from the other words."""
+    files: list[str] = []
+    words: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        if word == "--config":
+            following = next(rest, None)
+            if following is None:
+                raise SettingError("--config: the name of a settings file must follow")
+            files.append(following)
+        elif word.startswith("--config="):
+            files.append(word.removeprefix("--config="))
+        else:
+            words.append(word)
+    return files, words
 
 
-def _parsed(arguments: Sequence[str], kind: type) -> dict[str, Any]:
-    try:
-        # Defaults are left to the dataclasses: this way the space's arguments are those the user gave.
-        return vars(_parser(kind).parse_args(list(arguments), defaults=False))
-    except ArgumentError as error:
-        raise SettingError(_readable(str(error))) from error
-
-
-def _config_files(arguments: Sequence[str]) -> list[str]:
-    after = [following for word, following in itertools.pairwise(arguments) if word == "--config"]
-    return after + [word.removeprefix("--config=") for word in arguments if word.startswith("--config=")]
-
-
-def _check_file(path: str, kind: type) -> None:
-    """Refuse a settings file that is not one, naming it: what follows sees all sources of settings at once."""
+def _read_file(path: str, kind: type) -> dict[str, Any]:
     content = read_yaml(path)
     shown = readable(path, 300)
     if not isinstance(content, dict):
         raise SettingError(f"{shown}: not a file of settings, which has keys like seed and search")
-    groups = _groups(kind)
-    _refuse_unknown(content, kind, f"{shown}: there is no setting ")
-    for name in groups.keys() & content.keys():
-        # jsonargparse takes text in place of a group for the path of one more file, and imports a class_path in it.
-        if not isinstance(content[name], dict):
-            raise SettingError(f"{shown}: {name} must be a group of settings, not {readable(content[name])}")
-        _refuse_unknown(content[name], groups[name], f"{shown}: there is no setting {name}.")
+    refuse_unfit(content, kind, shown)
+    typed, free = without_free_values(content, kind)
     try:
-        _parsed([f"--config={path}"], kind)
-    except SettingError as error:
-        raise SettingError(f"{shown}: {error}") from error
+        return merged(_plain(_parser(kind).parse_object(typed, defaults=False)), free)
+    except ArgumentError as error:
+        raise SettingError(f"{shown}: {_readable(str(error))}") from error
 
 
-def _refuse_unknown(given: Mapping[str, Any], kind: type, words: str) -> None:
-    names = {each.name for each in fields(kind)}
-    for name in given:
-        if name not in names:
-            raise SettingError(f"{words}{readable(name)}")
-
-
+@functools.cache
 def _parser(kind: type) -> ArgumentParser:
     parser = ArgumentParser(prog="snas-nni", exit_on_error=False, add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", action="config", help=SUPPRESS)
-    for name, group in _groups(kind).items():
+    for name, group in groups_of(kind).items():
         if "class_path" in {each.name for each in fields(group)}:
             # jsonargparse reads a dataclass with a field class_path as something else
             parser.add_argument(f"--{name}.class_path", type=str)
@@ -182,21 +176,22 @@ def _parser(kind: type) -> ArgumentParser:
         else:
             parser.add_class_arguments(group, name)
     flags = {each.name for each in fields(kind) if each.name == "quiet"}
-    parser.add_class_arguments(kind, skip={*_groups(kind), *flags})
+    parser.add_class_arguments(kind, skip={*groups_of(kind), *flags})
     for name in flags:
         parser.add_argument(f"--{name}", action="store_true")
     return parser
 
 
 def _known_keys(kind: type) -> set[str]:
-    keys = {field.name for field in fields(kind)} - set(_groups(kind))
-    for name, group in _groups(kind).items():
+    keys = {field.name for field in fields(kind)} - set(groups_of(kind))
+    for name, group in groups_of(kind).items():
         keys |= {f"{name}.{field.name}" for field in fields(group)}
     return keys
 
 
-def _plain(value: Any) -> Any:
-    return value.as_dict() if isinstance(value, Namespace) else value
+def _plain(given: Namespace) -> dict[str, Any]:
+    # At the top, None is what was not given.
+    return {name: value for name, value in given.as_dict().items() if value is not None}
 
 
 def _as_argument(value: Any) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,15 @@ from torch import nn
 
 from exports import Architecture, build
 from snas_nni.errors import SettingError
+from snas_nni.reading import readable
 from trials.data import ClassificationData, load_data
 from trials.progress import Progress
 from trials.resized_crop import with_augmentation
 from trials.retrain_child import find_architecture
 from trials.retrain_settings import AugmentationSettings
 from trials.settings import DataSettings
+from trials.settings_reader import checked_group
+from trials.summary_file import read_summary
 
 __all__ = ["Trained", "load_trained"]
 
@@ -62,55 +64,44 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
     architecture = find_architecture(name)
     child = build(architecture, spaces=space)
     folder = architecture.file.parent if architecture.file is not None else Path()
-    summary = _summary(folder)
+    summary = read_summary(folder)
     loaded = load_data(_data_settings(architecture, data), progress)
-    names = summary.get("class_names", list(loaded.class_names))
-    if list(loaded.class_names) != names:
+    if summary.class_names is not None and list(loaded.class_names) != summary.class_names:
+        ours, theirs = _some(summary.class_names), _some(loaded.class_names)
         raise SettingError(
-            f"data.source: the network was trained for {len(names)} classes ({', '.join(map(str, names[:3]))}, ...), "
-            f"the data has {loaded.classes} ({', '.join(loaded.class_names[:3])}, ...)"
+            f"data.source: {summary.path.name} says that the network was trained for {len(summary.class_names)} "
+            f"classes ({ours}), the data has {loaded.classes} ({theirs})"
         )
-    statistics = summary.get("normalisation")
-    if statistics is not None and loaded.normalisation is not None:
+    if summary.normalisation is not None and loaded.normalisation is not None:
         # The network knows its own training images' statistics, whatever the data at hand has.
-        loaded = replace(
-            loaded,
-            normalisation=replace(
-                loaded.normalisation, mean=tuple(statistics["mean"]), deviation=tuple(statistics["deviation"])
-            ),
-        )
+        mean, deviation = summary.normalisation
+        if len(mean) != len(loaded.normalisation.mean):
+            raise SettingError(f"{summary.path}: normalisation: the data has {len(loaded.normalisation.mean)} channels")
+        loaded = replace(loaded, normalisation=replace(loaded.normalisation, mean=mean, deviation=deviation))
     return Trained(folder, architecture, child, with_augmentation(loaded, _augmentation(architecture)))
 
 
 def _data_settings(architecture: Architecture, given: Mapping[str, Any]) -> DataSettings:
     recorded = architecture.settings.get("data")
     recorded = dict(recorded) if isinstance(recorded, dict) else {}
-    # A file alone does not decide whose code runs.
+    # A file alone does not decide whose code runs, nor where decoded images are written or what is downloaded.
+    recorded = {name: value for name, value in recorded.items() if name not in ("cache", "download")}
     if "source" not in given and recorded.get("source") not in _BUILT_IN_SOURCES:
         raise SettingError(
-            f"data.source: the architecture file records {recorded.get('source')!r}; give the data with --data.source"
+            f"data.source: the architecture file records {readable(recorded.get('source'))}; "
+            "give the data with --data.source"
         )
-    try:
-        return DataSettings(**{**recorded, **given})
-    except TypeError as error:
-        raise SettingError(f"data: the architecture file's settings are not those of this version: {error}") from error
+    checked = checked_group(recorded, DataSettings, f"{architecture.file or 'the architecture file'}: settings.data")
+    return DataSettings(**{**checked, **given})
 
 
 def _augmentation(architecture: Architecture) -> AugmentationSettings:
     recorded = architecture.settings.get("augmentation")
-    try:
-        return AugmentationSettings(**recorded) if isinstance(recorded, dict) else AugmentationSettings()
-    except TypeError as error:
-        raise SettingError(f"augmentation: the architecture file's are not those of this version: {error}") from error
+    if not isinstance(recorded, dict):
+        return AugmentationSettings()
+    where = f"{architecture.file or 'the architecture file'}: settings.augmentation"
+    return AugmentationSettings(**checked_group(recorded, AugmentationSettings, where))
 
 
-def _summary(folder: Path) -> dict[str, Any]:
-    # The last weights of a retraining lie one folder below what they share with the best ones.
-    path = next((each / "summary.json" for each in (folder, folder.parent) if (each / "summary.json").is_file()), None)
-    if path is None or (path.parent != folder and folder.name != "last"):
-        return {}
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingError(f"{path}: cannot be read: {error}") from error
-    return document if isinstance(document, dict) else {}
+def _some(names: Sequence[str]) -> str:
+    return readable(", ".join(names[:3]) + ", ..." * (len(names) > 3))

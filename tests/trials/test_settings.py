@@ -82,7 +82,7 @@ def test_mistakes_name_their_key(arguments: list[str], named: list[str]) -> None
         ("data: other.yml", "run.yml: data must be a group"),
         ("config: other.yml", "run.yml: there is no setting config"),
         ("seed: 1\nseed: 2", "line 2.*seed is given twice"),
-        ("seed: 0x" + "f" * 6000, "seed: is an integer of 24000 bits"),
+        ("seed: 0x" + "f" * 600, "seed: is an integer of 2400 bits"),
         ("output: 2020-99-99", "run.yml: .*month"),
         ("output: 2020-01-01", "output: is a date; write it as text"),
         ("{" * 100, "run.yml"),

@@ -1,0 +1,1 @@
+"""Faults: what a search, its files and its machine can suffer."""
