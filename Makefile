@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test check format clean examples bench-speed bench-budget
+.PHONY: search test check format clean examples bench-speed bench-budget bench-retention
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -34,6 +34,10 @@ bench-speed: $(VENV)/.installed-test
 
 bench-budget: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.budget
+
+# Half an hour on two cores; goes on where it was cut.
+bench-retention: $(VENV)/.installed-test
+	$(BIN)/snas-nni bench retention --output docs/results/retention-digits.json
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
