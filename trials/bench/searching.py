@@ -82,7 +82,10 @@ class _Epochs(Callback):
         self.entropy.append(self._entropy())
         done, total = trainer.current_epoch + 1, trainer.max_epochs
         left = (time.monotonic() - self._start) / done * (total - done)
-        self._progress.say("  " + epoch_line(done, total, {"search/entropy": self.entropy[-1]}, left))
+        shown = {"search/entropy": self.entropy[-1]}
+        if "train_acc" in trainer.callback_metrics:
+            shown["train_acc"] = float(trainer.callback_metrics["train_acc"])
+        self._progress.say("  " + epoch_line(done, total, shown, left))
 
 
 def search_with(
