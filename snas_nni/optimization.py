@@ -62,6 +62,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self._evaluator_log = EvaluatorLog(self)
         self._partial_means = PartialMeans()
         self._resumed_within_epoch: dict[str, Any] | None = None
+        self._loader_states: list[Any] = []
 
     # ---- training ------------------------------------------------------------------------------------------------
 
@@ -275,9 +276,21 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.search_step = state["search_step"]
         self._telemetry.load_state_dict(state["epoch"])
         self.regularization.load_state_dict(state["regularizers"])
+        self._loader_states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
         if state["within_epoch"]:
             self._partial_means.load_state_dict(state["means"])
             self._resumed_within_epoch = state
+
+    def on_train_start(self) -> None:
+        """Give loaders their states; Lightning does that only for a search that was cut within an epoch."""
+        loaders = [
+            each for each in self.trainer.fit_loop._combined_loader.flattened if hasattr(each, "load_state_dict")
+        ]
+        if self._resumed_within_epoch is None and len(loaders) == len(self._loader_states):
+            for loader, state in zip(loaders, self._loader_states, strict=True):
+                loader.load_state_dict(state)
+        self._loader_states = []
+        super().on_train_start()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int, *args: Any) -> Any:
         """In an epoch that goes on, restore what its start would have changed."""

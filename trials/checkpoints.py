@@ -124,4 +124,7 @@ def refuse_not_finite(module: nn.Module, epoch: int) -> None:
     """
     for name, parameter in module.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
-            raise NotFiniteError(f"{name} is not finite in epoch {epoch + 1}")
+            raise NotFiniteError(
+                f"{name} is not finite in epoch {epoch + 1}. Try a lower training.learning_rate, a smaller "
+                "search.weights_gradient_clip, or another precision."
+            )

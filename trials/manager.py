@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from snas_nni.errors import SnasError
+from snas_nni.errors import SettingError, SnasError
 from trials.experiment_file import ExperimentFile
 from trials.signals import ignore_signals
 
@@ -105,9 +105,13 @@ def running_manager(file: ExperimentFile, port: int | None, everywhere: bool) ->
         everywhere: let other machines reach it.
 
     Raises:
+        SettingError: the port is in use.
         SnasError: it did not start; the message has NNI's reason.
     """
-    port = port if port is not None else free_port()
+    if port is None:
+        port = free_port()
+    else:
+        refuse_used_port(port)
     create = subprocess.Popen(
         nnictl("create", "--config", str(file.path), "--port", str(port)),
         env=environment(local=file.local and not everywhere),
@@ -162,6 +166,24 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def refuse_used_port(port: int) -> None:
+    """Check a port before anything is started on it.
+
+    Raises:
+        SettingError: it is no port, or something listens on it.
+    """
+    if not 0 < port < 2**16:
+        raise SettingError(f"--port {port}: ports are from 1 to 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server does
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SettingError(
+                f"--port {port}: cannot listen on it: {error.strerror}. Give another one, or none to get a free one"
+            ) from error
 
 
 def session_processes(session: int) -> list[psutil.Process]:

@@ -102,11 +102,15 @@ def open_output(settings: OutputSettings, trial: NniTrial | None, progress: Prog
 def recorded_settings(settings: OutputSettings) -> dict[str, Any]:
     """Return the settings that decide a result, as plain values."""
     document: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    return {name: value for name, value in document.items() if name not in ("output", "resume", "quiet")}
+    return {name: value for name, value in document.items() if name not in ("output", "resume", "quiet", "checkpoint")}
 
 
 def _settings_text(settings: OutputSettings) -> str:
-    return yaml.safe_dump(recorded_settings(settings), sort_keys=False)
+    """Return settings.yml, which ``--config`` reads back: to repeat a run, or to resume it."""
+    document = recorded_settings(settings)
+    if "checkpoint" in settings.__dataclass_fields__:
+        document["checkpoint"] = asdict(settings)["checkpoint"]
+    return yaml.safe_dump(document, sort_keys=False)
 
 
 def _new_folder(settings: OutputSettings, trial: NniTrial | None) -> Path:

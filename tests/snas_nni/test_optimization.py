@@ -640,28 +640,33 @@ class TestCheckpoint:
     def checkpoints(self, folder):
         return ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1, save_last=True)
 
-    def searched(self, tools, folder, ckpt_path=None, seed=11, **settings):
+    def searched(self, tools, folder, ckpt_path=None, seed=11, loader=DataLoader, **settings):
         torch.manual_seed(seed)
         strategy = SNAS(seed=5, logits_learning_rate=0.05, **settings)
         return tools.search(
             Space(),
             strategy,
             shuffle=True,
+            loader=loader,
             fit_kwargs={"ckpt_path": ckpt_path} if ckpt_path else {},
             max_epochs=4,
             enable_checkpointing=True,
             callbacks=[self.checkpoints(folder)],
         )
 
+    @pytest.mark.parametrize("loader", [DataLoader, ResumableLoader])
     @pytest.mark.parametrize("cut", [0, 1, 2])
-    def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(self, tools, tmp_path, cut):
-        whole = self.searched(tools, tmp_path / "whole", regularizers=[cost_of_z], temperature_interval="step")
+    def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(self, tools, tmp_path, cut, loader):
+        whole = self.searched(
+            tools, tmp_path / "whole", loader=loader, regularizers=[cost_of_z], temperature_interval="step"
+        )
         # Other initial weights, logits and random state: everything has to come from the file.
         resumed = self.searched(
             tools,
             tmp_path / "resumed",
             str(tmp_path / "whole" / f"epoch={cut}.ckpt"),
             seed=99,
+            loader=loader,
             regularizers=[cost_of_z],
             temperature_interval="step",
         )
