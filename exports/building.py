@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
@@ -12,7 +13,7 @@ from exports.record import Architecture, count_parameters
 from exports.resolving import Spaces, find_space
 from exports.sample_check import checked_sample, make_space
 from exports.weights import load_weights
-from snas_nni.derivation import build_child
+from snas_nni.derivation import build_child, replace_empty_choices
 
 __all__ = ["build"]
 
@@ -38,21 +39,41 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
             fit.
     """
     try:
-        child = child_of(architecture, spaces)
+        child, frozen = child_of(architecture, spaces)
         if isinstance(weights, (str, Path)):
-            load_weights(child, weights)
+            child = with_weights(child, frozen, Path(weights))
         elif weights:
-            load_weights(child, recorded_weights(architecture), architecture.sha256)
+            child = with_weights(child, frozen, recorded_weights(architecture), architecture.sha256)
     except ArchitectureFileError as error:
         raise error.in_file(architecture.file) from error
     return child
 
 
-def child_of(architecture: Architecture, spaces: Spaces) -> nn.Module:
-    """Build the child with new weights, and check that it is the size it was."""
+def with_weights(
+    child: nn.Module, frozen: Callable[[], nn.Module], path: Path, sha256: str | None = None
+) -> nn.Module:
+    """Load the weights into the child, or into the frozen space where the constructor names layers otherwise.
+
+    A constructor that leaves skips out of a Sequential (NNI's MobileNetV3Space) numbers the layers of a child that it
+    builds otherwise than a search does, which replaces choices in the whole space.
+    """
+    try:
+        load_weights(child, path, sha256)
+    except ArchitectureFileError:
+        other = frozen()
+        if other.state_dict().keys() == child.state_dict().keys():
+            raise
+        load_weights(other, path, sha256)
+        return other
+    return child
+
+
+def child_of(architecture: Architecture, spaces: Spaces) -> tuple[nn.Module, Callable[[], nn.Module]]:
+    """Build the child with new weights, and check that it is the size it was; and tell how a search makes it."""
     arguments = architecture.space.arguments
     space_class = find_space(architecture.space.class_path, spaces)
-    sample = checked_sample(make_space(space_class, arguments), architecture.sample)
+    space = make_space(space_class, arguments)
+    sample = checked_sample(space, architecture.sample)
     try:
         child = build_child(space_class, arguments, sample)
     except Exception as error:
@@ -67,7 +88,7 @@ def child_of(architecture: Architecture, spaces: Spaces) -> nn.Module:
             f"the child has {count_parameters(child)}, and {architecture.parameters} were recorded",
             "Use the version of the space's code that the record comes from; see its versions",
         )
-    return child
+    return child, lambda: replace_empty_choices(space.freeze(sample))
 
 
 def recorded_weights(architecture: Architecture) -> Path:

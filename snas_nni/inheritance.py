@@ -11,7 +11,7 @@ from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
 from snas_nni.loose_ends import channels_read, slice_like
-from snas_nni.supernet import MixedArguments, MixedCell, MixedLayer
+from snas_nni.supernet import MixedArguments, MixedCell, MixedLayer, PredecessorReader
 
 __all__ = ["inherit_weights"]
 
@@ -52,7 +52,7 @@ class _Walk:
         if isinstance(source, MixedLayer):
             chosen = source.reader.choice.categories(self.sample[source.label])[0]
             return self.inherit(child, source[source.reader.choice.candidates[chosen]], path, ties)
-        if isinstance(source, MixedArguments):
+        if isinstance(source, (MixedArguments, PredecessorReader)):
             return self.inherit(child, source.chosen(self.sample), path, ties)
         if isinstance(source, MixedOperation):  # this project's, and those that come with a space of NNI's
             return self.copy(child.state_dict(), source.freeze(self.sample).state_dict(), mask, path)

@@ -115,7 +115,6 @@ class CurrentSample:
         finally:
             self.trace = before
 
-
     @contextmanager
     def marking_left_out(self) -> Iterator[None]:
         """Inside the ``with`` block, cells put NaN in place of the nodes that the child does not output."""

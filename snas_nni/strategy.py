@@ -32,7 +32,7 @@ from snas_nni.resources import (
     measure_latency,
 )
 from snas_nni.settings import SearchSettings
-from snas_nni.supernet import hooks, refuse_aliases
+from snas_nni.supernet import hooks, in_place_of, prepare_stages, refuse_aliases
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.supernet.operation import SampledArguments
 from snas_nni.temperature import Shape, TemperatureSchedule
@@ -256,6 +256,7 @@ class SNAS(DARTS):
         self._distribution.current.skip_tolerance = self.settings.skip_tolerance
         self._mutated = model
         self._cost_model = None
+        prepare_stages(model, self._distribution.bind)
         # DARTS.mutate_model would create logits of its own.
         supernet: ModelSpace = super(DARTS, self).mutate_model(model)
         refuse_aliases(supernet)
@@ -276,7 +277,7 @@ class SNAS(DARTS):
     def run_hook(self, hook: Callable[..., Any], name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
         """Give this project's hooks the distribution, and hooks written for NNI's DARTS their logits and softmax."""
         foreign = ForeignMemo(self.distribution, memo)
-        return hook(
+        return in_place_of(hook)(
             module,
             name,
             foreign,

@@ -179,7 +179,9 @@ def count_supernet(
     choices = {**distribution.choices, **lacking(lacks)}
     operations = [
         (owner_of(owner, lacks), condition, {name: resolved(size, lacks) for name, size in sizes.items()})
-        for owner, condition, sizes in operation_polynomials(run, sorted({*trace.slicing_labels, *lacks}), choices)
+        for owner, condition, sizes in operation_polynomials(
+            run, sorted({*trace.slicing_labels, *lacks}), choices, lacks
+        )
     ]
 
     def summed(name: str) -> dict[Owner, list[Polynomial]]:

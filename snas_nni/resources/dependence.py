@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from snas_nni.choices import Choice
 from snas_nni.errors import UnsupportedSpaceError
@@ -29,7 +29,7 @@ Run = Callable[[Mapping[str, int]], Count]
 
 
 def operation_polynomials(
-    run: Run, labels: list[str], choices: Mapping[str, Choice]
+    run: Run, labels: list[str], choices: Mapping[str, Choice], additive: Collection[str] = ()
 ) -> list[tuple[Owner, Polynomial, dict[str, Polynomial]]]:
     """Cost of each operation of the supernet as a polynomial.
 
@@ -37,6 +37,8 @@ def operation_polynomials(
         run: counts one pass at the given candidate index of each slicing label.
         labels: the slicing labels.
         choices: of the space.
+        additive: labels of two candidates whose effects on one operation are known to add up (channels that are there
+            or not): each is varied by itself, whatever the others are. Checked on joint outcomes.
 
     Returns:
         For each operation, in the order they ran, the choice that decides about it, how many times the child runs
@@ -56,14 +58,14 @@ def operation_polynomials(
     counted = [(values, _comparable(run(values), base, ", ".join(labels))) for values in _joint(labels, choices)]
     while True:
         keys = sorted({tuple(sorted(names)) for names in depends if names})
-        outcomes = _all_outcomes(run, base, keys, choices)
-        if not any(_follow(run, values, count, base, depends, outcomes) for values, count in counted):
+        outcomes = _all_outcomes(run, base, keys, choices, additive)
+        if not any(_follow(run, values, count, base, depends, outcomes, additive) for values, count in counted):
             break
     result = []
     for position, condition in enumerate(base.conditions):
         key = tuple(sorted(depends[position]))
         sizes = {
-            name: Polynomial.sum(_entry(indices) * count.costs[name][position] for indices, count in outcomes[key])
+            name: _interpolated(outcomes[key], additive, name, position)
             if key
             else Polynomial.constant(values[position])
             for name, values in base.costs.items()
@@ -85,27 +87,69 @@ def _joint(labels: list[str], choices: Mapping[str, Choice]) -> list[dict[str, i
     return [dict(zip(labels, map(chooser.randrange, sizes), strict=True)) for _ in range(CHECKS)]
 
 
+Outcomes = list[tuple[dict[str, int], Count]]
+
+
+def _interpolated(outcomes: Outcomes, additive: Collection[str], name: str, position: int) -> Polynomial:
+    """The polynomial through the counted outcomes."""
+    result: list[Polynomial] = []
+    for indices, count in outcomes:
+        lacking = [label for label, index in indices.items() if label in additive and index]
+        others = {label: index for label, index in indices.items() if label not in additive}
+        value = count.costs[name][position]
+        if lacking:
+            value -= _counted_at(outcomes, additive, others).costs[name][position]
+        result.append(_entry({**others, **dict.fromkeys(lacking, 1)}) * value)
+    return Polynomial.sum(result)
+
+
+def _counted_at(outcomes: Outcomes, additive: Collection[str], values: Mapping[str, int], lacking: str = "") -> Count:
+    """The outcome that agrees with ``values`` and lacks at most one additive label."""
+    for indices, count in outcomes:
+        if all(
+            (index == (label == lacking)) if label in additive else (values[label] == index)
+            for label, index in indices.items()
+        ):
+            return count
+    raise KeyError(lacking)
+
+
+def _predicted(
+    outcomes: Outcomes, additive: Collection[str], values: Mapping[str, int], name: str, position: int
+) -> float:
+    """What the counted outcomes say about a joint one."""
+    start = _counted_at(outcomes, additive, values).costs[name][position]
+    lacking = [label for label in outcomes[0][0] if label in additive and values[label]]
+    changes = (_counted_at(outcomes, additive, values, label).costs[name][position] - start for label in lacking)
+    return start + sum(changes)
+
+
 def _follow(
     run: Run,
     values: Mapping[str, int],
     count: Count,
     base: Count,
     depends: list[set[str]],
-    outcomes: Mapping[tuple[str, ...], Sequence[tuple[dict[str, int], Count]]],
+    outcomes: Mapping[tuple[str, ...], Outcomes],
+    additive: Collection[str],
 ) -> bool:
     """Compare a joint outcome with what the known dependences say; add those it reveals; tell whether there were any.
 
     If an operation costs otherwise than its known labels say, then on the way from ``values`` back to the first
     candidate of all other labels, one at a time, its cost changes at some label, and it depends on that one.
+
+    Raises:
+        UnsupportedSpaceError: labels that should add up do not.
     """
     wrong: dict[tuple[str, ...], list[int]] = {}
     for position, names in enumerate(depends):
         key = tuple(sorted(names))
-        known = base
-        if key:
-            known = next(c for indices, c in outcomes[key] if all(values[label] == i for label, i in indices.items()))
-        if any(known.costs[name][position] != costs[position] for name, costs in count.costs.items()):
+        if any(
+            costs[position] != (_predicted(outcomes[key], additive, values, name, position) if key else known[position])
+            for (name, costs), known in zip(count.costs.items(), base.costs.values(), strict=True)
+        ):
             wrong.setdefault(key, []).append(position)
+    before_following = [set(names) for names in depends]
     for key, positions in wrong.items():
         before, current = count, dict(values)
         for label in values:
@@ -116,23 +160,39 @@ def _follow(
                     if any(before.costs[name][position] != costs[position] for name, costs in after.costs.items()):
                         depends[position].add(label)
                 before = after
+    if wrong and depends == before_following:
+        raise UnsupportedSpaceError(
+            f"labels {', '.join(next(iter(wrong)))}: what one operation costs is not a sum over the nodes that a cell "
+            "leaves out, so it cannot be counted. Use merge_op='all', or search without a penalty and a budget."
+        )
     return bool(wrong)
 
 
 def _all_outcomes(
-    run: Run, base: Count, keys: list[tuple[str, ...]], choices: Mapping[str, Choice]
-) -> dict[tuple[str, ...], list[tuple[dict[str, int], Count]]]:
-    """Count every outcome of each set of labels; sets without a common label share their passes."""
+    run: Run,
+    base: Count,
+    keys: list[tuple[str, ...]],
+    choices: Mapping[str, Choice],
+    additive: Collection[str],
+) -> dict[tuple[str, ...], Outcomes]:
+    """Count every outcome of each set of labels, of additive ones each by itself.
+
+    Sets without a common label share their passes.
+    """
     outcomes: dict[tuple[str, ...], list[dict[str, int]]] = {}
     for labels in keys:
-        sizes = [len(choices[label].candidates) for label in labels]
+        alone = [label for label in labels if label in additive]
+        together = [label for label in labels if label not in additive]
+        sizes = [len(choices[label].candidates) for label in together]
         if math.prod(sizes) > MAX_OUTCOMES:
             raise UnsupportedSpaceError(
-                f"labels {', '.join(labels)}: one operation's cost depends on all of them, and they have "
+                f"labels {', '.join(together)}: one operation's cost depends on all of them, and they have "
                 f"{math.prod(sizes):,} outcomes, more than {MAX_OUTCOMES:,}. Give them fewer candidates."
             )
         outcomes[labels] = [
-            dict(zip(labels, indices, strict=True)) for indices in itertools.product(*map(range, sizes))
+            {**dict(zip(together, indices, strict=True)), **{label: int(label == lacking) for label in alone}}
+            for indices in itertools.product(*map(range, sizes))
+            for lacking in [None, *alone]
         ]
     groups: list[list[tuple[str, ...]]] = []
     for labels in sorted(keys, key=lambda key: -len(outcomes[key])):
@@ -142,7 +202,7 @@ def _all_outcomes(
                 break
         else:
             groups.append([labels])
-    counted: dict[tuple[str, ...], list[tuple[dict[str, int], Count]]] = {labels: [] for labels in keys}
+    counted: dict[tuple[str, ...], Outcomes] = {labels: [] for labels in keys}
     for group in groups:
         for turn in range(max(len(outcomes[labels]) for labels in group)):
             due = [labels for labels in group if turn < len(outcomes[labels])]

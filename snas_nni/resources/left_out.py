@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from snas_nni.choices import OneOf
-from snas_nni.resources.polynomial import ONE, Polynomial
+from snas_nni.resources.polynomial import Polynomial
 from snas_nni.resources.trace import Owner
 
 __all__ = ["fitted", "lacking", "owner_of", "resolved"]
@@ -56,21 +56,11 @@ def lacking(conditions: Mapping[str, Polynomial]) -> dict[str, OneOf]:
 
 
 def resolved(polynomial: Polynomial, conditions: Mapping[str, Polynomial]) -> Polynomial:
-    """Put what decides about groups of channels in place of the entries that stand for having and lacking them."""
+    """Put what decides about groups of channels in place of the entries that stand for lacking them."""
     if not any(label in conditions for term in polynomial.terms for label, _ in term):
         return polynomial
-    # First in terms of lacking alone: most products cancel, since an operation costs so much for each channel.
-    lacks = []
-    for term, value in polynomial.terms.items():
-        part = Polynomial.constant(value)
-        for label, index in term:
-            entry = Polynomial.entry(label, index)
-            if label in conditions and index == 0:
-                entry = ONE + Polynomial.entry(label, 1) * -1.0
-            part = part * entry
-        lacks.append(part)
     result = []
-    for term, value in Polynomial.sum(lacks).terms.items():
+    for term, value in polynomial.terms.items():
         part = Polynomial.constant(value)
         for label, index in term:
             part = part * (conditions[label] if label in conditions else Polynomial.entry(label, index))

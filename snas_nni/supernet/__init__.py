@@ -16,6 +16,7 @@ from snas_nni.supernet.inputs import MixedInput
 from snas_nni.supernet.layer import MixedLayer
 from snas_nni.supernet.operation import SLICED_OPERATIONS
 from snas_nni.supernet.repeat import MixedRepeat
+from snas_nni.supernet.stage import MixedStage, PredecessorReader, in_place_of, prepare_stages
 
 __all__ = [
     "MixedArguments",
@@ -23,7 +24,11 @@ __all__ = [
     "MixedInput",
     "MixedLayer",
     "MixedRepeat",
+    "MixedStage",
+    "PredecessorReader",
     "hooks",
+    "in_place_of",
+    "prepare_stages",
     "refuse_aliases",
     "refuse_leftovers",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import Repeat
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
-from torch import nn
+from torch import Tensor, nn
 
 from snas_nni.resources.operations import Convention
 from snas_nni.resources.polynomial import Polynomial
@@ -43,22 +44,36 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
         if trace is not None:
             return self._traced(trace, x)
         if next(iter(self.readers.values())).sample.is_fixed:
-            for block in self.blocks[: expression_value(self.depth_choice, self.readers)]:
+            depth = expression_value(self.depth_choice, self.readers)
+            for block in self.blocks[:depth]:
                 x = block(x)
-            return x
+            return self.merge([x], None, [depth])
         numbers = expression_numbers(self.depth_choice, self.readers)
         allowance = min(reader.negligible_share() for reader in self.readers.values())
         skip = dict(zip(numbers, negligible(list(numbers.values()), allowance), strict=True))
         runs = {depth for depth in numbers if not skip[depth]}
         by_depth = expression_weights(self.depth_choice, self.readers)
-        outputs, weights = [], []
+        outputs, weights, depths = [], [], []
         for depth in range(max(runs) + 1):
             if depth > 0:
                 x = self.blocks[depth - 1](x)
             if depth in runs:
                 outputs.append(x)
                 weights.append(by_depth[depth])
-        return weighted_sum(outputs, weights, lambda: f"label '{next(iter(self.readers))}' (Repeat '{self.name}')")
+                depths.append(depth)
+        return self.merge(outputs, weights, depths)
+
+    def merge(self, outputs: Sequence[Any], weights: Sequence[Tensor] | None, depths: Sequence[int]) -> Any:
+        """Weighted sum over the depths that ran; the only one if ``weights`` is None."""
+        return outputs[0] if weights is None else weighted_sum(outputs, weights, self.where)
+
+    def merge_traced(self, outputs: Sequence[Any], depths: Sequence[int]) -> Any:
+        """One of the outputs of a pass that counts, once all have its shape."""
+        return same_shape(outputs, depths, self.where())
+
+    def where(self) -> str:
+        """Names the choice in messages."""
+        return f"label '{next(iter(self.readers))}' (Repeat '{self.name}')"
 
     def _traced(self, trace: Trace, x: Any) -> Any:
         depths = [0, *range(1, self.max_depth + 1)]
@@ -67,8 +82,7 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
             with trace.when(condition, self.owner):
                 outputs.append(block(outputs[-1]))
         possible = [depth for depth in depths if self.min_depth <= depth]
-        where = f"label '{next(iter(self.readers))}' (Repeat '{self.name}')"
-        return same_shape([outputs[depth] for depth in possible], possible, where)
+        return self.merge_traced([outputs[depth] for depth in possible], possible)
 
     def branches(self) -> list[tuple[Polynomial, nn.Module]]:
         """The blocks, each with the condition that the child is at least as deep."""

@@ -19,6 +19,7 @@ from nni.nas.hub.pytorch.nasnet import NDS, NDSStageDifferentiable
 from snas_nni import UnsupportedSpaceError, derive_child
 from snas_nni.inheritance import inherit_weights
 from snas_nni.resources import count_child
+from snas_nni.supernet import PredecessorReader
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 NARROW = (8, 8, 8, 8, 8, 8, 8, 8, 16)
@@ -64,23 +65,44 @@ def test_one_step_then_a_child_equal_to_the_supernet(tools, caplog, name):
     assert not caplog.records
 
 
-def test_a_stage_of_one_cell_has_weights_that_the_supernet_lacks(tools):
-    """Where a depth leaves a stage a single cell, NNI gives the next cell fewer channels than the supernet has."""
-    strategy, supernet = trained(tools, lambda: DARTS(width=4, num_cells=(3, 6), dataset="cifar"))
-    stages = [m for m in supernet.modules() if isinstance(m, NDSStageDifferentiable)]  # the space's own hook
-    assert [s._arch_alpha["depth"] is strategy.distribution.logits_of("depth") for s in stages] == [True] * 3
+SHALLOW = {
+    "darts": lambda: DARTS(width=4, num_cells=(3, 5), dataset="cifar"),
+    "darts for large images": lambda: DARTS(width=(4, 8), num_cells=(3, 6), dataset="imagenet"),
+    "loose ends": lambda: small_loose((4, 8), (3, 4, 8)),
+}
+
+
+@pytest.mark.parametrize("name", SHALLOW)
+def test_a_stage_of_one_cell(tools, name):
+    """Behind it the child has another layer than behind a deeper stage; the supernet has both."""
+    strategy, supernet = trained(tools, SHALLOW[name])
+    assert any(isinstance(module, PredecessorReader) for module in supernet.modules())
+    assert not any(isinstance(module, NDSStageDifferentiable) for module in supernet.modules())
+    gradient = strategy.distribution.logits_of("depth").grad
+    assert torch.isfinite(gradient).all()
+    assert gradient.all()
+    costs = strategy.cost_model(IMAGES[:1])
+    for depth in strategy.distribution.choices["depth"].candidates:
+        values = {**tools.all_or_some_samples(strategy.distribution, 1, seed=depth)[0], "depth": depth}
+        child = derive_child(supernet, values).eval()
+        assert inherit_weights(child, supernet, values) == []
+        expected = tools.run_at(strategy.distribution, supernet, values, IMAGES)
+        with torch.no_grad():
+            tools.assert_same(child(IMAGES), expected, atol=1e-5 * float(expected.abs().max()))
+        assert costs.of(values) == count_child(child, IMAGES[:1])
+
+
+def test_a_stage_runs_only_what_a_single_path_chose(tools):
+    strategy, supernet = trained(tools, lambda: small_loose(4, (3, 8)))
     values = strategy.distribution.mode()
-    deep = derive_child(supernet, {**values, "depth": 6}).eval()
-    expected = tools.run_at(strategy.distribution, supernet, {**values, "depth": 6}, IMAGES)
-    tools.assert_same(deep(IMAGES), expected)
-    shallow = derive_child(supernet, {**values, "depth": 3})
-    left = inherit_weights(shallow, supernet, {**values, "depth": 3})
-    assert left
-    assert all("preprocessor.pre0" in name for name in left)
+    for depth in (3, 8):
+        sample = strategy.distribution.one_hot_sample({**values, "depth": depth})
+        with strategy.distribution.use(sample):
+            tools.assert_same(supernet(IMAGES), derive_child(supernet, {**values, "depth": depth}).eval()(IMAGES))
 
 
-def small_loose(width=4):
-    return NDS(["skip_connect", "conv_1x1"], "loose_end", 3, width=width, num_cells=4, dataset="cifar")
+def small_loose(width=4, num_cells=4):
+    return NDS(["skip_connect", "conv_1x1"], "loose_end", 3, width=width, num_cells=num_cells, dataset="cifar")
 
 
 LOOSE = {
