@@ -12,9 +12,18 @@ from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from snas_nni.devices import (
+    average,
+    average_buffers,
+    average_gradients,
+    devices_of,
+    local_backward,
+    means_of,
+    rank_of,
+)
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.epoch_telemetry import EpochTelemetry
-from snas_nni.errors import NotFiniteError
+from snas_nni.errors import NotFiniteError, SettingError
 from snas_nni.evaluator_log import EvaluatorLog, undisturbed_metrics
 from snas_nni.memory_order import channels_last
 from snas_nni.optimizers import logits_optimizer, weights_optimizer, without_parameters
@@ -76,6 +85,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
                 self._logits_step_on(batch["val"], batch_idx)
         output = self._backward(weights_batch, batch_idx)
         if self._accumulated(batch_idx):
+            self._synchronise()
             self._step_weights(batch_idx)
             if not self.settings.bilevel and not self.warming_up:
                 self._step_logits()
@@ -88,18 +98,29 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def _backward(self, batch: Any, batch_idx: int) -> Any:
         """Add the gradients of ``samples_per_step`` samples, one after the other so that one graph is alive."""
         output: Any = None
-        count = self.settings.samples_per_step
-        for _ in range(count):
-            sample = self._draw()
-            with self.distribution.use(sample):
+        count, devices = self.settings.samples_per_step, devices_of(self.trainer)
+        spread = self.settings.spread_samples and devices > 1
+        if spread and count % devices:
+            raise SettingError(
+                f"spread_samples: {count} samples_per_step cannot be shared equally by {devices} devices. "
+                "Give a multiple of their number."
+            )
+        for index in range(count):
+            sample = self._draw()  # by every device, so that their generators stay in step
+            if spread and index % devices != rank_of(self.trainer):
+                continue
+            with self.distribution.use(sample), local_backward(self.trainer):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
                 total = loss + self._penalty(sample)
                 value = float(total.detach())
+                if devices > 1:
+                    value = average(value, total.device)  # so that all of them stop, if one has to
                 if not math.isfinite(value):
                     raise self._not_finite(value)
                 self._telemetry.watch(value, sample, self.regularization.read())
-                self.manual_backward(total / (count * self.settings.accumulate_batches))
+                shares = count // devices if spread else count
+                self.manual_backward(total / (shares * self.settings.accumulate_batches))
         return output
 
     def _draw(self) -> Sample:
@@ -117,8 +138,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def _logits_step_on(self, batch: Any, batch_idx: int) -> None:
         """First-order bi-level update, for comparison: logits on a batch of their own."""
         self._backward(batch, batch_idx)
+        self._synchronise()
         self._step_logits()
         self._zero_gradients()
+
+    def _synchronise(self) -> None:
+        if devices_of(self.trainer) > 1:
+            average_gradients(self.parameters())
 
     def _accumulated(self, batch_idx: int) -> bool:
         return (batch_idx + 1) % self.settings.accumulate_batches == 0 or self.trainer.is_last_batch
@@ -220,7 +246,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
         super().on_train_epoch_start()
 
     def on_validation_epoch_start(self) -> None:
-        """Forward to the evaluator, which NNI's base class does not."""
+        """Forward to the evaluator, which NNI's base class does not; all devices evaluate the same network."""
+        if devices_of(self.trainer) > 1:
+            average_buffers(self)
         self.training_module.on_validation_epoch_start()
 
     def on_validation_epoch_end(self) -> None:
@@ -231,12 +259,16 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the search's metrics for epochs without validation."""
+        if devices_of(self.trainer) > 1:
+            average_buffers(self)  # what the first device keeps is what all have
         self._log_search_metrics()
         super().on_train_epoch_end()
 
     def _log_search_metrics(self) -> None:
         metrics = self._telemetry.end(self.trainer.current_epoch, self.temperature, self.warming_up)
         if metrics is not None:
+            if devices_of(self.trainer) > 1:
+                metrics = means_of(metrics, "credit/")
             self.log_dict({**metrics, **self.regularization.metrics(self.distribution)})
 
     # ---- NNI's interface -----------------------------------------------------------------------------------------

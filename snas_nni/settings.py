@@ -31,6 +31,7 @@ class SearchSettings:
     sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
     samples_per_step: int = 1
+    spread_samples: bool = False
     accumulate_batches: int = 1
     skip_tolerance: float = 1e-2
     channels_last: bool | None = None

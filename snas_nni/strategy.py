@@ -75,6 +75,7 @@ class SNAS(DARTS):
             memory; the gradient of the logits has more variance.
         sample_per_layer: each module draws its own Z in place of one for each label.
         samples_per_step: average the gradient over this many samples of Z.
+        spread_samples: on several devices, share them out: each device runs its part of them on its own batch.
         accumulate_batches: step both optimisers after this many batches.
         skip_tolerance: candidates whose weights sum to less than this times the temperature do not run; 0 runs all.
             See :func:`snas_nni.supernet.weighting.negligible` for the bound on the gradient.
@@ -112,6 +113,7 @@ class SNAS(DARTS):
         sampling: Literal["relaxed", "single_path"] = "relaxed",
         sample_per_layer: bool = False,
         samples_per_step: int = 1,
+        spread_samples: bool = False,
         accumulate_batches: int = 1,
         skip_tolerance: float = 1e-2,
         channels_last: bool | None = None,
@@ -139,6 +141,7 @@ class SNAS(DARTS):
             sampling=sampling,
             sample_per_layer=sample_per_layer,
             samples_per_step=samples_per_step,
+            spread_samples=spread_samples,
             accumulate_batches=accumulate_batches,
             skip_tolerance=skip_tolerance,
             channels_last=channels_last,

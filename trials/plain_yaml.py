@@ -34,7 +34,7 @@ class _PlainLoader(yaml.SafeLoader):
         """Stop at the depth that is allowed, long before Python does."""
         self._depth += 1
         if self._depth > MAX_DEPTH + 1:
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
         node = super().compose_node(parent, index)
         self._depth -= 1

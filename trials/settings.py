@@ -97,6 +97,7 @@ class SearchSettings:
         sampling: relaxed, or single_path: each step runs one drawn child, much faster
         sample_per_layer: draw each layer's sample separately
         samples_per_step: samples averaged in one step, at least 1
+        spread_samples: on several devices, share these samples out
         accumulate_batches: batches whose gradients make one step, at least 1
         skip_tolerance: candidates of less weight / temperature do not run; [0, 1)
         initial_logits_std: standard deviation of the initial logits, at least 0
@@ -118,6 +119,7 @@ class SearchSettings:
     sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
     samples_per_step: int = 1
+    spread_samples: bool = False
     accumulate_batches: int = 1
     skip_tolerance: float = 1e-2
     initial_logits_std: float = 0.01
