@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test check format clean examples bench-speed bench-budget bench-retention
+.PHONY: search test test-faults check format clean examples bench-speed bench-budget bench-retention
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -18,6 +18,10 @@ search: $(VENV)/.installed-tensorboard
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+# Kills, damaged files, full disks: about half an hour. Some faults need root, which can mount small file systems.
+test-faults: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m benchmarks.faults
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -37,12 +37,14 @@ class LaunchOptions:
         port: of NNI's web page; None for a free one.
         listen_everywhere: let other machines reach the web page, which has no password.
         quiet: print nothing but errors.
+        resume: id of an experiment that was stopped, to go on with; its trials go on from their checkpoints.
     """
 
     output: Path = Path("runs")
     port: int | None = None
     listen_everywhere: bool = False
     quiet: bool = False
+    resume: str | None = None
 
 
 def launch(path: str | Path, options: LaunchOptions) -> int:
@@ -66,18 +68,18 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     experiment = _Experiment(file, console, options)
     with signals_as_exceptions():
         try:
-            with running_manager(file, options.port, options.listen_everywhere) as manager:
+            with running_manager(file, options.port, options.listen_everywhere, options.resume) as manager:
                 try:
                     experiment.watch(manager)
                 finally:
                     console.print("stopping the experiment")
         except KeyboardInterrupt:
             experiment.finish()
-            print("interrupted", file=sys.stderr)
+            print(f"interrupted{experiment.how_to_go_on()}", file=sys.stderr)
             return INTERRUPTED
         except TerminatedError:
             experiment.finish()
-            print("terminated", file=sys.stderr)
+            print(f"terminated{experiment.how_to_go_on()}", file=sys.stderr)
             return TERMINATED
     if experiment.finish():
         return SUCCESS
@@ -146,6 +148,12 @@ class _Experiment:
             if path.is_file():
                 self._console.print(f"  {path}", soft_wrap=True)
         return True
+
+    def how_to_go_on(self) -> str:
+        """Say how an experiment that was stopped goes on; nothing for one that did not start."""
+        if self._id is None:
+            return ""
+        return f"; go on with: snas-nni launch {self._file.path} --resume {self._id}"
 
     @property
     def _folder(self) -> Path:

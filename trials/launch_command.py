@@ -26,9 +26,13 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--listen-everywhere", action="store_true", help="let other machines reach it; it has no password"
     )
+    parser.add_argument("--resume", metavar="ID", help="go on with an experiment that was stopped")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
 
     from trials.launch import LaunchOptions, launch
 
-    return launch(options.file, LaunchOptions(options.output, options.port, options.listen_everywhere, options.quiet))
+    return launch(
+        options.file,
+        LaunchOptions(options.output, options.port, options.listen_everywhere, options.quiet, options.resume),
+    )

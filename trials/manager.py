@@ -94,7 +94,9 @@ class Manager:
 
 
 @contextlib.contextmanager
-def running_manager(file: ExperimentFile, port: int | None, everywhere: bool) -> Iterator[Manager]:
+def running_manager(
+    file: ExperimentFile, port: int | None, everywhere: bool, resume: str | None = None
+) -> Iterator[Manager]:
     """Start the manager for an experiment; it is stopped on the way out, whatever happened inside.
 
     Use it inside :func:`~trials.signals.signals_as_exceptions`: signals are ignored while it stops.
@@ -103,6 +105,7 @@ def running_manager(file: ExperimentFile, port: int | None, everywhere: bool) ->
         file: the experiment.
         port: of the REST service and web page; None for a free one.
         everywhere: let other machines reach it.
+        resume: id of a stopped experiment to go on with, in place of a new one.
 
     Raises:
         SettingError: the port is in use.
@@ -112,8 +115,9 @@ def running_manager(file: ExperimentFile, port: int | None, everywhere: bool) ->
         port = free_port()
     else:
         refuse_used_port(port)
+    words = ["create", "--config", str(file.path)] if resume is None else ["resume", resume]
     create = subprocess.Popen(
-        nnictl("create", "--config", str(file.path), "--port", str(port)),
+        nnictl(*words, "--port", str(port)),
         env=environment(local=file.local and not everywhere),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -126,9 +130,9 @@ def running_manager(file: ExperimentFile, port: int | None, everywhere: bool) ->
         try:
             output, _ = create.communicate(timeout=_CREATE_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise SnasError(f"nnictl create did not finish in {_CREATE_SECONDS:.0f} s") from error
+            raise SnasError(f"nnictl {words[0]} did not finish in {_CREATE_SECONDS:.0f} s") from error
         if create.returncode != 0:
-            raise SnasError(f"nnictl create failed:\n{last_lines(output)}")
+            raise SnasError(f"nnictl {words[0]} failed:\n{last_lines(output)}")
         manager = Manager(port, create.pid)
         yield manager
     finally:

@@ -78,6 +78,7 @@ def test_killed_three_times(whole: Path, tmp_path: Path, verb) -> None:
     assert_same(whole, output)
 
 
+@pytest.mark.proof
 @pytest.mark.fault("killed before the first checkpoint")
 def test_killed_before_the_first_checkpoint(whole: Path, tmp_path: Path, verb) -> None:
     output = tmp_path / "output"
@@ -90,8 +91,16 @@ def test_killed_before_the_first_checkpoint(whole: Path, tmp_path: Path, verb) -
     assert_same(whole, output)
 
 
-@pytest.mark.fault("Ctrl-C")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.fault("Ctrl-C")),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.fault("SIGTERM, as schedulers send it")),
+        pytest.param(
+            signal.SIGHUP, 129, marks=[pytest.mark.fault("the terminal is closed (SIGHUP)"), pytest.mark.proof]
+        ),
+    ],
+)
 def test_a_signal_stops_with_a_checkpoint_and_says_how_to_go_on(whole, tmp_path, verb, number, code) -> None:
     output = tmp_path / "output"
     process = verb(*SMALL[:-1], EPOCHS, f"--output={output}")  # no checkpoints within an epoch but the signal's

@@ -1,0 +1,66 @@
+"""All faults: kills, damaged files, one test each; a table for people and a file for programs.
+
+python -m benchmarks.faults [kills] [inputs] [faults]
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults import kills, named
+from benchmarks.faults.page import write_page
+
+ROOT = Path(__file__).parents[2]
+RESULT = ROOT / "docs" / "results" / "faults.json"
+PAGE = ROOT / "docs" / "reliability.md"
+PARTS = ("kills", "inputs", "faults")
+
+
+def main(parts: list[str]) -> int:
+    """Run the parts, all by default; keep what an earlier run found of the others.
+
+    Returns:
+        0 when everything was survived, 1 otherwise, 2 for a part that does not exist.
+    """
+    if not set(parts) <= set(PARTS):
+        print(f"usage: python -m benchmarks.faults [{'] ['.join(PARTS)}]", file=sys.stderr)
+        return 2
+    document: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    for part in parts or PARTS:
+        if part == "kills":
+            document["kills"] = kills.run()
+        elif part == "inputs":
+            document["inputs"] = damaged_inputs()
+        else:
+            document["faults"] = named.run()
+    document = {"command": "make test-faults", **{part: document[part] for part in PARTS if part in document}}
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_page(PAGE, document)
+    return 0 if survived(document) else 1
+
+
+def damaged_inputs() -> dict[str, Any]:
+    """Read damaged files in a process of its own, because what watches them cannot be taken away again."""
+    words = [sys.executable, "-W", "ignore", "-m", "benchmarks.faults.inputs"]
+    done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    return dict(json.loads(done.stdout))
+
+
+def survived(document: dict[str, Any]) -> bool:
+    """Whether nothing in a result went wrong."""
+    kills_, inputs, faults = (document.get(part, {}) for part in PARTS)
+    return (
+        kills_.get("bit_equal") == kills_.get("tried")
+        and not inputs.get("tracebacks")
+        and not inputs.get("problems")
+        and all(fault["survived"] for fault in faults)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
