@@ -31,8 +31,8 @@ def table(document: dict[str, Any]) -> str:
     kills, inputs, faults = (document.get(part) for part in ("kills", "inputs", "faults"))
     if kills:
         lines += [
-            f"Kills: {kills['tried']} in {kills['searches']} search(es); after {kills['bit_equal']} of them the result is "
-            "equal to the bit to the uninterrupted search's.",
+            f"Kills: {kills['tried']} in {kills['searches']} search(es); after {kills['bit_equal']} of them the result "
+            "is equal to the bit to the uninterrupted search's.",
             "",
         ]
     if inputs:

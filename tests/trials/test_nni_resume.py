@@ -1,6 +1,7 @@
 """``nnictl stop`` and ``nnictl resume``: the trial goes on from its checkpoint, and its curve has each epoch once."""
 
 import json
+import signal
 import subprocess
 import time
 import urllib.request
@@ -125,3 +126,54 @@ def test_a_resumed_trial_goes_on_from_its_checkpoint(experiment: Experiment, tmp
         env={**environment(local=True), "OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=PATIENCE,
     )  # fmt: skip
     assert differences(uninterrupted, output) == []
+
+
+@pytest.mark.fault("an experiment is interrupted, then launched again")
+def test_launch_goes_on_with_an_experiment(tmp_path: Path) -> None:
+    (tmp_path / "experiment.yml").write_text(EXPERIMENT)
+    variables = {**environment(local=True), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+
+    def launch(*words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["snas-nni", "launch", "experiment.yml", *words],
+            cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    process = launch()
+    deadline = time.monotonic() + PATIENCE
+    while len(list(tmp_path.glob("nni-experiments/*/environments/*/trials/*/search/checkpoints/epoch-000003*"))) == 0:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    (record,) = (tmp_path / "runs").glob("*/experiment.json")
+    experiment = json.loads(record.read_text())
+    assert f"--resume {experiment['id']}" in errors
+
+    process = launch("--resume", experiment["id"])
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output + errors
+    (trial,) = json.loads(record.read_text())["trials"]
+    assert trial["status"] == "SUCCEEDED"
+    assert trial["latest"]["epoch"] == EPOCHS
+    assert "going on from epoch-" in (Path(trial["folder"]) / "trial.log").read_text()
+
+
+@pytest.mark.fault("two launches at once with one output folder")
+def test_two_launches_at_once_do_not_meet(tmp_path: Path) -> None:
+    (tmp_path / "experiment.yml").write_text(EXPERIMENT.replace(f"snas-nni search {SEARCH}", "sleep 3"))
+    variables = {**environment(local=True), "HOME": str(tmp_path)}
+    processes = [
+        subprocess.Popen(
+            ["snas-nni", "launch", "experiment.yml"], cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for process in processes:
+        process.communicate(timeout=PATIENCE)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/experiment.json")]
+    assert len({record["id"] for record in records}) == 2
+    assert [record["trials"][0]["status"] for record in records] == ["SUCCEEDED", "SUCCEEDED"]
