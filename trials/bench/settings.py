@@ -110,21 +110,29 @@ class RetentionSettings(BenchSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class NasBench201Data(DataSettings):
-    """The images of CIFAR-10, made smaller."""
+    """The images of CIFAR-10, made smaller; not augmented, so that the weights soon fit what the logits learn from."""
 
     source: str = "folder"
     image_size: int | None = 16
-    crop_padding: int | None = 2
+    crop_padding: int | None = 0
+    horizontal_flip: bool | None = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class NasBench201Search(SearchSettings):
     """The search; NNI's methods take epochs, batch_size, warm-up, clip of the weights and logits_learning_rate."""
 
-    epochs: int = 30
+    epochs: int = 22
     batch_size: int = 64
     logits_learning_rate: float = 0.01
-    warmup_epochs: int = 15
+    warmup_epochs: int = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class NasBench201Training(TrainingSettings):
+    """How the weights are trained: SGD with a cosine learning rate."""
+
+    learning_rate: float = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +150,7 @@ class NasBench201Settings(BenchSettings):
 
     data: NasBench201Data = field(default_factory=NasBench201Data)
     search: NasBench201Search = field(default_factory=NasBench201Search)
-    training: TrainingSettings = field(default_factory=TrainingSettings)
+    training: NasBench201Training = field(default_factory=NasBench201Training)
     images: int | None = 10_000
     held_out_images: int | None = 5_000
     random_candidates: int = 20

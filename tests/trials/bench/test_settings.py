@@ -52,4 +52,4 @@ def test_what_decides_a_row_leaves_out_places_and_what_is_asked_for():
 def test_help_has_the_meaning_and_the_default_of_inherited_settings():
     lines = settings_help(NasBench201Settings)
     assert "images that a search sees in an epoch; null for all [10000]" in lines
-    assert "passes over the training images, at least 1 [30]" in lines
+    assert "passes over the training images, at least 1 [22]" in lines
