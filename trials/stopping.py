@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -93,5 +94,6 @@ class Stopping:
 def _quit(code: int, end: Callable[[int], Any] = os._exit) -> None:
     for child in multiprocessing.active_children():
         child.kill()
-    sys.stdout.flush()
+    with contextlib.suppress(Exception):  # the signal may have met a print
+        sys.stdout.flush()
     end(code)
