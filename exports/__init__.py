@@ -1,14 +1,23 @@
-"""What a search leaves behind: architecture files, weights, ONNX, and the way back to a network."""
+"""What a search leaves behind: architecture files, weights, ONNX, and the way back to a network.
 
-from exports.building import build
-from exports.errors import ArchitectureFileError, OnnxExportError
-from exports.files import load, save
-from exports.onnx_export import OnnxReport, export_onnx, read_architecture
-from exports.published_cells import PUBLISHED, published
-from exports.record import Architecture
-from exports.schema import architecture_schema
-from exports.space_reference import SpaceReference
-from exports.weights import load_weights, save_weights
+What this package offers is imported when it is first asked for: reading an architecture file needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exports.building import build
+    from exports.errors import ArchitectureFileError, OnnxExportError
+    from exports.files import load, save
+    from exports.onnx_export import OnnxReport, export_onnx, read_architecture
+    from exports.published_cells import PUBLISHED, published
+    from exports.record import Architecture
+    from exports.schema import architecture_schema
+    from exports.space_reference import SpaceReference
+    from exports.weights import load_weights, save_weights
 
 __all__ = [
     "PUBLISHED",
@@ -27,3 +36,33 @@ __all__ = [
     "save",
     "save_weights",
 ]
+
+_HOMES = {
+    "PUBLISHED": "published_cells",
+    "Architecture": "record",
+    "ArchitectureFileError": "errors",
+    "OnnxExportError": "errors",
+    "OnnxReport": "onnx_export",
+    "SpaceReference": "space_reference",
+    "architecture_schema": "schema",
+    "build": "building",
+    "export_onnx": "onnx_export",
+    "load": "files",
+    "load_weights": "weights",
+    "published": "published_cells",
+    "read_architecture": "onnx_export",
+    "save": "files",
+    "save_weights": "weights",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nni.nas.nn.pytorch import ModelSpace
+if TYPE_CHECKING:
+    from nni.nas.nn.pytorch import ModelSpace
 
 __all__ = ["cells_of"]
 

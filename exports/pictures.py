@@ -12,7 +12,6 @@ from exports.files import write_atomically
 from exports.pictures_choices import choices_drawing
 from exports.pictures_graph import CellGraph
 from exports.pictures_narrow import narrow_drawing
-from exports.pictures_png import to_png
 from exports.pictures_shapes import Drawing
 from exports.pictures_svg import to_svg
 from exports.pictures_wide import wide_drawing
@@ -41,6 +40,8 @@ class Picture:
 
     def png(self, narrow: bool = False, scale: float = 2.0) -> bytes:
         """Return the bytes of a PNG file, on white, with ``scale`` pixels per unit of the drawing."""
+        from exports.pictures_png import to_png  # on demand: matplotlib takes seconds, and SVG needs none of it
+
         return to_png(self.narrow if narrow else self.drawing, scale)
 
 

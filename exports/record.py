@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-from nni.nas.nn.pytorch import ModelSpace
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from exports.cells import cells_of
 from exports.errors import ArchitectureFileError
 from exports.plain import as_plain, inside
 from exports.schema import FORMAT, VERSION, checked_document
 from exports.space_reference import SpaceReference
+
+if TYPE_CHECKING:
+    from nni.nas.nn.pytorch import ModelSpace
+    from torch import nn
 
 __all__ = ["Architecture", "count_parameters"]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-
-from nni.nas.nn.pytorch import ModelSpace
+from typing import TYPE_CHECKING, Any
 
 from exports.errors import ArchitectureFileError
 from exports.plain import as_plain, inside
+
+if TYPE_CHECKING:
+    from nni.nas.nn.pytorch import ModelSpace
 
 __all__ = ["SpaceReference", "constructor_of"]
 
@@ -47,6 +48,8 @@ class SpaceReference:
             ArchitectureFileError: the class is not at the top level of a module, or an argument is one that
                 JSON cannot carry (the argument is named).
         """
+        from nni.nas.nn.pytorch import ModelSpace  # on demand: reading a reference from a file needs no torch
+
         if not isinstance(space, ModelSpace):
             raise ArchitectureFileError(
                 "space",

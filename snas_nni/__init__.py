@@ -1,12 +1,21 @@
-"""Stochastic Neural Architecture Search (ICLR 2019) as a one-shot strategy for Microsoft NNI 3.0."""
+"""Stochastic Neural Architecture Search (ICLR 2019) as a one-shot strategy for Microsoft NNI 3.0.
 
-from snas_nni.strategy import SNAS  # first: it fixes NNI's import order
+What this package offers is imported when it is first asked for: torch, Lightning and NNI take seconds, which the
+commands that only read files do without.
+"""
 
-from snas_nni.derivation import build_child, derive_child  # isort: skip
-from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
-from snas_nni.optimization import Regularizer
-from snas_nni.resources import Budget, ResourcePenalty
-from snas_nni.temperature import TemperatureSchedule
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snas_nni.derivation import build_child, derive_child
+    from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
+    from snas_nni.optimization import Regularizer
+    from snas_nni.resources import Budget, ResourcePenalty
+    from snas_nni.strategy import SNAS
+    from snas_nni.temperature import TemperatureSchedule
 
 __all__ = [
     "SNAS",
@@ -20,3 +29,28 @@ __all__ = [
     "build_child",
     "derive_child",
 ]
+
+_HOMES = {
+    "SNAS": "strategy",
+    "Budget": "resources",
+    "Regularizer": "optimization",
+    "ResourcePenalty": "resources",
+    "SettingError": "errors",
+    "SnasError": "errors",
+    "TemperatureSchedule": "temperature",
+    "UnsupportedSpaceError": "errors",
+    "build_child": "derivation",
+    "derive_child": "derivation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

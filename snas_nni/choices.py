@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from nni.mutable import Categorical, CategoricalMultiple, LabeledMutable
+from nni.mutable import Categorical, CategoricalMultiple, Constraint, LabeledMutable
 from torch import Tensor
 
 from snas_nni.errors import UnsupportedSpaceError
@@ -192,6 +192,12 @@ def choice_of(mutable: LabeledMutable) -> Choice:
                 "n_chosen=None (an independent gate for each input)."
             )
         return SubsetOf(label, candidates, mutable.n_chosen)
+    if isinstance(mutable, Constraint):
+        raise UnsupportedSpaceError(
+            f"label '{label}': {type(mutable).__name__} is not a choice but a constraint that couples other choices, "
+            "while SNAS draws every choice independently of the others. Make each legal combination a candidate of one "
+            "choice, or leave the constraint out and give its cost a penalty."
+        )
     raise UnsupportedSpaceError(
         f"label '{label}': {type(mutable).__name__} is not a choice among finitely many candidates, so it has no "
         "logits. Replace it by nni.choice with a list of values, or fix its value before the search."

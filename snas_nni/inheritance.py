@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.nn.pytorch import ParametrizedModule, Repeat
 from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation

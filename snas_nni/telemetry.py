@@ -12,13 +12,11 @@ from torch import Tensor
 
 from snas_nni.concrete import entropy
 from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.operation_names import SKIP_NAMES, ZERO_NAMES
 from snas_nni.sample import Sample
 
-__all__ = ["SKIP_NAMES", "ZERO_NAMES", "CreditMeter", "logit_movement", "search_metrics"]
+__all__ = ["CreditMeter", "logit_movement", "search_metrics"]
 
-# Candidate names by which published spaces call the operation that outputs zeros, and the one that does nothing.
-ZERO_NAMES = frozenset({"none", "zero"})
-SKIP_NAMES = frozenset({"skip_connect", "skip", "identity"})
 
 
 def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
