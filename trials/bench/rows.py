@@ -21,16 +21,19 @@ class Rows:
         path: of the JSON file; read if it is there.
         settings: that decide the results, as plain values.
         command: that the file is to name.
+        defaults: of the settings; a setting that is newer than the file counts as its default there.
 
     Raises:
         SettingError: the file is no such file, or holds results of other settings.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any], command: str) -> None:
+    def __init__(
+        self, path: Path, settings: dict[str, Any], command: str, defaults: dict[str, Any] | None = None
+    ) -> None:
         self.path = path
         self.rows: list[Row] = []
         if path.exists():
-            self.rows = _read(path, settings)
+            self.rows = _read(path, settings, defaults or {})
         self.command = command
         self._settings = settings
 
@@ -52,18 +55,27 @@ class Rows:
         write_atomically(self.path, (json.dumps(document, indent=1) + "\n").encode())
 
 
-def _read(path: Path, settings: dict[str, Any]) -> list[Row]:
+def _read(path: Path, settings: dict[str, Any], defaults: dict[str, Any]) -> list[Row]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         rows: list[Row] = document["rows"]
-        found = document["settings"]
+        found = dict(document["settings"])
         for row in rows:
             _ = row["method"], row["seed"]  # what every row must have
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingError(f"output: {path} is not a result file of this command; give another file") from error
+    found = _completed(found, defaults)
     other = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
     if other:
         raise SettingError(
             f"output: {path} holds results of other settings ({', '.join(other)}); give another file, or these settings"
         )
     return rows
+
+
+def _completed(found: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    completed = {**defaults, **found}
+    for key, value in found.items():
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict):
+            completed[key] = _completed(value, defaults[key])
+    return completed

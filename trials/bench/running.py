@@ -49,7 +49,7 @@ def run_rows(
     """
     quieten_libraries()
     path = Path(settings.output or settings.default_output).expanduser()
-    rows = Rows(path, deciding_settings(settings), command)
+    rows = Rows(path, deciding_settings(settings), command, defaults=deciding_settings(type(settings)()))
     wanted = [(method, seed) for seed in settings.seed_numbers() for method in settings.method_names()]
     due = [each for each in wanted if rows.find(*each) is None]
     if len(due) < len(wanted):

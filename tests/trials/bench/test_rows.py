@@ -41,3 +41,15 @@ def test_another_file_is_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(SettingError, match=r"rows\.json is not a result file of this command"):
         Rows(path, {}, "")
+
+
+def test_a_setting_that_is_newer_than_the_file_counts_as_its_default(tmp_path):
+    path = tmp_path / "rows.json"
+    Rows(path, {"search": {"epochs": 2}}, "").keep({"method": "snas", "seed": 0})
+    defaults = {"search": {"epochs": 30, "fast": False}, "images": None}
+    now = {"search": {"epochs": 2, "fast": False}, "images": None}
+    assert Rows(path, now, "", defaults).find("snas", 0) is not None
+    with pytest.raises(SettingError, match=r"other settings \(search\)"):
+        Rows(path, {"search": {"epochs": 2, "fast": True}, "images": None}, "", defaults)
+    with pytest.raises(SettingError, match=r"other settings \(images\)"):
+        Rows(path, {**now, "images": 4}, "", defaults)
