@@ -55,7 +55,8 @@ def survived(document: dict[str, Any]) -> bool:
     """Whether nothing in a result went wrong."""
     kills_, inputs, faults = (document.get(part, {}) for part in PARTS)
     return (
-        kills_.get("bit_equal") == kills_.get("tried")
+        bool(kills_ and inputs and faults)
+        and kills_.get("bit_equal") == kills_.get("tried")
         and not inputs.get("tracebacks")
         and not inputs.get("problems")
         and all(fault["survived"] for fault in faults)

@@ -25,9 +25,15 @@ def run() -> list[dict[str, Any]]:
     collector = _Collector()
     with tempfile.TemporaryDirectory() as place:
         start = time.monotonic()
-        pytest.main(
-            ["-m", "fault", "-p", "no:cacheprovider", f"--basetemp={place}/tests", str(ROOT / "tests")], [collector]
-        )
+        words = [
+            "-m",
+            "fault",
+            "-p",
+            "no:cacheprovider",
+            "--continue-on-collection-errors",
+            f"--basetemp={place}/tests",
+        ]
+        pytest.main([*words, str(ROOT / "tests")], [collector])
         print(f"faults: {time.monotonic() - start:.0f} s", file=sys.stderr)
     return list(collector.faults.values())
 
