@@ -42,6 +42,7 @@ class Checkpoints(Checkpoint):
         self.table = MetricsTable()
         self.last_model_path = ""
         self.seconds_before = 0.0
+        self._saved_at = 0  # batches
         self._start = time.monotonic()
         self._stopping = stopping
 
@@ -49,6 +50,7 @@ class Checkpoints(Checkpoint):
         """Bring metrics.csv to the state of the checkpoint that is resumed."""
         if trainer.is_global_zero and self.table.rows:
             self.table.write(self.output / "metrics.csv")
+        self._saved_at = self._batches(trainer)
         if self._stopping is not None:
             self._stopping.training(True)
 
@@ -68,7 +70,7 @@ class Checkpoints(Checkpoint):
         if trainer.is_last_batch or (batch_idx + 1) % accumulated:
             return  # the epoch's end follows; gradients of half a step are in no checkpoint
         asked = self._stopping is not None and self._stopping.requested is not None
-        due = self.every_steps is not None and (self._batches(trainer)) % self.every_steps == 0
+        due = self.every_steps is not None and self._batches(trainer) - self._saved_at >= self.every_steps
         if asked or due:
             self._save(trainer, trainer.current_epoch, batch_idx + 1)
         if asked and self._stopping is not None:
@@ -107,6 +109,7 @@ class Checkpoints(Checkpoint):
         refuse_not_finite(trainer.lightning_module, trainer.current_epoch)
         path = self.output / FOLDER / checkpoint_name(epochs, batches)
         trainer.save_checkpoint(path)
+        self._saved_at = self._batches(trainer)
         if trainer.is_global_zero:
             remove_old(self.output, self.keep)
         self.last_model_path = str(path)
