@@ -18,6 +18,7 @@ from trials.best_weights import BestWeights
 from trials.checkpoint_files import epochs_done, newest_usable
 from trials.data import ClassificationData, LabelledTensors, load_data
 from trials.epoch_report import EpochReport
+from trials.failure import failures_explained
 from trials.followers import Lead, lead_to_follow, leading
 from trials.lightning_setup import quieten_libraries
 from trials.loaders import evaluation_loader
@@ -31,6 +32,7 @@ from trials.retrain_fit import fit
 from trials.retrain_output import RetrainOutput
 from trials.retrain_settings import RetrainSettings
 from trials.retrain_training import RetrainTraining, initialise_fan_out
+from trials.stopping import Stopping
 
 __all__ = ["run_retrain"]
 
@@ -47,6 +49,7 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
 
     Raises:
         SnasError: a setting, the architecture, the data or an output file is not as it must be.
+        StoppedError: a signal asked for it; the state after the last whole epoch is kept.
     """
     start = time.monotonic()
     quieten_libraries()
@@ -61,7 +64,7 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
     inherited = inherit_weights(retrained.child, searched) if settings.weights == "inherit" else None
     input_shape = checked_input_shape(retrained.child, data)
 
-    with _output(settings, trial, lead, progress) as opened:
+    with Stopping(), _output(settings, trial, lead, progress) as opened, failures_explained(opened.path):
         if trial is not None:
             trial.resume_at(epochs_done(opened.checkpoint))
         if opened.finished and trial is not None:
