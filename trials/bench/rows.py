@@ -32,21 +32,26 @@ class Rows:
     ) -> None:
         self.path = path
         self.rows: list[Row] = []
-        if path.exists():
-            self.rows = _read(path, settings, defaults or {})
         self.command = command
         self._settings = settings
+        self._defaults = defaults or {}
+        self._read()
 
     def find(self, method: str, seed: int) -> Row | None:
         """The finished row, if there is one."""
         return next((row for row in self.rows if (row["method"], row["seed"]) == (method, seed)), None)
 
     def keep(self, row: Row) -> None:
-        """Add a finished row, or replace the one of its method and seed, and write the file."""
+        """Add a finished row, or replace the one of its method and seed, to what the file has by now."""
+        self._read()  # another run of other rows may have written since
         key = row["method"], row["seed"]
         self.rows = [each for each in self.rows if (each["method"], each["seed"]) != key]
         self.rows.append(row)
         self.write()
+
+    def _read(self) -> None:
+        if self.path.exists():
+            self.rows = _read(self.path, self._settings, self._defaults)
 
     def write(self) -> None:
         """Replace the file in one go."""

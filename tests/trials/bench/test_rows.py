@@ -53,3 +53,12 @@ def test_a_setting_that_is_newer_than_the_file_counts_as_its_default(tmp_path):
         Rows(path, {"search": {"epochs": 2, "fast": True}, "images": None}, "", defaults)
     with pytest.raises(SettingError, match=r"other settings \(images\)"):
         Rows(path, {**now, "images": 4}, "", defaults)
+
+
+def test_two_runs_of_other_rows_share_a_file(tmp_path):
+    one, other = (Rows(tmp_path / "rows.json", {}, "") for _ in range(2))
+    one.keep({"method": "snas", "seed": 0})
+    other.keep({"method": "darts", "seed": 0})
+    one.keep({"method": "snas", "seed": 1})
+    found = Rows(tmp_path / "rows.json", {}, "").rows
+    assert [(row["method"], row["seed"]) for row in found] == [("snas", 0), ("darts", 0), ("snas", 1)]
