@@ -18,7 +18,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from snas_nni.errors import SettingError
 
-__all__ = ["average", "average_buffers", "average_gradients", "devices_of", "local_backward", "means_of", "rank_of"]
+__all__ = [
+    "average",
+    "average_buffers",
+    "average_gradients",
+    "devices_of",
+    "largest",
+    "local_backward",
+    "means_of",
+    "rank_of",
+]
 
 _BUCKET = 2**23  # elements in one message; more would cost memory, fewer time
 
@@ -46,7 +55,7 @@ def rank_of(trainer: Any) -> int:
 def local_backward(trainer: Any) -> AbstractContextManager[Any]:
     """A ``with`` block in which backward passes stay on this device."""
     model = trainer.strategy.model
-    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()  # type: ignore[no-any-return]
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
 
 def average(value: float, device: torch.device) -> float:
@@ -56,6 +65,13 @@ def average(value: float, device: torch.device) -> float:
     )
     distributed.all_reduce(tensor)
     return float(tensor) / distributed.get_world_size()
+
+
+def largest(number: int, device: torch.device) -> int:
+    """Return the largest of a whole number over the processes."""
+    tensor = torch.tensor([number], device=device)
+    distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
+    return int(tensor)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
@@ -105,7 +121,7 @@ def _average(tensors: list[Tensor]) -> None:
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
             distributed.all_reduce(flat)
             flat /= devices
-            for tensor, part in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
+            for tensor, part in zip(bucket, torch.split(flat, [t.numel() for t in bucket]), strict=True):
                 tensor.copy_(part.view(tensor.shape))
 
 

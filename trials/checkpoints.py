@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import nn
 
+from snas_nni.devices import largest
 from snas_nni.errors import NotFiniteError
 from trials.checkpoint_files import FOLDER, checkpoint_name, remove_old
 from trials.metrics_table import MetricsTable
@@ -69,7 +70,7 @@ class Checkpoints(Checkpoint):
         accumulated = getattr(getattr(pl_module, "settings", None), "accumulate_batches", 1)
         if trainer.is_last_batch or (batch_idx + 1) % accumulated:
             return  # the epoch's end follows; gradients of half a step are in no checkpoint
-        asked = self._stopping is not None and self._stopping.requested is not None
+        asked = self._asked(trainer)
         due = self.every_steps is not None and self._batches(trainer) - self._saved_at >= self.every_steps
         if asked or due:
             self._save(trainer, trainer.current_epoch, batch_idx + 1)
@@ -89,7 +90,7 @@ class Checkpoints(Checkpoint):
         self._save(trainer, epoch + 1, 0)
         if trainer.is_global_zero:
             self.table.write(self.output / "metrics.csv")
-        if self._stopping is not None:
+        if self._asked(trainer) and self._stopping is not None:
             self._stopping.raise_if_requested()
 
     def state_dict(self) -> dict[str, Any]:
@@ -100,6 +101,15 @@ class Checkpoints(Checkpoint):
         """Take back what the checkpoint kept."""
         self.table.load_state_dict(state_dict)
         self.seconds_before = state_dict["seconds"]
+
+    def _asked(self, trainer: Any) -> bool:
+        """Whether any of the processes that train together got a signal: then all of them stop after one step."""
+        if self._stopping is None:
+            return False
+        if trainer.world_size > 1:
+            number = largest(self._stopping.requested or 0, trainer.strategy.root_device)
+            self._stopping.requested = number or None
+        return self._stopping.requested is not None
 
     @staticmethod
     def _batches(trainer: Any) -> int:

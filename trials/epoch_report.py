@@ -35,9 +35,10 @@ class EpochReport(Callback):
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Print and report. Lightning validates before this hook, so the metrics are the epoch's own."""
+        # Asked by every process: what is a mean over several devices is computed here.
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if not trainer.is_global_zero:
             return
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         done, total = trainer.current_epoch + 1, trainer.max_epochs
         elapsed = time.monotonic() - self._start
         left = elapsed / (done - self._first_epoch) * (total - done)

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snas_nni.errors import SettingError
+from trials.checkpoint_files import newest_usable
+from trials.nni_trial import NniTrial
+from trials.output_folder import OutputFolder, OutputSettings, open_output
+from trials.progress import Progress
 
-__all__ = ["Lead", "lead_to_follow", "leading"]
+__all__ = ["Lead", "lead_to_follow", "leading", "open_or_follow"]
 
 _VARIABLE = "SNAS_NNI_LEAD"
 
@@ -45,6 +49,28 @@ def lead_to_follow() -> Lead | None:
         raise SettingError("start one process only; with several devices it starts the others itself")
     document = json.loads(text)
     return Lead(Path(document["output"]), document["resume"])
+
+
+@contextlib.contextmanager
+def open_or_follow(
+    settings: OutputSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
+) -> Iterator[OutputFolder]:
+    """The folder of the results, which the first process opens for those that follow it.
+
+    Args:
+        settings: of the run.
+        trial: the NNI trial that this is; None outside an experiment.
+        lead: whom this process follows; None for the first.
+        progress: told about unusable checkpoints.
+
+    Raises:
+        SettingError: see :func:`~trials.output_folder.open_output`.
+    """
+    if lead is not None:
+        yield OutputFolder(lead.output, newest_usable(Path(lead.resume), progress.say) if lead.resume else None)
+        return
+    with open_output(settings, trial, progress) as opened:
+        yield opened
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def tensorboard(output: Path, from_step: int = 0) -> Any:
 
 def quieten_libraries() -> None:
     """Keep hints that a user of this command cannot act on out of the output; errors stay."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # NNI logs that a search failed, which the exception then says with the reason.
     logging.getLogger("nni").setLevel(logging.CRITICAL)

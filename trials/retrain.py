@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
@@ -15,15 +13,14 @@ from torch import nn
 
 from snas_nni.errors import SettingError
 from trials.best_weights import BestWeights
-from trials.checkpoint_files import epochs_done, newest_usable
+from trials.checkpoint_files import epochs_done
 from trials.data import ClassificationData, LabelledTensors, load_data
 from trials.epoch_report import EpochReport
 from trials.failure import failures_explained
-from trials.followers import Lead, lead_to_follow, leading
+from trials.followers import Lead, lead_to_follow, leading, open_or_follow
 from trials.lightning_setup import quieten_libraries
 from trials.loaders import evaluation_loader
 from trials.nni_trial import NniTrial
-from trials.output_folder import OutputFolder, open_output
 from trials.progress import Progress, readable_duration
 from trials.resized_crop import with_augmentation
 from trials.results import SearchResult, final_numbers, read_result
@@ -64,7 +61,7 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
     inherited = inherit_weights(retrained.child, searched) if settings.weights == "inherit" else None
     input_shape = checked_input_shape(retrained.child, data)
 
-    with Stopping(), _output(settings, trial, lead, progress) as opened, failures_explained(opened.path):
+    with Stopping(), open_or_follow(settings, trial, lead, progress) as opened, failures_explained(opened.path):
         if trial is not None:
             trial.resume_at(epochs_done(opened.checkpoint))
         if opened.finished and trial is not None:
@@ -93,18 +90,6 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
         if trial is not None:
             trial.report_final(final_numbers(result) | {"seconds": round(seconds, 1)})
         return result
-
-
-@contextlib.contextmanager
-def _output(
-    settings: RetrainSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
-) -> Iterator[OutputFolder]:
-    """The folder of the results, which the first process opens for those that follow it."""
-    if lead is not None:
-        yield OutputFolder(lead.output, newest_usable(Path(lead.resume), progress.say) if lead.resume else None)
-        return
-    with open_output(settings, trial, progress) as opened:
-        yield opened
 
 
 def checked_input_shape(child: nn.Module, data: ClassificationData) -> tuple[int, ...]:

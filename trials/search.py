@@ -12,19 +12,22 @@ from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.experiment import NasExperiment
 from nni.nas.experiment.config import NasExperimentConfig
 from pytorch_lightning import Callback
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from exports import Architecture
 from snas_nni import SNAS
+from snas_nni.errors import SettingError
 from trials.checkpoint_files import batches_done, epochs_done
 from trials.checkpoint_io import SafeCheckpointIO
 from trials.checkpoints import Checkpoints
 from trials.data import ClassificationData, load_data
 from trials.epoch_report import EpochReport
 from trials.failure import failures_explained
+from trials.followers import Lead, lead_to_follow, leading, open_or_follow
 from trials.lightning_setup import quieten_libraries, tensorboard
 from trials.loaders import evaluation_loader, training_loader
 from trials.nni_trial import NniTrial
-from trials.output_folder import OutputFolder, open_output, recorded_settings
+from trials.output_folder import OutputFolder, recorded_settings
 from trials.progress import Progress, readable_duration
 from trials.results import SearchResult, final_numbers, read_result, write_results
 from trials.settings import RunSettings
@@ -36,27 +39,37 @@ from trials.training import ClassificationTraining, accuracy_and_loss
 __all__ = ["run_search"]
 
 
-def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchResult:
+def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchResult | None:
     """Search, derive the child, evaluate it and write it; or go on with a search that was cut off.
 
     Args:
         settings: of the run.
         trial: the NNI trial to report to; None outside an experiment.
 
+    Returns:
+        The result; None in the processes that train beside the first one.
+
     Raises:
         SnasError: a setting, the data, the space or an output file is not as it must be; the loss is not finite.
         StoppedError: a signal asked for it. There is a checkpoint then, if training had begun.
     """
     quieten_libraries()
-    progress = Progress(settings.quiet)
-    with Stopping() as stopping, open_output(settings, trial, progress) as output:
+    lead = lead_to_follow()
+    progress = Progress(settings.quiet or lead is not None)
+    with Stopping() as stopping, open_or_follow(settings, trial, lead, progress) as output:
+        if lead is not None:
+            _search(settings, output, None, stopping, progress)
+            return None
         if trial is not None:
             trial.resume_at(epochs_done(output.checkpoint))
         if output.finished and trial is not None:
             result = read_result(output.path)
         else:
             with failures_explained(output.path):
-                result = _search(settings, output, trial, stopping, progress)
+                found = _search(settings, output, trial, stopping, progress)
+            if found is None:
+                return None
+            result = found
         if trial is not None:
             trial.report_final(final_numbers(result))
         return result
@@ -64,7 +77,7 @@ def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchRe
 
 def _search(
     settings: RunSettings, output: OutputFolder, trial: NniTrial | None, stopping: Stopping, progress: Progress
-) -> SearchResult:
+) -> SearchResult | None:
     start = time.monotonic()
     progress.say(f"results go to {output.path}")
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
@@ -84,7 +97,10 @@ def _search(
         val_dataloaders=evaluation_loader(data, data.validation, settings.data.workers),
         fit_kwargs={"ckpt_path": output.checkpoint} if output.checkpoint else {},
     )
-    _run_experiment(space, evaluator, strategy)
+    with leading(Lead(output.path, str(output.checkpoint.parent.parent) if output.checkpoint else None)):
+        _run_experiment(space, evaluator, strategy)
+    if not trainer.is_global_zero:
+        return None
     seconds = checkpoints.seconds_before + time.monotonic() - start
 
     sample, child = strategy.derive()
@@ -122,20 +138,24 @@ def _search(
 
 
 def _make_trainer(settings: RunSettings, output: OutputFolder, callbacks: list[Callback]) -> Any:
-    return Trainer(
-        max_epochs=settings.search.epochs,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        precision=settings.precision,
-        default_root_dir=str(output.path),
-        logger=tensorboard(output.path, batches_done(output.checkpoint)),
-        plugins=[SafeCheckpointIO()],
-        callbacks=callbacks,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-    )
+    try:
+        return Trainer(
+            max_epochs=settings.search.epochs,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            precision=settings.precision,
+            default_root_dir=str(output.path),
+            logger=tensorboard(output.path, batches_done(output.checkpoint)),
+            plugins=[SafeCheckpointIO()],
+            callbacks=callbacks,
+            use_distributed_sampler=False,  # the training loader's sampler takes its share itself
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+        )
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
+        raise SettingError(f"accelerator, devices or precision: {' '.join(str(error).split())}") from error
 
 
 def _run_experiment(space: Any, evaluator: Any, strategy: SNAS) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from snas_nni.errors import SettingError
 from trials.failure import exit_code_of
+from trials.followers import lead_to_follow
 from trials.settings import RunSettings
 from trials.settings_reader import add_current_folder_to_path, read_settings, settings_help
 
@@ -36,13 +38,18 @@ def run(arguments: Sequence[str]) -> int:
         print(_INTRODUCTION + settings_help())
         return 0
     add_current_folder_to_path()
-    read_search_settings(arguments)  # a mistake shows at once, before the slow imports
+    lead = lead_to_follow()
+    if lead is not None:
+        settings = read_settings([f"--config={lead.output / 'settings.yml'}"])
+        settings, trial = replace(settings, resume=lead.resume, quiet=True), None
+    else:
+        read_search_settings(arguments)  # a mistake shows at once, before the slow imports
+        from trials.nni_trial import NniTrial
 
-    from trials.nni_trial import NniTrial
+        trial = NniTrial.current()
+        settings = read_search_settings(arguments, trial.parameters if trial else None)
     from trials.search import run_search
 
-    trial = NniTrial.current()
-    settings = read_search_settings(arguments, trial.parameters if trial else None)
     return exit_code_of(lambda: run_search(settings, trial), "the search")
 
 

@@ -96,7 +96,15 @@ class ClassificationTraining(LightningModule):
         # Numbers, not a metric object: a strategy may run one step twice under two names.
         accuracy = multiclass_accuracy(logits.detach(), labels, num_classes=self.classes, average="micro")
         for name, value in (("acc", accuracy), ("loss", loss.detach())):
-            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True, batch_size=len(labels))
+            # On several devices each has its part of the training examples, and all of the others.
+            self.log(
+                f"{stage}_{name}",
+                value,
+                on_step=False,
+                on_epoch=True,
+                batch_size=len(labels),
+                sync_dist=stage == "train",
+            )
 
 
 def _logits_and_auxiliary(output: Any) -> tuple[Tensor, Tensor | None]:
