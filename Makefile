@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test test-faults check format clean examples bench-speed bench-budget bench-retention
+.PHONY: search test test-faults check format clean examples bench-speed bench-budget bench-retention docs hub-spaces
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -42,6 +42,14 @@ bench-budget: $(VENV)/.installed-test
 # Half an hour on two cores; goes on where it was cut.
 bench-retention: $(VENV)/.installed-test
 	$(BIN)/snas-nni bench retention --output docs/results/retention-digits.json
+
+# Pages of docs/ that are written from the code; `make test` compares them.
+docs: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m tests.test_settings_page
+
+# Measures what works with NNI's hub spaces and writes docs/hub_spaces.md: about ten minutes.
+hub-spaces: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m tests.snas_nni.test_hub_spaces
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -1,9 +1,11 @@
 """A conformance check that the author of a model space runs in their own tests.
 
-from snas_nni.testing import check_space
+For example::
 
-def test_my_space():
-check_space(MySpace, lambda: torch.randn(2, 3, 32, 32))
+    from snas_nni.testing import check_space
+
+    def test_my_space():
+        check_space(MySpace, lambda: torch.randn(2, 3, 32, 32))
 """
 
 from __future__ import annotations
@@ -120,12 +122,36 @@ class _Check:
         return self.strategy.distribution
 
     def search(self) -> None:
-        """One search step: every logit that the loss depends on gets a finite gradient."""
+        """Some search steps: every logit that the loss depends on gets a finite gradient, and all stays finite."""
         self.space = self.make_space()
+        if not isinstance(self.space, ModelSpace):
+            raise SnasError(f"make_space returned a {type(self.space).__name__}, not an nni.nas.nn.pytorch.ModelSpace.")
         self.supernet = self.strategy.mutate_model(self.space)
-        with self.distribution.use(self.distribution.draw(1.0)):
+        self._first_step()
+        weights = torch.optim.SGD(self.supernet.parameters(), lr=1e-3)
+        logits = torch.optim.Adam(self.distribution.parameters(), lr=0.1)
+        before = {label: self.distribution.logits_of(label).detach().clone() for label in self.distribution.choices}
+        for temperature in (0.7, 0.3):
+            nn.utils.clip_grad_norm_(self.supernet.parameters(), 1.0)
+            weights.step()
+            logits.step()
+            weights.zero_grad()
+            logits.zero_grad()
+            self._backward(temperature)
+        broken = [name for name, value in self.supernet.named_parameters() if not bool(value.isfinite().all())]
+        if broken:
+            raise SnasError(f"after some steps these weights are not finite: {', '.join(broken[:5])}.")
+        if all(torch.equal(self.distribution.logits_of(label), old) for label, old in before.items()):
+            raise SnasError("the logits of no label moved.")
+
+    def _backward(self, temperature: float) -> None:
+        self.supernet.train()
+        with self.distribution.use(self.distribution.draw(temperature)):
             loss = _first_tensor(self.supernet(*self.inputs)).float().square().mean()
             loss.backward()  # type: ignore[no-untyped-call]
+
+    def _first_step(self) -> None:
+        self._backward(1.0)
         gradients = {label: self.distribution.logits_of(label).grad for label in self.distribution.choices}
         broken = [label for label, g in gradients.items() if g is not None and not bool(g.isfinite().all())]
         if broken:
@@ -143,7 +169,9 @@ class _Check:
         for sample in self._random_samples():
             expected, counted = model.of(sample), count_child(self._child(sample), example)
             if expected != counted:
-                raise SnasError(f"the cost model says {expected}, the child of {sample} has {counted}.")
+                raise SnasError(
+                    f"the cost model says {expected}, a child has {counted}; it is the one of {_shortened(sample)}"
+                )
 
     def derive(self) -> None:
         """The child gives the supernet's output at the one-hot sample."""
@@ -151,7 +179,7 @@ class _Check:
             child = self._child(sample).eval()
             self.supernet.eval()
             with torch.no_grad(), self.distribution.use(self.distribution.one_hot_sample(sample)):
-                self._equal(child(*self.inputs), self.supernet(*self.inputs), f"the child of {sample}")
+                self._equal(child(*self.inputs), self.supernet(*self.inputs), f"the child of {_shortened(sample)}")
 
     def rebuild(self) -> None:
         """The child comes back from an architecture file and a weights file."""
@@ -200,6 +228,11 @@ class _Check:
         difference = float((first - second).abs().max())
         if not difference <= self.tolerance * max(1.0, float(second.abs().max())):
             raise SnasError(f"{what} differs by {difference:.3g}.")
+
+
+def _shortened(sample: dict[str, Any]) -> str:
+    text = str(sample)
+    return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def _first_tensor(output: Any) -> Tensor:

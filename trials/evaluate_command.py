@@ -34,6 +34,7 @@ class EvaluateSettings:
         data: the images
         accelerator: of PyTorch: cpu, cuda, mps, ...
         output: JSON file to write the numbers to; null for none
+        quiet: print nothing but errors
     """
 
     architecture: str = ""
@@ -41,6 +42,7 @@ class EvaluateSettings:
     data: DataSettings = field(default_factory=DataSettings)
     accelerator: str = "cpu"
     output: str | None = None
+    quiet: bool = False
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -63,7 +65,8 @@ def run(arguments: Sequence[str]) -> int:
     from trials.trained import load_trained
 
     device = find_device(settings.accelerator)
-    trained = load_trained(settings.architecture, settings.space, given.get("data", {}), Progress())
+    progress = Progress(settings.quiet)
+    trained = load_trained(settings.architecture, settings.space, given.get("data", {}), progress)
     predictors: dict[str, Any] = {"PyTorch": torch_predictor(trained.child, device)}
     for name, file in (("ONNX Runtime", "model.onnx"), ("8 bits", "model.int8.onnx")):
         if (trained.folder / file).is_file():
@@ -72,9 +75,9 @@ def run(arguments: Sequence[str]) -> int:
     for name, predict in predictors.items():
         found = evaluate(predict, evaluation_loader(trained.data, trained.data.test))
         document[name] = found.as_document()
-        print(f"{name:<12}  top-1 {found.top1}, loss {found.loss:.4f}", flush=True)
+        progress.say(f"{name:<12}  top-1 {found.top1}, loss {found.loss:.4f}")
         if found.top5 is not None:
-            print(f"{name:<12}  top-5 {found.top5}", flush=True)
+            progress.say(f"{name:<12}  top-5 {found.top5}")
     if settings.output is not None:
         write_atomically(Path(settings.output).expanduser(), (json.dumps(document, indent=2) + "\n").encode())
     return 0

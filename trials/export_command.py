@@ -31,9 +31,11 @@ def run(arguments: Sequence[str]) -> int:
         "--input-shape", help="shape of one input, such as 3,32,32 (default: from summary.json beside FILE)"
     )
     parser.add_argument("--space", help="dotted path of your own space's class, which may then be imported")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
 
     from exports import build, export_onnx, load
+    from trials.progress import Progress
     from trials.settings_reader import add_current_folder_to_path
 
     add_current_folder_to_path()
@@ -44,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     report = export_onnx(
         child, options.output or options.file.with_name("model.onnx"), shape, architecture=architecture
     )
-    print(
+    Progress(options.quiet).say(
         f"{report.path}: {report.size:,} bytes, opset {report.opset}; ONNX Runtime differs from PyTorch by "
         f"{report.max_difference:.1e} of the largest output"
     )

@@ -29,6 +29,7 @@ class QuantizeSettings:
         data: the images; those of the training unless given
         images: training images that calibrate the ranges of activations, at least 1
         seed: of their choice, at least 0
+        quiet: print nothing but errors
     """
 
     architecture: str = ""
@@ -36,6 +37,7 @@ class QuantizeSettings:
     data: DataSettings = field(default_factory=DataSettings)
     images: int = 512
     seed: int = 0
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         require("images", self.images, at_least=1)
@@ -61,12 +63,13 @@ def run(arguments: Sequence[str]) -> int:
     from trials.quantize import quantize
     from trials.trained import load_trained
 
-    trained = load_trained(settings.architecture, settings.space, given.get("data", {}), Progress())
+    progress = Progress(settings.quiet)
+    trained = load_trained(settings.architecture, settings.space, given.get("data", {}), progress)
     if not trained.onnx.is_file():
         raise SettingError(f"architecture: there is no {trained.onnx}; write it with snas-nni export")
     small = trained.onnx.with_name("model.int8.onnx")
     quantize(trained.onnx, small, trained.data, settings.images, settings.seed)
     for path in (trained.onnx, small):
         found = evaluate(onnx_predictor(path), evaluation_loader(trained.data, trained.data.test))
-        print(f"{path.name:<16}  {path.stat().st_size:>11,} bytes  top-1 {found.top1}", flush=True)
+        progress.say(f"{path.name:<16}  {path.stat().st_size:>11,} bytes  top-1 {found.top1}")
     return 0

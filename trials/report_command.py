@@ -24,15 +24,18 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="also write the cells as SVG and PNG (of a search only)"
     )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
 
     from exports import load
     from exports.pictures import save_pictures
     from exports.report import write_report
+    from trials.progress import Progress
 
-    print(write_report(options.folder, options.output))
+    progress = Progress(options.quiet)
+    progress.say(str(write_report(options.folder, options.output)))
     if options.pictures is not None:
         folder = options.folder.parent if options.folder.is_file() else options.folder
         for path in save_pictures(load(folder / "architecture.json"), options.pictures):
-            print(path)
+            progress.say(str(path))
     return 0

@@ -29,12 +29,12 @@ Run = Callable[[Mapping[str, int]], Count]
 
 
 def operation_polynomials(
-    run: Run, labels: list[str], choices: Mapping[str, Choice], additive: Collection[str] = ()
+    run_once: Run, labels: list[str], choices: Mapping[str, Choice], additive: Collection[str] = ()
 ) -> list[tuple[Owner, Polynomial, dict[str, Polynomial]]]:
     """Cost of each operation of the supernet as a polynomial.
 
     Args:
-        run: counts one pass at the given candidate index of each slicing label.
+        run_once: counts one pass at the given candidate index of each slicing label.
         labels: the slicing labels.
         choices: of the space.
         additive: labels of two candidates whose effects on one operation are known to add up (channels that are there
@@ -47,14 +47,35 @@ def operation_polynomials(
     Raises:
         UnsupportedSpaceError: the passes met different operations, or too many outcomes would have to be run.
     """
+    seen: dict[frozenset[tuple[str, int]], Count] = {}
+
+    def run(values: Mapping[str, int]) -> Count:
+        key = frozenset((label, index) for label, index in values.items() if index)
+        if key not in seen:
+            seen[key] = run_once(values)
+        return seen[key]
+
     base = run({})
     depends: list[set[str]] = [set() for _ in base.conditions]
+
+    def vary(label: str, index: int, others: Mapping[str, int]) -> None:
+        """Let operations depend on a label that changes their cost, and on others that change by how much."""
+        alone, before = run({label: index} if others else {}), run(others)
+        varied = _comparable(run({**others, label: index}), base, label)
+        for position, names in enumerate(depends):
+            for name, values in varied.costs.items():
+                change = values[position] - before.costs[name][position]
+                if change != alone.costs[name][position] - base.costs[name][position]:
+                    names.update((label, *others))
+
     for label in labels:
         for index in range(1, len(choices[label].candidates)):
-            varied = _comparable(run({label: index}), base, label)
-            for position, names in enumerate(depends):
-                if any(values[position] != base.costs[name][position] for name, values in varied.costs.items()):
-                    names.add(label)
+            vary(label, index, {})
+    # Which channels a layer could lack may depend on a choice, such as how many cells come before it.
+    for label in additive:
+        for other in labels:
+            for index in range(1, len(choices[other].candidates)) if other not in additive else ():
+                vary(label, 1, {other: index})
     counted = [(values, _comparable(run(values), base, ", ".join(labels))) for values in _joint(labels, choices)]
     while True:
         keys = sorted({tuple(sorted(names)) for names in depends if names})
