@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from snas_nni.errors import SettingError
 from trials.experiment_file import ExperimentFile, read_experiment_file
 from trials.launch_display import LaunchDisplay, trial_table
 from trials.manager import Manager, ManagerGoneError, last_lines, running_manager
@@ -61,6 +62,12 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     console = Console(quiet=options.quiet, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 120  # rich would squeeze the table into 80 columns
+    if not file.local and not options.listen_everywhere:
+        raise SettingError(
+            f"{path}: its trials run on other machines, which must reach NNI's manager on this one. The manager has no "
+            "password, and whoever reaches it can start programs here. If the network is yours, allow it with "
+            "--listen-everywhere; see docs/security.md"
+        )
     if not file.ends:
         console.print("warning: neither maxTrialNumber nor maxExperimentDuration is set; stop it with Ctrl-C")
     if options.listen_everywhere:

@@ -118,7 +118,7 @@ def running_manager(
     words = ["create", "--config", str(file.path)] if resume is None else ["resume", resume]
     create = subprocess.Popen(
         nnictl(*words, "--port", str(port)),
-        env=environment(local=file.local and not everywhere),
+        env=environment(local=not everywhere),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
