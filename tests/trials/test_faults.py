@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trials.checkpoint_files import checkpoints_in
+from trials.checkpoint_files import checkpoints_in, epochs_done
 from trials.cli import main
 
 WORDS = (
@@ -127,6 +127,22 @@ def test_the_second_ctrl_c_quits_at_once(whole, tmp_path, verb) -> None:
     assert process.wait() == 130
     assert "--resume" not in process.errors  # it did not even take the time to say so
     assert before
+
+
+@pytest.mark.fault("SIGTERM to a retraining")
+def test_a_signal_stops_a_retraining_which_goes_on_after_its_last_epoch(tmp_path, verb) -> None:
+    words = ["mild", "--space.init_args.channels=2", "--space.init_args.cells=2", "--training.batch_size=256"]
+    words += ["--training.epochs=6", "--accelerator=cpu"]
+    output = tmp_path / "output"
+    process = verb("retrain", *words, f"--output={output}")
+    process.wait_for(lambda: checkpoints_in(output))
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert f"--resume {output}" in one_line(process.errors)
+    assert 1 <= epochs_done(checkpoints_in(output)[-1]) < 6
+    assert verb("retrain", f"--resume={output}").wait() == 0
+    rows = (output / "metrics.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["0", "1", "2", "3", "4", "5"]
 
 
 @pytest.mark.fault("SIGTERM while the data is read")
