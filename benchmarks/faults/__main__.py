@@ -37,11 +37,16 @@ def main(parts: list[str]) -> int:
             document["inputs"] = damaged_inputs()
         else:
             document["faults"] = named.run()
-    document = {"command": "make test-faults", **{part: document[part] for part in PARTS if part in document}}
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    write_page(PAGE, document)
+        write(document)
     return 0 if survived(document) else 1
+
+
+def write(document: dict[str, Any]) -> None:
+    """Write the file and the page; after each part, so that a later one cannot lose it."""
+    ordered = {"command": "make test-faults", **{part: document[part] for part in PARTS if part in document}}
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
+    write_page(PAGE, ordered)
 
 
 def damaged_inputs() -> dict[str, Any]:
