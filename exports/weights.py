@@ -52,6 +52,7 @@ def save_tensors(state: Mapping[str, Any], path: str | Path) -> str:
                 path,
             )
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+    # One entry only: safetensors writes several in an order that changes from run to run, and with it the digest.
     content = bytes_of(tensors, metadata={"format": "pt"})
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
