@@ -22,7 +22,7 @@ import torch
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.oneshot.pytorch.strategy import GumbelDARTS
-from nni.nas.profiler.pytorch.flops import NumParamsProfiler, find_flops_formula, register_flops_formula
+from nni.nas.profiler.pytorch.flops import NumParamsProfiler
 from nni.nas.profiler.pytorch.utils.shape_formula import (
     find_shape_inference_formula,
     maxpool2d_formula,
@@ -34,7 +34,6 @@ from torch import nn
 
 from benchmarks.budget_report import table, write_plot
 from search_spaces import SnasCellSpace
-from search_spaces.depthwise import DepthwiseConv2d
 from search_spaces.operations import Zero
 from search_spaces.shared import SharedAvgPool, SharedMaxPool
 from snas_nni import SNAS, Budget
@@ -140,10 +139,9 @@ def run_peer(data: ClassificationData, seed: int, budget: float, epochs: int, pe
 
 def teach_profiler() -> None:
     """Tell NNI's profiler about the modules of this space, which it looks up by their exact type."""
-    parents = {SharedMaxPool: nn.MaxPool2d(3), SharedAvgPool: nn.AvgPool2d(3), DepthwiseConv2d: nn.Conv2d(1, 1, 1)}
+    parents = {SharedMaxPool: nn.MaxPool2d(3), SharedAvgPool: nn.AvgPool2d(3)}
     for own, parent in parents.items():
         register_shape_inference_formula(own, find_shape_inference_formula(parent))
-    register_flops_formula(DepthwiseConv2d, find_flops_formula(nn.Conv2d(1, 1, 1)))
     register_shape_inference_formula(Zero, _zero_shape)
 
 

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.depthwise import DepthwiseConv2d
 from search_spaces.shared import SharedAvgPool, SharedMaxPool, SharedReLU
 
 __all__ = [
@@ -112,6 +111,12 @@ class FactorizedReduce(nn.Module):
         return self.norm(torch.cat([self.conv_even(x), self.conv_odd(shifted)], dim=1))
 
 
+def depthwise(channels: int, kernel: int, stride: int, dilation: int = 1) -> nn.Conv2d:
+    """Build a convolution of each channel by itself that keeps the size at stride 1."""
+    padding = dilation * (kernel // 2)
+    return nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
+
+
 class SeparableConv(nn.Sequential):
     """Twice: ReLU, depthwise ``kernel`` x ``kernel``, pointwise 1x1, BatchNorm.
 
@@ -122,7 +127,7 @@ class SeparableConv(nn.Sequential):
         layers = OrderedDict[str, nn.Module]()
         for turn, turn_stride in ((1, stride), (2, 1)):
             layers[f"relu{turn}"] = SharedReLU() if turn == 1 else nn.ReLU()
-            layers[f"depthwise{turn}"] = DepthwiseConv2d(channels, kernel, turn_stride)
+            layers[f"depthwise{turn}"] = depthwise(channels, kernel, turn_stride)
             layers[f"pointwise{turn}"] = nn.Conv2d(channels, channels, 1, bias=False)
             layers[f"norm{turn}"] = nn.BatchNorm2d(channels, affine=affine)
         super().__init__(layers)
@@ -135,7 +140,7 @@ class DilatedConv(nn.Sequential):
         super().__init__(
             OrderedDict[str, nn.Module](
                 relu=SharedReLU(),
-                depthwise=DepthwiseConv2d(channels, kernel, stride, dilation=2),
+                depthwise=depthwise(channels, kernel, stride, dilation=2),
                 pointwise=nn.Conv2d(channels, channels, 1, bias=False),
                 norm=nn.BatchNorm2d(channels, affine=affine),
             )

@@ -1,4 +1,4 @@
-"""Depthwise convolution with a backward pass that is not slow on a CPU.
+"""A backward pass of depthwise convolutions that is not slow on a CPU, for any network.
 
 PyTorch's backward of a depthwise convolution takes a slow path there for dilation 2 and for 5x5 kernels: 4 to 15
 times the forward. Both gradients are convolutions themselves, which the forward code runs fast:
@@ -13,51 +13,64 @@ those.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["DepthwiseConv2d"]
+__all__ = ["quicken_depthwise"]
+
+_HOOK: Final = "_conv_forward"
+"""What ``nn.Conv2d.forward`` calls with input, weight and bias. Looked up on the layer, so it can be put there."""
 
 
-class DepthwiseConv2d(nn.Conv2d):
-    """A bias-free depthwise convolution that keeps the size at stride 1 (halves it, rounded up, at stride 2).
+def quicken_depthwise(network: nn.Module) -> Callable[[], None]:
+    """Let the depthwise convolutions of a network go this way; results and parameters stay what they are.
 
-    Parameters, names and results are those of ``nn.Conv2d``; only the way to the gradient differs, and only on a CPU.
+    It concerns ``nn.Conv2d`` and subclasses with its ``forward`` (NNI's too): as many groups as channels, square odd
+    kernels, zero padding that keeps the size at stride 1. Only passes on a CPU with gradients differ.
 
-    Args:
-        channels: number of channels, each convolved by itself.
-        kernel: side of the square kernel, odd.
-        stride: 1 or 2.
-        dilation: distance between the kernel's taps.
+    Returns:
+        A function that undoes it.
     """
+    changed = [m for m in network.modules() if isinstance(m, nn.Conv2d) and _concerns(m)]
+    for layer in changed:
+        # No reference to the layer: a deep copy of it would go on reading the weights of the first.
+        setattr(layer, _HOOK, partial(_convolve, layer.stride[0], layer.dilation[0], layer.kernel_size[0]))
 
-    def __init__(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
-        super().__init__(
-            channels,
-            channels,
-            kernel,
-            stride,
-            padding=dilation * (kernel // 2),
-            dilation=dilation,
-            groups=channels,
-            bias=False,
-        )
+    def undo() -> None:
+        for layer in changed:
+            vars(layer).pop(_HOOK, None)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(batch, channels, h, w)`` to ``(batch, channels, ceil(h / stride), ceil(w / stride))``."""
-        if not _needs_own_backward(x):
-            return super().forward(x)
-        stride, dilation = self.stride[0], self.dilation[0]
-        if stride == 2 and dilation == 2:
-            x, stride, dilation = x[:, :, ::2, ::2], 1, 1
-        if stride == 1 and (dilation > 1 or self.kernel_size[0] > 3):
-            result: Tensor = _DepthwiseConvolution.apply(x, self.weight, dilation)
-            return result
-        padding = dilation * (self.kernel_size[0] // 2)
-        return functional.conv2d(x, self.weight, None, stride, padding, dilation, self.groups)
+    return undo
+
+
+def _concerns(layer: nn.Conv2d) -> bool:
+    kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
+    geometry = zip(kernel, stride, dilation, strict=True)
+    return (
+        type(layer).forward is nn.Conv2d.forward
+        and layer.groups == layer.in_channels == layer.out_channels
+        and layer.padding_mode == "zeros"
+        and len(set(geometry)) == 1
+        and kernel[0] % 2 == 1
+        and layer.padding == (dilation[0] * (kernel[0] // 2),) * 2
+        and ((stride[0] == 1 and (dilation[0] > 1 or kernel[0] > 3)) or (stride[0] == 2 and dilation[0] == 2))
+    )
+
+
+def _convolve(stride: int, dilation: int, kernel: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Depthwise convolution of ``(batch, channels, h, w)`` with ``(channels, 1, kernel, kernel)``."""
+    padding, channels = dilation * (kernel // 2), weight.shape[0]
+    if x.dim() != 4 or not _needs_own_backward(x):
+        return functional.conv2d(x, weight, bias, stride, padding, dilation, channels)
+    if stride == 2:  # and dilation 2
+        return functional.conv2d(x[:, :, ::2, ::2], weight, bias, 1, kernel // 2, 1, channels)
+    result: Tensor = _DepthwiseConvolution.apply(x, weight, dilation)
+    return result if bias is None else result + bias.to(result.dtype).view(-1, 1, 1)
 
 
 def _needs_own_backward(x: Tensor) -> bool:

@@ -11,8 +11,8 @@ import torch
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
+from snas_nni.depthwise import quicken_depthwise
 from snas_nni.devices import (
     average,
     average_buffers,
@@ -67,7 +67,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.settings = settings
         self.regularization = Regularization(regularizers, count_costs)
         self._telemetry = EpochTelemetry(distribution)
-        self._reorder: RemovableHandle | None = None
+        self._undo: list[Callable[[], None]] = []
         self.search_step = 0
         self._evaluator_log = EvaluatorLog(self)
         self._partial_means = PartialMeans()
@@ -223,19 +223,19 @@ class SnasLightningModule(BaseOneShotLightningModule):
             return self.training_module.validation_step(batch, batch_idx, *args)
 
     def on_fit_start(self) -> None:
-        """Put the images into the memory order that convolutions are fast in, for the time of the search."""
+        """Make convolutions fast for the time of the search: the images' memory order, depthwise gradients."""
         wanted = self.settings.channels_last
         # Not `training_module.model`: a module that holds its network by itself has no such thing.
         supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
         if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
-            self._reorder = supernet.register_forward_pre_hook(channels_last)
+            self._undo.append(supernet.register_forward_pre_hook(channels_last).remove)
+        self._undo.append(quicken_depthwise(self.training_module))
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:
         """Leave the supernet as it was."""
-        if self._reorder is not None:
-            self._reorder.remove()
-            self._reorder = None
+        while self._undo:
+            self._undo.pop()()
         return super().teardown(stage)
 
     # ---- epochs --------------------------------------------------------------------------------------------------

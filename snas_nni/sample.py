@@ -50,6 +50,7 @@ class Sample:
         self.weights = {label: choices[label].weights(z) for label, z in self.rows.items()}
         self._numbers: dict[str, list[list[float]]] | None = None
         self._means: dict[str, Tensor] | None = None
+        self._undecided: float | None = None
 
     @property
     def is_fixed(self) -> bool:
@@ -73,6 +74,14 @@ class Sample:
                 start += layers * size
         layers_of_label = self._numbers[label]
         return layers_of_label[layer if layer < len(layers_of_label) else 0]
+
+    def undecided(self) -> float:
+        """Mean over labels of sum_k min(w^k, 1 - w^k) / 2, which is 1 - max Z for a nearly one-hot Z; in [0, K / 4]."""
+        if self._undecided is None:
+            self.numbers(next(iter(self.weights)))
+            rows = [row for layers in (self._numbers or {}).values() for row in layers]
+            self._undecided = sum(min(weight, 1 - weight) for row in rows for weight in row) / (2 * len(rows))
+        return self._undecided
 
     def values(self) -> dict[str, Any]:
         """The NNI sample that this Z is nearest to: the largest entry of each row of the first layer."""
@@ -188,5 +197,6 @@ class ChoiceReader:
         return self.sample.numbers(self.choice.label, self.layer)
 
     def negligible_share(self) -> float:
-        """How much weight may be left out in all: the tolerance times the temperature."""
-        return self.current.skip_tolerance * self.sample.temperature
+        """How much weight may be left out in all; see :func:`snas_nni.supernet.weighting.negligible`."""
+        tolerance = self.current.skip_tolerance
+        return tolerance * min(self.sample.temperature, self.sample.undecided()) if tolerance else 0.0

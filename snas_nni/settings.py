@@ -33,7 +33,7 @@ class SearchSettings:
     samples_per_step: int = 1
     spread_samples: bool = False
     accumulate_batches: int = 1
-    skip_tolerance: float = 1e-2
+    skip_tolerance: float = 5e-4
     channels_last: bool | None = None
     initial_logits_std: float = 0.01
     seed: int = 0

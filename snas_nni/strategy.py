@@ -77,8 +77,9 @@ class SNAS(DARTS):
         samples_per_step: average the gradient over this many samples of Z.
         spread_samples: on several devices, share them out: each device runs its part of them on its own batch.
         accumulate_batches: step both optimisers after this many batches.
-        skip_tolerance: candidates whose weights sum to less than this times the temperature do not run; 0 runs all.
-            See :func:`snas_nni.supernet.weighting.negligible` for the bound on the gradient.
+        skip_tolerance: candidates whose weights sum to less than this, times the temperature or, if less, times the
+            mean of 1 - max Z, do not run; 0 runs all. See :func:`snas_nni.supernet.weighting.negligible` for the
+            bound on the gradient.
         channels_last: give the supernet its images in channels-last memory order; None: on a CPU, where a
             convolution supernet trains about 1.5 times as fast in it.
         initial_logits_std: standard deviation of the initial logits around 0.
@@ -115,7 +116,7 @@ class SNAS(DARTS):
         samples_per_step: int = 1,
         spread_samples: bool = False,
         accumulate_batches: int = 1,
-        skip_tolerance: float = 1e-2,
+        skip_tolerance: float = 5e-4,
         channels_last: bool | None = None,
         initial_logits_std: float = 0.01,
         regularizers: Sequence[Regularizer] = (),

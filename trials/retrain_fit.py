@@ -17,6 +17,7 @@ from trials.checkpoints import Checkpoints
 from trials.data import ClassificationData
 from trials.drop_path import DropPath
 from trials.epoch_seed import EpochSeed
+from trials.fast_depthwise import FastDepthwise
 from trials.lightning_setup import tensorboard
 from trials.loaders import evaluation_loader, training_loader
 from trials.retrain_settings import RetrainSettings
@@ -50,6 +51,7 @@ def fit(
         output,
         [
             EpochSeed(settings.seed),
+            FastDepthwise(),
             DropPath(settings.training.drop_path),
             *callbacks,
             Checkpoints(output),

@@ -99,7 +99,8 @@ class SearchSettings:
         samples_per_step: samples averaged in one step, at least 1
         spread_samples: on several devices, share these samples out
         accumulate_batches: batches whose gradients make one step, at least 1
-        skip_tolerance: candidates of less weight / temperature do not run; [0, 1)
+        skip_tolerance: candidates of so little weight / temperature do not run; [0, 1)
+        channels_last: memory order of the images; null for that on a CPU
         initial_logits_std: standard deviation of the initial logits, at least 0
     """
 
@@ -121,7 +122,8 @@ class SearchSettings:
     samples_per_step: int = 1
     spread_samples: bool = False
     accumulate_batches: int = 1
-    skip_tolerance: float = 1e-2
+    skip_tolerance: float = 5e-4
+    channels_last: bool | None = None
     initial_logits_std: float = 0.01
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from torch.utils.data import TensorDataset
 from benchmarks.speed.spaces import make_space
 from benchmarks.speed.timing import BatchTimer
 from snas_nni import SNAS
+from snas_nni.depthwise import quicken_depthwise
 
 __all__ = ["evaluator", "preset_logits", "search", "snas_supernet", "train_child"]
 
@@ -116,6 +117,7 @@ def train_child(job: dict[str, Any]) -> dict[str, Any]:
     _, child = strategy.derive()
     if job.get("channels_last", True):  # as the search trains it, so that the ratio tells of the search only
         child.register_forward_pre_hook(_channels_last)
+        quicken_depthwise(child)
     evaluator(job["epochs"], job["batches"], job["batch"], timer).evaluate(child)
     return timer.result()
 

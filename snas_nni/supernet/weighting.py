@@ -20,13 +20,16 @@ def negligible(weights: Sequence[float], allowance: float) -> list[bool]:
     The smallest go first. With c^k = dL/dZ^k, the exact gradient of a row of logits is
     dL/da^k = Z^k (c^k - sum_m Z^m c^m) / lambda. Leaving out a set S of candidates puts 0 in place of their c, so
     (to first order in the output) the gradient moves, summed over the row in absolute value, by at most
-    2 sum_{k in S} Z^k |c^k| / lambda. With ``allowance`` = tolerance * lambda that is at most 2 * tolerance *
-    max |c|, at any temperature, and the output moves by at most tolerance * lambda * max |O^k|.
+    2 sum_{k in S} Z^k |c^k| / lambda, and the output by at most sum_{k in S} Z^k max |O^k|.
+
+    The search allows tolerance * min(lambda, u), u = mean over labels of 1 - max Z (``Sample.undecided``). So the
+    gradient moves by at most 2 * tolerance * max |c| in a row, at any temperature; and, since the gradients of a
+    nearly one-hot sample are themselves of the size u / lambda, by no more than about that share of their norm over
+    all labels.
 
     That the output moves is the larger part in a deep network, where ReLUs switch and the gradient jumps: by as much
-    as noise of the size ``tolerance`` on the images makes it (10 to 20 % of its norm for 1e-2 at temperatures of 0.5
-    and more, 2 % for 1e-3; measured by ``benchmarks.speed``). The credits that are used are exact ones, at a Z
-    that is rounded by at most the allowance.
+    as noise of the size ``tolerance`` on the images makes it. ``benchmarks.speed`` measures both together. The
+    credits that are used are exact ones, at a Z that is rounded by at most the allowance.
 
     A weight of exactly 0 is always left out: it has neither output nor gradient. The largest never is.
 

@@ -13,7 +13,6 @@ from torch import nn
 
 from search_spaces import OPERATIONS, SnasCellSpace
 from search_spaces import shared as module
-from search_spaces.depthwise import DepthwiseConv2d
 from search_spaces.shared import SharedAvgPool, SharedMaxPool, SharedReLU, shared_work
 
 PAIRS = {
@@ -135,11 +134,6 @@ def plain_version(network):
                 setattr(parent, name, nn.MaxPool2d(3, child.stride, 1))
             elif type(child) is SharedAvgPool:
                 setattr(parent, name, nn.AvgPool2d(3, child.stride, 1, count_include_pad=False))
-            elif type(child) is DepthwiseConv2d:
-                c, side = child.in_channels, child.kernel_size[0]
-                conv = nn.Conv2d(c, c, side, child.stride, child.padding, child.dilation, c, bias=False)
-                conv.load_state_dict(child.state_dict())
-                setattr(parent, name, conv.double())
     return plain
 
 
@@ -167,7 +161,7 @@ def supernet():
 def test_a_whole_network_equals_the_one_of_plain_layers(memory_format):
     fast = supernet()
     plain = plain_version(fast)
-    assert not any(isinstance(m, (SharedReLU, SharedMaxPool, SharedAvgPool, DepthwiseConv2d)) for m in plain.modules())
+    assert not any(isinstance(m, (SharedReLU, SharedMaxPool, SharedAvgPool)) for m in plain.modules())
     images = torch.randn(3, 3, 16, 16, dtype=torch.float64).contiguous(memory_format=memory_format)
     results = []
     for network in (fast, plain):

@@ -1,22 +1,34 @@
 """A depthwise convolution with its own way to the gradients gives those of ``nn.Conv2d``."""
 
+import copy
 import itertools
 
 import pytest
 import torch
+from nni.nas.nn.pytorch import MutableConv2d
 from torch import nn
 
-from search_spaces.depthwise import DepthwiseConv2d, _DepthwiseConvolution
+from snas_nni.depthwise import _DepthwiseConvolution, quicken_depthwise
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 SHAPES = list(itertools.product((3, 5), (1, 2), (1, 2)))  # kernel, stride, dilation
 
 
+def plain_layer(channels, kernel, stride=1, dilation=1, bias=False):
+    padding = dilation * (kernel // 2)
+    return nn.Conv2d(channels, channels, kernel, stride, padding, dilation, channels, bias=bias)
+
+
+def fast_layer(*args, **kwargs):
+    layer = plain_layer(*args, **kwargs)
+    quicken_depthwise(layer)
+    return layer
+
+
 def pair(kernel, stride, dilation, channels=3, dtype=torch.float64):
     """Ours and PyTorch's own, with the same weights."""
-    ours = DepthwiseConv2d(channels, kernel, stride, dilation).to(dtype)
-    padding = dilation * (kernel // 2)
-    plain = nn.Conv2d(channels, channels, kernel, stride, padding, dilation, channels, bias=False).to(dtype)
+    ours = fast_layer(channels, kernel, stride, dilation).to(dtype)
+    plain = plain_layer(channels, kernel, stride, dilation).to(dtype)
     plain.load_state_dict(ours.state_dict())
     return ours, plain
 
@@ -72,7 +84,7 @@ def test_gives_only_the_gradient_that_is_asked_for(kernel, stride, dilation, of_
 
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), SHAPES)
 def test_gradients_are_those_of_finite_differences(kernel, stride, dilation):
-    layer = DepthwiseConv2d(2, kernel, stride, dilation).double()
+    layer = fast_layer(2, kernel, stride, dilation).double()
     x = torch.randn(2, 2, 5, 4, dtype=torch.float64, requires_grad=True)
 
     def run(x, weight):
@@ -113,17 +125,76 @@ class TestWhereItIsUsed:
         return found
 
     def test_with_gradients(self, calls):
-        DepthwiseConv2d(3, 5)(torch.randn(1, 3, 6, 6))
+        fast_layer(3, 5)(torch.randn(1, 3, 6, 6))
         assert len(calls) == 1
 
     def test_not_without(self, calls):
-        layer, x = DepthwiseConv2d(3, 5), torch.randn(1, 3, 6, 6)
+        layer, x = fast_layer(3, 5), torch.randn(1, 3, 6, 6)
         with torch.no_grad():
             quiet = layer(x)
         assert not calls
         torch.testing.assert_close(quiet, layer(x))
 
     def test_not_where_pytorch_is_as_fast(self, calls):
-        DepthwiseConv2d(3, 3)(torch.randn(1, 3, 6, 6))
-        DepthwiseConv2d(3, 5, stride=2)(torch.randn(1, 3, 6, 6))
+        fast_layer(3, 3)(torch.randn(1, 3, 6, 6))
+        fast_layer(3, 5, stride=2)(torch.randn(1, 3, 6, 6))
         assert not calls
+
+    def test_in_layers_of_nni(self, calls):
+        layer = MutableConv2d(3, 3, 5, padding=2, groups=3)
+        quicken_depthwise(layer)
+        layer(torch.randn(1, 3, 6, 6))
+        assert len(calls) == 1
+
+    @pytest.mark.parametrize(
+        "layer",
+        [
+            nn.Conv2d(3, 3, 5, padding=2),
+            nn.Conv2d(4, 8, 5, padding=2, groups=4),
+            nn.Conv2d(3, 3, 5, padding=1, groups=3),
+            nn.Conv2d(3, 3, 5, padding="same", groups=3),
+            nn.Conv2d(3, 3, (5, 3), padding=(2, 1), groups=3),
+            nn.Conv2d(3, 3, 4, padding=2, groups=3),
+            nn.Conv2d(3, 3, 5, padding=2, groups=3, padding_mode="reflect"),
+            nn.Conv2d(3, 3, 3, padding=3, dilation=3, stride=2, groups=3),
+        ],
+        ids=["dense", "wider", "smaller", "padding by name", "not square", "even", "reflected", "stride"],
+    )
+    def test_not_for_other_geometry(self, calls, layer):
+        x = torch.randn(1, layer.in_channels, 9, 9)
+        before = layer(x)
+        quicken_depthwise(layer)
+        assert torch.equal(layer(x), before)
+        assert not calls
+
+    def test_not_after_it_is_undone(self, calls):
+        network = nn.Sequential(plain_layer(3, 5), nn.ReLU(), plain_layer(3, 3, dilation=2))
+        state = set(vars(network[0]))
+        undo = quicken_depthwise(network)
+        undo()
+        undo()
+        network(torch.randn(1, 3, 6, 6))
+        assert not calls
+        assert set(vars(network[0])) == state
+
+    def test_in_a_deep_copy_with_its_own_weights(self, calls):
+        first = fast_layer(3, 5)
+        second = copy.deepcopy(first)
+        with torch.no_grad():
+            second.weight.mul_(2)
+        x = torch.randn(1, 3, 6, 6)
+        torch.testing.assert_close(second(x), 2 * first(x))
+        assert len(calls) == 2
+
+
+def test_a_bias_has_its_gradient():
+    x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
+    for kernel, stride, dilation in SHAPES:
+        ours = fast_layer(3, kernel, stride, dilation, bias=True).double()
+        plain = plain_layer(3, kernel, stride, dilation, bias=True).double()
+        plain.load_state_dict(ours.state_dict())
+        for layer in (ours, plain):
+            layer(x).square().sum().backward()
+        torch.testing.assert_close(ours(x), plain(x))
+        torch.testing.assert_close(ours.bias.grad, plain.bias.grad)
+        torch.testing.assert_close(ours.weight.grad, plain.weight.grad)

@@ -72,8 +72,22 @@ def parallel_errors(tools, temperature, trained, draws=40):
 def test_missing_credit_is_a_small_part_of_the_gradient(tools, temperature, trained):
     moved, exact = parallel_errors(tools, temperature, trained)
     assert moved.max() > 0  # something that had a gradient was left out
-    # Peaked logits at a high temperature, which no search that anneals comes to: the gradient itself is small there.
-    assert moved.mean() < (0.05 if trained and temperature >= 0.5 else 0.01) * exact.mean()
+    assert moved.mean() < 0.01 * exact.mean()
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.03])
+def test_it_is_small_too_beside_the_small_gradient_of_a_nearly_one_hot_sample(tools, temperature):
+    """Each draw by itself: the allowance shrinks with 1 - max Z as the gradient does."""
+    moved, exact = parallel_errors(tools, temperature, trained=True)
+    assert (moved / exact).mean() < 0.01
+
+
+def test_undecided_is_what_the_largest_weight_lacks(tools):
+    strategy, _ = tools.mutate(Parallel())
+    sample = strategy.distribution.draw(0.02)
+    lacking = [1 - float(z.max()) for z in sample.rows.values()]
+    assert sample.undecided() == pytest.approx(sum(lacking) / len(lacking), rel=0.05)
+    assert strategy.distribution.mode_sample().undecided() == 0
 
 
 class Whole:
@@ -106,7 +120,7 @@ class Whole:
         return torch.tensor(found).T
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.3, 0.1])
+@pytest.mark.parametrize("temperature", [0.5, 0.3, 0.1])
 def test_in_a_deep_network_it_moves_the_gradient_like_noise_of_that_size_on_the_images(tools, temperature):
     """ReLUs that switch make any gradient of a deep network jump; what counts is what jumps it is compared with."""
     left_out, noisy = Whole(tools, trained=False).errors(temperature, DEFAULT)
