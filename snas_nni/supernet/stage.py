@@ -162,7 +162,7 @@ def prepare_stages(space: nn.Module, bind: Callable[[str], ChoiceReader]) -> Non
     """Give every first cell behind a stage that may be a single cell both layers, before the space is mutated."""
     hub: Any = sys.modules.get(_HUB)  # a space of the hub has imported it
     for module in list(space.modules()) if hub is not None else []:
-        stages = [m for m in module.children() if _is_stage(m)] if isinstance(module, nn.ModuleList) else []
+        stages: list[Any] = [m for m in module.children() if _is_stage(m)] if isinstance(module, nn.ModuleList) else []
         for before, after in pairwise(stages):
             depth = before.depth_choice
             if not isinstance(depth, MutableExpression) or not before.min_depth == 1 < before.max_depth:

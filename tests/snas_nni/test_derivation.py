@@ -240,6 +240,28 @@ def test_every_tensor_comes_from_the_supernet(searched):
     assert all(torch.equal(expected[name], tensor) for name, tensor in child.state_dict().items())
 
 
+class MutableLayersInCandidates(ModelSpace):
+    def __init__(self):
+        super().__init__()
+        width = nni.choice("width", [2, 4])
+        wide = nn.Sequential(MutableConv2d(3, width, 3, padding=1), MutableConv2d(width, 3, 1))
+        nested = nn.Sequential(LayerChoice([MutableConv2d(3, 3, 3, padding=1), nn.Identity()], label="inner"))
+        self.layer = LayerChoice({"wide": wide, "plain": MutableConv2d(3, 3, 1), "nested": nested}, label="layer")
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_mutable_layers_inside_candidates_keep_their_weights(tools):
+    """NNI's freeze makes them anew; a child has the supernet's."""
+    strategy, supernet = tools.mutate(MutableLayersInCandidates())
+    for values in tools.all_or_some_samples(strategy.distribution, 12, seed=0):
+        child = derive_child(supernet, values)
+        expected = tools.run_at(strategy.distribution, supernet, values, IMAGE)
+        tools.assert_same(child(IMAGE), expected, atol=0.0, rtol=0.0)
+        assert inherit_weights(child, supernet, values) == []
+
+
 def test_derive_needs_a_supernet():
     with pytest.raises(Exception, match="no supernet yet"):
         SNAS().derive()
