@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test test-faults check format clean examples bench-speed bench-budget bench-retention docs hub-spaces
+.PHONY: search test test-faults check format clean examples bench-speed bench-soak bench-budget bench-retention docs hub-spaces
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -35,6 +35,10 @@ examples: $(VENV)/.installed-tensorboard
 # Timings: leave the machine alone while it runs, about half an hour.
 bench-speed: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.speed
+
+# A timing too: five minutes.
+bench-soak: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m benchmarks.soak
 
 bench-budget: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.budget
