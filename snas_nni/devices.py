@@ -26,6 +26,7 @@ __all__ = [
     "largest",
     "local_backward",
     "means_of",
+    "of_the_first",
     "rank_of",
 ]
 
@@ -72,6 +73,15 @@ def largest(number: int, device: torch.device) -> int:
     tensor = torch.tensor([number], device=device)
     distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
     return int(tensor)
+
+
+def of_the_first(value: Any) -> Any:
+    """Return the first process's value in all of them, such as a measured time; the value itself in a search alone."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    values = [value]
+    distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

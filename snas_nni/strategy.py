@@ -17,6 +17,7 @@ from torch import nn
 
 from snas_nni.choices import choice_of
 from snas_nni.derivation import derive_child
+from snas_nni.devices import of_the_first
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError, UnsupportedSpaceError
 from snas_nni.loose_ends import InputMemory
@@ -201,7 +202,7 @@ class SNAS(DARTS):
         model = count_supernet(self._mutated, self.distribution, example, self.cost_convention)
         table = self.latency_table
         if table is None and self._wants_latency():
-            table = measure_latency(self._mutated, self.distribution, example)
+            table = of_the_first(measure_latency(self._mutated, self.distribution, example))
         if isinstance(table, (str, Path)):
             table = LatencyTable.load(table, self.distribution.choices)
         if table is None:

@@ -159,6 +159,8 @@ def check_gradients(options):
         "mean": devices.average(rank, torch.device("cpu")),
         "means": devices.means_of({"a/x": float(rank), **({"a/y": 7.0} if rank else {}), "b": float(rank)}, "a/"),
         "running_mean": norm.running_mean,
+        "first": devices.of_the_first({"measured": 3.0 + rank}),
+        "largest": devices.largest(15 * rank, torch.device("cpu")),
     }
     torch.save(found, Path(options["output"]) / f"rank{rank}.pt")
 

@@ -130,6 +130,8 @@ def test_gradients_of_few_processes_count_for_all(two):
         assert found["mean"] == 0.5
         assert found["means"] == {"a/x": 0.5, "a/y": 7.0, "b": rank}
         assert found["running_mean"].tolist() == [0.5, 0.5]
+        assert found["first"] == {"measured": 3.0}
+        assert found["largest"] == 15
 
 
 def test_other_strategies_than_ddp_are_refused():
