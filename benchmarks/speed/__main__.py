@@ -21,6 +21,7 @@ def main() -> int:
     """Run the parts that were asked for; the status is 1 if a measurement failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them if none is named")
+    parser.add_argument("--keep", action="store_true", help="keep the other parts' runs that the output folder has")
     parser.add_argument("--quick", action="store_true", help="few steps, once, on small batches: shows that it runs")
     parser.add_argument("--threads", type=int, default=2, help="of each process")
     parser.add_argument("--batch", type=int, default=32, help="images of a batch")
@@ -37,7 +38,14 @@ def main() -> int:
         "machine": {**machine(), "threads": arguments.threads, "batch": arguments.batch},
     }
 
-    def save(runs: list[dict[str, Any]]) -> None:
+    kept: list[dict[str, Any]] = []
+    if arguments.keep and path.exists():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        kept = [run for run in earlier["runs"] if run["part"] not in parts]
+        report["command"] = f"{earlier['command']}; {report['command']}"
+
+    def save(new: list[dict[str, Any]]) -> None:
+        runs = [*kept, *new]
         report.update(summarise(runs), runs=runs)
         part = path.with_suffix(".json.part")  # replaced in one go: a cut leaves the last whole report
         part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -9,10 +9,10 @@ from snas_nni.settings import SearchSettings
 
 __all__ = ["PARTS", "Measurement", "plan"]
 
-PARTS = ("schedule", "last_epoch", "memory", "growth", "gradient_error", "overhead")
+PARTS = ("schedule", "last_epoch", "memory", "overhead", "loading", "growth", "gradient_error", "profile")
 SPACES = ("hub", "snas")
-TEMPERATURES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
-TOLERANCES = tuple(sorted({1e-4, 1e-3, 5e-3, 1e-2, 2e-2, 5e-2, SearchSettings().skip_tolerance}))
+TEMPERATURES = (1.0, 0.5, 0.2, 0.1, 0.03)
+TOLERANCES = tuple(sorted({1e-4, 1e-3, 1e-2, SearchSettings().skip_tolerance}))
 GROWTH = {"cells": [2, 4, 6, 8], "channels": [8, 16, 24, 32], "candidates": [2, 4, 6, 8], "batch": [16, 32, 48, 64]}
 BASE = {"cells": 4, "channels": 16, "candidates": 4, "batch": 32}
 
@@ -46,6 +46,8 @@ def plan(parts: tuple[str, ...], *, batch: int, threads: int, quick: bool) -> li
         "growth": _growth,
         "gradient_error": _gradient_error,
         "overhead": _overhead,
+        "loading": _loading,
+        "profile": _profile,
     }
     return [measurement for part in parts for measurement in makers[part](common, quick)]
 
@@ -115,10 +117,25 @@ def _gradient_error(common: dict[str, Any], quick: bool) -> list[Measurement]:
 
 
 def _overhead(common: dict[str, Any], quick: bool) -> list[Measurement]:
-    job = {"space": "snas", "logits": "uniform", "epochs": 2 if quick else 10, "batches": 2 if quick else 5, **common}
+    """Few epochs, so that the machine changes little between two turns, and many turns."""
+    job = {"space": "snas", "logits": "uniform", "epochs": 2 if quick else 4, "batches": 2 if quick else 10, **common}
     ours = {"kind": "search", "strategy": "snas", **job}
     return [
         Measurement("overhead", name, repeat, worker, 9 + 0.6 * job["epochs"] * job["batches"])
-        for repeat in range(1 if quick else 2)
+        for repeat in range(1 if quick else 3)
         for name, worker in (("fit", ours), ("bare", {"kind": "bare", **job}))
+    ]
+
+
+def _loading(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    job = {"kind": "loading", "batches": 5 if quick else 200, **common}
+    return [Measurement("loading", "batch", repeat, job, 6) for repeat in range(1 if quick else 3)]
+
+
+def _profile(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    job = {"kind": "profile", "logits": "uniform", "batches": 1 if quick else 3, **common}
+    return [
+        Measurement("profile", f"{space}, temperature {t}", 0, {**job, "space": space, "temperature": t}, 15)
+        for space in SPACES
+        for t in (1.0, 0.1)
     ]

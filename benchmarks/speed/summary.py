@@ -67,6 +67,8 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
     }
     if by_child:
         summary["last_epoch_over_child"] = _headline(by_child)
+    if {"loading/batch", "last_epoch/snas/search"} <= steps.keys():
+        summary["loader_share"] = _ratio(steps["loading/batch"], steps["last_epoch/snas/search"])
     overhead = [run for run in runs if run["part"] == "overhead"]
     whole = _grouped(overhead, lambda run: mean_step(run, "intervals"))
     if {"overhead/fit", "overhead/bare"} <= whole.keys():
@@ -74,13 +76,14 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
         summary["lightning_overhead"] = {key: value - 1 for key, value in ratio.items()}
     summary.update(_gradient_errors(runs))
     summary.update(_growth(runs))
-    return summary
+    profiles = {run["name"]: run["result"]["rows"] for run in runs if run["part"] == "profile"}
+    return {**summary, "profile": profiles} if profiles else summary
 
 
 def _grouped(runs: Iterable[Run], number: Any) -> dict[str, list[float]]:
     groups = defaultdict(list)
     for run in runs:
-        if run["part"] not in ("growth", "gradient_error"):
+        if "steps" in run["result"]:
             groups[f"{run['part']}/{run['name']}"].append(number(run))
     return dict(groups)
 

@@ -16,6 +16,7 @@ HEADLINES = {
     "checkpointed_memory_ratio": "SNAS with / without checkpointed cells, peak memory",
     "checkpointed_step_ratio": "SNAS with / without checkpointed cells, time per step",
     "lightning_overhead": "Lightning and bookkeeping, share of a bare step",
+    "loader_share": "preparing a batch of images / SNAS step at temperature 0.03",
     "gradient_error_max": "error of the logits' gradient at the default tolerance, all temperatures",
 }
 
@@ -46,6 +47,9 @@ def page(report: dict[str, Any]) -> str:
             f"{row['time_share']:.0%} |"
             for row in report["gradient_error"]
         ]
+    for name, rows in report.get("profile", {}).items():
+        lines += ["", f"## Where the time goes: {name}", "", "| operation | share | calls a step |", "|---|---|---|"]
+        lines += [f"| {row['operation']} | {row['share']:.1%} | {row['calls']:.0f} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

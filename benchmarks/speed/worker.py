@@ -16,12 +16,14 @@ MARK = "result: "
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Do the job of the kind ``search``, ``child``, ``bare``, ``gradient_error`` or ``growth``."""
+    """Do the job, by its kind: one of those in ``kinds``."""
     torch.set_num_threads(job["threads"])
     warnings.simplefilter("ignore")  # what NNI and Lightning warn of does not concern a benchmark
     from benchmarks.speed.bare_loop import bare_loop
     from benchmarks.speed.gradient_error import gradient_error
     from benchmarks.speed.growth import growth
+    from benchmarks.speed.loading import loading
+    from benchmarks.speed.profile import profile
     from benchmarks.speed.training import search, train_child
 
     kinds = {
@@ -30,6 +32,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         "bare": bare_loop,
         "gradient_error": gradient_error,
         "growth": growth,
+        "loading": loading,
+        "profile": profile,
     }
     return kinds[job["kind"]](job)
 
