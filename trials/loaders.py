@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from snas_nni.errors import SettingError
 from snas_nni.resumable_loader import ResumableLoader
 from trials.augmentation import Augmentation, Normalisation
 from trials.data import ClassificationData, LabelledTensors
@@ -80,11 +81,16 @@ class EpochShuffle(Sampler[int]):
     Args:
         dataset: what is shuffled; it is told the epoch too.
         seed: of the orders.
+        at_least: how many examples a device needs for one batch.
+
+    Raises:
+        SettingError: when its length is asked for, and a device has fewer.
     """
 
-    def __init__(self, dataset: BatchDataset, seed: int) -> None:
+    def __init__(self, dataset: BatchDataset, seed: int, at_least: int = 1) -> None:
         self.dataset = dataset
         self.seed = seed
+        self.at_least = at_least
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order and augmentation of ``epoch``, counted from 0."""
@@ -97,7 +103,14 @@ class EpochShuffle(Sampler[int]):
         yield from order[rank : len(self) * devices : devices]
 
     def __len__(self) -> int:
-        return len(self.dataset) // rank_and_devices()[1]
+        devices = rank_and_devices()[1]
+        share = len(self.dataset) // devices
+        if share < self.at_least:
+            raise SettingError(
+                f"batch_size is {self.at_least}, but {len(self.dataset)} training examples on {devices} devices are "
+                f"{share} for each: no batch at all. Give a smaller one"
+            )
+        return share
 
 
 def rank_and_devices() -> tuple[int, int]:
@@ -137,7 +150,7 @@ def training_loader(data: ClassificationData, batch_size: int, seed: int, worker
     return _TrainingLoader(
         dataset=dataset,
         batch_size=batch_size,
-        sampler=EpochShuffle(dataset, seed),
+        sampler=EpochShuffle(dataset, seed, batch_size if len(dataset) > batch_size else 1),
         collate_fn=as_it_is,
         drop_last=len(dataset) > batch_size,
         num_workers=workers,

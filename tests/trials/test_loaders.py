@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from snas_nni.errors import SettingError
 from trials.augmentation import Augmentation
 from trials.data import ClassificationData, LabelledTensors
 from trials.loaders import BatchDataset, EpochShuffle, evaluation_loader, training_loader
@@ -77,3 +78,13 @@ def test_devices_share_an_epoch(devices: int, monkeypatch: pytest.MonkeyPatch) -
     together = [index for share in shares for index in share]
     assert len(set(together)) == len(together)
     assert set(together) <= set(whole)
+
+
+def test_devices_without_a_whole_batch_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = data()
+    loader = training_loader(source, len(source.train) - 1, seed=4)
+    assert len(loader) == 1
+    monkeypatch.setattr("trials.loaders.rank_and_devices", lambda: (0, 2))
+    with pytest.raises(SettingError, match=r"batch_size is \d+, but \d+ training examples on 2 devices .* no batch"):
+        len(loader)
+    assert len(training_loader(source, len(source.train) // 2, seed=4)) == 1
