@@ -48,6 +48,7 @@ def describe_space(class_path: str, arguments: Sequence[str], input_shape: Seque
         shown = ", ".join(names[:4]) + (f", ... {len(names)} in all" if len(names) > 4 else "")
         lines += ["", f"{label}  ({shown})", *_candidates(label, choice.candidates, costs)]
     if costs is not None:
+        lines += ["", "costs of nested choices are means over the choices around and inside them, each uniform"]
         lines += ["", "cheapest and dearest child"]
         for name in _COLUMNS:
             low, high = cost_range(costs, name)

@@ -111,14 +111,17 @@ class CostModel:
         }
 
     def candidate_costs(self, label: str) -> list[dict[str, float]]:
-        """Cost of each candidate of a label by itself, over all layers that share it.
+        """Cost of each candidate of a label, over all layers that share it.
 
-        Terms that need choices of other labels too (nested choices) are left out.
+        Where that needs choices of other labels too (nested choices, widths), the mean over these, each uniform.
         """
-        return [
-            {name: polynomial.terms.get(((label, index),), 0.0) for name, polynomial in self.polynomials.items()}
-            for index in range(len(self.choices[label].candidates))
-        ]
+        totals: list[dict[str, float]] = [dict.fromkeys(self.polynomials, 0.0) for _ in self.choices[label].candidates]
+        for name, polynomial in self.polynomials.items():
+            for term, value in polynomial.terms.items():
+                others = [len(self.choices[other].candidates) for other, _ in term if other != label]
+                for _, index in (entry for entry in term if entry[0] == label):
+                    totals[index][name] += value / math.prod(others)
+        return totals
 
     def check(self, name: str) -> None:
         """Raise SettingError if ``name`` is not a cost that adds up."""

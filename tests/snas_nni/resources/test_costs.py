@@ -295,6 +295,17 @@ def test_layers_of_a_label_are_told_apart(kit):
     assert case.model.candidate_costs("a")[0]["params"] == 3 * 20
 
 
+def nested(space):
+    inner = LayerChoice([conv(3), nn.Identity()], label="inner")
+    space.layer = LayerChoice([conv(), nn.Sequential(conv(), inner)], label="outer")
+
+
+def test_candidates_of_nested_choices_cost_the_mean_over_the_others(kit):
+    model = kit.counted(lambda: Small(nested), SMALL).model
+    assert [cost["params"] for cost in model.candidate_costs("outer")] == [20, 20 + 148 / 2]
+    assert [cost["params"] for cost in model.candidate_costs("inner")] == [148 / 2, 0]
+
+
 def test_costs_are_in_the_precision_of_the_weights_and_differentiable(kit):
     case = kit.counted(lambda: Small(tied_candidates), SMALL)
     for dtype in (torch.float32, torch.float64):
