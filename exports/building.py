@@ -49,9 +49,7 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
     return child
 
 
-def with_weights(
-    child: nn.Module, frozen: Callable[[], nn.Module], path: Path, sha256: str | None = None
-) -> nn.Module:
+def with_weights(child: nn.Module, frozen: Callable[[], nn.Module], path: Path, sha256: str | None = None) -> nn.Module:
     """Load the weights into the child, or into the frozen space where the constructor names layers otherwise.
 
     A constructor that leaves skips out of a Sequential (NNI's MobileNetV3Space) numbers the layers of a child that it

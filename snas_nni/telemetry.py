@@ -18,7 +18,6 @@ from snas_nni.sample import Sample
 __all__ = ["CreditMeter", "logit_movement", "search_metrics"]
 
 
-
 def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
     """Describe the architecture distribution.
 
