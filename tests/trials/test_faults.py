@@ -94,7 +94,7 @@ def test_killed_before_the_first_checkpoint(whole: Path, tmp_path: Path, verb) -
 @pytest.mark.parametrize(
     ("number", "code"),
     [
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.fault("Ctrl-C")),
+        pytest.param(signal.SIGINT, 130, marks=[pytest.mark.fault("Ctrl-C"), pytest.mark.proof]),
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.fault("SIGTERM, as schedulers send it")),
         pytest.param(
             signal.SIGHUP, 129, marks=[pytest.mark.fault("the terminal is closed (SIGHUP)"), pytest.mark.proof]
@@ -248,6 +248,7 @@ def test_a_full_disk(whole: Path, tmp_path: Path, verb) -> None:
         assert_same(whole, output)
 
 
+@pytest.mark.proof
 @pytest.mark.fault("a limit on the size of files")
 def test_a_limit_on_the_size_of_files(whole: Path, tmp_path: Path, verb) -> None:
     output = tmp_path / "output"
