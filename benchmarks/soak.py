@@ -170,8 +170,8 @@ def page(document: dict[str, Any]) -> str:
 `{document["command"]}`: {document["steps"]} steps in {document["epochs"]} epochs on the handwritten digits, with
 metrics.csv ({document["csv_rows"]} rows), TensorBoard, an epoch line, validation and a checkpoint after each epoch, and
 no candidate skipped for being small. The first {document["warm_up"]} steps are warm-up. Slopes are Theil-Sen's with
-95 % intervals. The last steps may be faster: at the lowest temperatures some weights are exactly zero in float32, and such
-candidates do not run.
+95 % intervals. The last steps may be faster: at the lowest temperatures some weights are exactly zero in float32, and
+such candidates do not run.
 
 | | value | slope in 1000 steps | 95 % interval | limit |
 |---|---|---|---|---|
