@@ -4,10 +4,14 @@ Maximises sum over labels of log p(Z_label) over one-hot Z, subject to lower <= 
 in C becomes a variable that linear constraints force to the product; scipy's HiGHS solver does the rest. It works in
 floating point, to a tolerance that may let a child pass that exceeds a bound by a little, so every solution is
 evaluated exactly, and excluded if it is outside.
+
+Costs of high degree (cells whose outputs depend on which nodes nobody reads) can be more than the solver gets through.
+After a time limit its best child so far is taken, and a warning says so; bounds that it has proven are bounds still.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +23,24 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.errors import SnasError
 from snas_nni.resources.costs import CostModel
 from snas_nni.resources.polynomial import Polynomial
 
 __all__ = ["Selection", "cost_range", "feasible", "most_probable"]
 
 MAX_EXCLUDED = 20
+SECONDS = 20.0
+"""Time limit of the search for a child."""
+RANGE_SECONDS = 5.0
+"""Time limit of the search for one end of the range of costs."""
+_OUT_OF_TIME = 1  # scipy's status
+
+_logger = logging.getLogger(__name__)
+
+
+class OutOfTimeError(SnasError):
+    """The solver found nothing in time, and does not know whether there is anything."""
 
 
 @dataclass(frozen=True)
@@ -137,43 +153,83 @@ class _Program:
                 constraints.append(cast(LinearConstraint, tightened))
         return None
 
-    def solve(self, objective: np.ndarray[Any, Any], extra: Sequence[LinearConstraint]) -> dict[str, int] | None:
-        result = milp(
+    def optimise(self, objective: np.ndarray[Any, Any], extra: Sequence[LinearConstraint], seconds: float) -> Any:
+        return milp(
             objective,
             constraints=[*self.structure, *extra],
             integrality=np.ones(len(self.column)),
             bounds=Bounds(0, 1),
-            options={"mip_rel_gap": 0.0},
+            options={"mip_rel_gap": 0.0, "time_limit": seconds},
         )
-        if result.x is None:
-            return None
+
+    def solve(self, objective: np.ndarray[Any, Any], extra: Sequence[LinearConstraint]) -> dict[str, int] | None:
+        """The best child; None if there is none.
+
+        Raises:
+            OutOfTimeError: none was found in time.
+        """
+        result = self.optimise(objective, extra, SECONDS)
+        if result.status == _OUT_OF_TIME:
+            if result.x is None:
+                raise OutOfTimeError(
+                    f"no child within the bounds was found in {SECONDS:g} s; whether there is one is not known. "
+                    "Raise the bounds, or make the space smaller."
+                )
+            _logger.warning(
+                "a child within the bounds was found, but not shown to be the most probable one in %g s", SECONDS
+            )
+        return None if result.x is None else self.chosen(result.x)
+
+    def chosen(self, values: np.ndarray[Any, Any]) -> dict[str, int]:
+        """Read the child out of the variables' values."""
         return {
-            label: int(np.argmax([result.x[self.column[(label, k)]] for k in range(self.sizes[label])]))
+            label: int(np.argmax([values[self.column[(label, k)]] for k in range(self.sizes[label])]))
             for label in self.labels
         }
 
 
 def cost_range(model: CostModel, name: str) -> tuple[float, float]:
-    """Cost of the cheapest and of the dearest child of the space."""
+    """Cost of the cheapest and of the dearest child of the space.
+
+    Where the solver runs out of time, all children lie between the two, and a warning tells that none may reach them.
+    """
     program = _Program(model, [name])
-    row, constant = program.coefficients(model.polynomials[name])
+    polynomial = model.polynomials[name]
+    row, constant = program.coefficients(polynomial)
     if not row:
         return constant, constant
     objective = np.zeros(len(program.column))
     unit = _common_unit(row.values()) or 1e-3 * max(abs(value) for value in row.values())
     for column, value in row.items():
         objective[column] = value / unit
-    found = [program.solve(objective * sign, []) for sign in (1.0, -1.0)]
-    low, high = (model.polynomials[name].value(chosen) for chosen in found if chosen is not None)
-    return low, high
+    ends = []
+    for sign in (1.0, -1.0):
+        result = program.optimise(objective * sign, [], RANGE_SECONDS)
+        if result.status == _OUT_OF_TIME or result.x is None:
+            _logger.warning(
+                "%s: the range of costs was not found in %g s; it is inside what is told", name, RANGE_SECONDS
+            )
+            proven = result.mip_dual_bound
+            beyond = sum(max(0.0, -sign * value) for value in row.values())  # what no child can go beyond
+            least = max(-beyond, proven * unit if proven is not None else -math.inf)
+            ends.append(max(0.0, constant + sign * least))  # no cost is negative
+        else:
+            ends.append(polynomial.value(program.chosen(result.x)))
+    return ends[0], ends[1]
 
 
 def feasible(model: CostModel, bounds: Mapping[str, tuple[float, float]]) -> bool:
-    """Whether any child's costs lie within ``bounds`` (lowest and highest allowed value, by name)."""
+    """Whether any child's costs lie within ``bounds`` (lowest and highest allowed value, by name).
+
+    True also where that is not known in time.
+    """
     program = _Program(model, list(bounds))
     if not program.labels:
         return program.within(model, bounds) is not None
-    return program.solve_within(model, bounds, np.zeros(len(program.column))) is not None
+    try:
+        return program.solve_within(model, bounds, np.zeros(len(program.column))) is not None
+    except OutOfTimeError:
+        return True
 
 
 def most_probable(
@@ -190,6 +246,9 @@ def most_probable(
 
     Returns:
         The child, or None if no child lies within all bounds.
+
+    Raises:
+        SnasError: none was found in time.
     """
     program = _Program(model, list(bounds))
     mode = distribution.mode()

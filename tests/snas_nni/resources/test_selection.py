@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, Repeat
 from torch import nn
 
-from snas_nni import SNAS
-from snas_nni.resources import cost_range, feasible, most_probable
+from snas_nni import SNAS, SnasError
+from snas_nni.resources import cost_range, feasible, most_probable, selection
 
 
 class Nested(ModelSpace):
@@ -163,3 +163,28 @@ def test_a_cost_that_no_choice_changes_is_met_or_not(kit):
     assert most_probable(case.distribution, case.model, {"params": (-math.inf, 9.0)}) is None
     chosen = most_probable(case.distribution, case.model, {"params": (-math.inf, 10.0)})
     assert (chosen.sample, chosen.log_probability_given_up) == (case.distribution.mode(), 0.0)
+
+
+class TestOutOfTime:
+    @pytest.fixture(autouse=True)
+    def no_time(self, monkeypatch):
+        monkeypatch.setattr(selection, "SECONDS", 0.0)
+        monkeypatch.setattr(selection, "RANGE_SECONDS", 0.0)
+
+    def test_all_children_are_within_the_range_that_is_told(self, searched, caplog):
+        strategy, model = searched
+        for name in ("params", "macs", "memory_access"):
+            costs = [model.of(sample)[name] for sample, _ in every_child(strategy)]
+            low, high = cost_range(model, name)
+            assert 0 <= low <= min(costs)
+            assert max(costs) <= high < 10 * max(costs)
+            assert f"{name}: the range of costs was not found in 0 s" in caplog.text
+
+    def test_a_budget_is_not_refused(self, searched):
+        _, model = searched
+        assert feasible(model, {"params": (-math.inf, 100.0)})
+
+    def test_selection_says_that_it_does_not_know(self, searched):
+        strategy, model = searched
+        with pytest.raises(SnasError, match="no child within the bounds was found in 0 s"):
+            most_probable(strategy.distribution, model, {"params": (-math.inf, 100.0)})
