@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from snas_nni.errors import SnasError
 
 __all__ = [
@@ -58,6 +56,8 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
         CheckpointError: the file cannot be written (nothing is left behind), or the state holds an object whose
             loading would run code.
     """
+    import torch  # here, because commands that only look for files do without
+
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +87,8 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     Raises:
         CheckpointError: the file is truncated or changed, or holds anything but tensors and plain values.
     """
+    import torch
+
     check(path)
     try:
         state = torch.load(path, map_location=map_location, weights_only=True)

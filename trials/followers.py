@@ -11,12 +11,15 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snas_nni.errors import SettingError
 from trials.checkpoint_files import newest_usable
-from trials.nni_trial import NniTrial
 from trials.output_folder import OutputFolder, OutputSettings, open_output
 from trials.progress import Progress
+
+if TYPE_CHECKING:
+    from trials.nni_trial import NniTrial  # brings NNI, which takes seconds
 
 __all__ = ["Lead", "lead_to_follow", "leading", "open_or_follow"]
 

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import yaml
 
 from exports.files import write_atomically
 from snas_nni.errors import SettingError
 from trials.checkpoint_files import newest_usable
-from trials.nni_trial import NniTrial
 from trials.output_lock import LOCK_NAME, locked
 from trials.progress import Progress
+
+if TYPE_CHECKING:
+    from trials.nni_trial import NniTrial  # brings NNI, which takes seconds
 
 __all__ = ["OutputFolder", "OutputSettings", "open_output", "recorded_settings"]
 

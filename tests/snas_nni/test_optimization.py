@@ -24,6 +24,7 @@ from snas_nni import SNAS, SettingError, SnasError, UnsupportedSpaceError, deriv
 from snas_nni.concrete import entropy
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.resumable_loader import ResumableLoader
+from snas_nni.settings import SearchSettings
 
 EPOCHS, BATCHES, BATCH = 3, 4, 8  # of the searches below
 
@@ -80,7 +81,7 @@ def by_hand(tools, **settings):
             "accumulate_batches": 1,
             "warmup_epochs": 0,
             "regularizers": [],
-            "skip_tolerance": 1e-2,
+            "skip_tolerance": SearchSettings().skip_tolerance,
             "bilevel": False,
             **settings,
         }
