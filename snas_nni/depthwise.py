@@ -31,13 +31,18 @@ def quicken_depthwise(network: nn.Module) -> Callable[[], None]:
     """Let the depthwise convolutions of a network go this way; results and parameters stay what they are.
 
     It concerns ``nn.Conv2d`` and subclasses with its ``forward`` (NNI's too): as many groups as channels, square odd
-    kernels, zero padding that keeps the size at stride 1. Only passes on a CPU with gradients differ.
+    kernels, zero padding that keeps the size at stride 1; and 1x1 convolutions of stride 2, for the sake of safety.
+    Only passes on a CPU with gradients differ.
 
     Returns:
         A function that undoes it.
     """
-    changed = [m for m in network.modules() if isinstance(m, nn.Conv2d) and _concerns(m)]
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d) and type(m).forward is nn.Conv2d.forward]
+    changed = [m for m in layers if _concerns(m) or _is_strided_pointwise(m)]
     for layer in changed:
+        if _is_strided_pointwise(layer):
+            setattr(layer, _HOOK, partial(_pointwise, layer.stride[0], layer.groups))
+            continue
         # No reference to the layer: a deep copy of it would go on reading the weights of the first.
         setattr(layer, _HOOK, partial(_convolve, layer.stride[0], layer.dilation[0], layer.kernel_size[0]))
 
@@ -52,8 +57,7 @@ def _concerns(layer: nn.Conv2d) -> bool:
     kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
     geometry = zip(kernel, stride, dilation, strict=True)
     return (
-        type(layer).forward is nn.Conv2d.forward
-        and layer.groups == layer.in_channels == layer.out_channels
+        layer.groups == layer.in_channels == layer.out_channels
         and layer.padding_mode == "zeros"
         and len(set(geometry)) == 1
         and kernel[0] % 2 == 1
@@ -62,13 +66,29 @@ def _concerns(layer: nn.Conv2d) -> bool:
     )
 
 
+def _is_strided_pointwise(layer: nn.Conv2d) -> bool:
+    return layer.kernel_size == (1, 1) and layer.stride == (2, 2) and layer.padding == (0, 0)
+
+
+def _pointwise(stride: int, groups: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolution 1x1 that reads every second pixel: those pixels are taken first.
+
+    PyTorch 2.14's own backward of it (oneDNN, channels-last, few channels) writes beyond its memory on a CPU.
+    """
+    if x.dim() != 4 or not _needs_own_backward(x):
+        return functional.conv2d(x, weight, bias, stride, 0, 1, groups)
+    return functional.conv2d(x[:, :, ::stride, ::stride], weight, bias, 1, 0, 1, groups)
+
+
 def _convolve(stride: int, dilation: int, kernel: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Depthwise convolution of ``(batch, channels, h, w)`` with ``(channels, 1, kernel, kernel)``."""
     padding, channels = dilation * (kernel // 2), weight.shape[0]
     if x.dim() != 4 or not _needs_own_backward(x):
         return functional.conv2d(x, weight, bias, stride, padding, dilation, channels)
     if stride == 2:  # and dilation 2
-        return functional.conv2d(x[:, :, ::2, ::2], weight, bias, 1, kernel // 2, 1, channels)
+        x, dilation = x[:, :, ::2, ::2], 1
+        if kernel == 3:
+            return functional.conv2d(x, weight, bias, 1, 1, 1, channels)
     result: Tensor = _DepthwiseConvolution.apply(x, weight, dilation)
     return result if bias is None else result + bias.to(result.dtype).view(-1, 1, 1)
 

@@ -198,3 +198,18 @@ def test_a_bias_has_its_gradient():
         torch.testing.assert_close(ours(x), plain(x))
         torch.testing.assert_close(ours.bias.grad, plain.bias.grad)
         torch.testing.assert_close(ours.weight.grad, plain.weight.grad)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_strided_pointwise_convolution_gives_the_same(memory_format, groups):
+    for side in range(1, 10):
+        plain = nn.Conv2d(4, 6, 1, stride=2, groups=groups).double()
+        ours = copy.deepcopy(plain)
+        quicken_depthwise(ours)
+        x = torch.randn(2, 4, side, side + 1, dtype=torch.float64).contiguous(memory_format=FORMATS[memory_format])
+        factor = torch.randn_like(plain(x))
+        found, expected = (output_and_gradients(layer, x, factor) for layer in (ours, plain))
+        for mine, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(ours.bias.grad, plain.bias.grad)
