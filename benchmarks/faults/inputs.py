@@ -51,10 +51,13 @@ def run(files: int = 5000, seed: int = 20190430, kinds: tuple[str, ...] = ()) ->
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, _inside(Path(folder)):
+        from nni.runtime.config import get_config_file
+
         from benchmarks.faults.readers import all_readers
 
         places = Path(folder)
         readers = [reader for reader in all_readers(places) if not kinds or reader.name in kinds]
+        get_config_file("registered_algorithms.yml")  # NNI makes it when it is first used in an environment
         watch = Watch(places)
         totals: Counter[str] = Counter()
         by_kind: dict[str, dict[str, int]] = {}

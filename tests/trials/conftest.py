@@ -9,37 +9,57 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
+import torch
 
 sys.path.append(str(Path(__file__).parents[2]))  # benchmarks/ is no part of the installed packages
 
 PATIENCE = 180.0  # seconds; a busy machine takes long
 
 
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(["trials.search", "trials.retrain", "trials.nni_trial"])
+
+
+def _run(
+    streams: Sequence[Path], words: list[str], before: bytes, surroundings: tuple[dict[str, str], str, int]
+) -> None:
+    environment, folder, threads = surroundings
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    torch.set_num_threads(threads)
+    multiprocessing.set_start_method("fork", force=True)  # for loader workers, as where a user starts it
+    for number, path in enumerate(streams, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    multiprocessing.current_process().daemon = False  # a daemon may have no loader workers
+    from trials.cli import main
+
+    prepare = cloudpickle.loads(before)
+    if prepare is not None:
+        prepare()
+    code = main(words)
+    sys.stdout.flush()
+    os._exit(code)
+
+
 class Verb:
-    """``snas-nni`` in a process of its own, forked so that it need not import everything again."""
+    """``snas-nni`` in a process of its own, forked from one that has everything imported.
+
+    Not from this one: after a backward pass PyTorch refuses to run another in a forked process.
+    """
 
     def __init__(self, folder: Path, words: Sequence[str], before: Callable[[], Any] | None) -> None:
         self._streams = folder / "stdout", folder / "stderr"
         for path in self._streams:
             path.touch()
-        context = multiprocessing.get_context("fork")
-        self.process = context.Process(target=self._run, args=([str(word) for word in words], before))
+        surroundings = dict(os.environ), os.getcwd(), torch.get_num_threads()
+        arguments = (self._streams, [str(word) for word in words], cloudpickle.dumps(before), surroundings)
+        self.process = _server.Process(target=_run, args=arguments)
         self.process.start()
         self.pid = self.process.pid
-
-    def _run(self, words: list[str], before: Callable[[], Any] | None) -> None:
-        for number, path in enumerate(self._streams, 1):
-            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
-        multiprocessing.current_process().daemon = False  # a daemon may have no loader workers
-        from trials.cli import main
-
-        if before is not None:
-            before()
-        code = main(words)
-        sys.stdout.flush()
-        os._exit(code)
 
     @property
     def output(self) -> str:
