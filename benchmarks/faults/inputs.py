@@ -57,7 +57,8 @@ def run(files: int = 5000, seed: int = 20190430, kinds: tuple[str, ...] = ()) ->
 
         places = Path(folder)
         readers = [reader for reader in all_readers(places) if not kinds or reader.name in kinds]
-        get_config_file("registered_algorithms.yml")  # NNI makes it when it is first used in an environment
+        for name in ("registered_algorithms.yml", "training_services.json"):
+            get_config_file(name)  # NNI makes it when it is first used in an environment
         watch = Watch(places)
         totals: Counter[str] = Counter()
         by_kind: dict[str, dict[str, int]] = {}
