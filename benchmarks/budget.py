@@ -33,6 +33,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from benchmarks.budget_report import table, write_plot
+from exports.files import write_atomically
 from search_spaces import SnasCellSpace
 from search_spaces.operations import Zero
 from search_spaces.shared import SharedAvgPool, SharedMaxPool
@@ -229,9 +230,7 @@ def add_peer(
 def save(path: Path, document: dict[str, Any]) -> None:
     """Replace the result file in one go."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_atomically(path, (json.dumps(document, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from pathlib import Path
 from torch import nn
 
 from exports.errors import ArchitectureFileError
-from exports.plain import shortened
 from exports.record import Architecture, count_parameters
 from exports.resolving import Spaces, find_space
 from exports.sample_check import checked_sample, make_space
 from exports.weights import load_weights
 from snas_nni.derivation import build_child, replace_empty_choices
+from snas_nni.reading import readable
 
 __all__ = ["build"]
 
@@ -77,7 +77,7 @@ def child_of(architecture: Architecture, spaces: Spaces) -> tuple[nn.Module, Cal
     except Exception as error:
         raise ArchitectureFileError(
             "sample",
-            f"{space_class.__name__} cannot be built: {type(error).__name__}: {shortened(str(error))}",
+            f"{space_class.__name__} cannot be built: {type(error).__name__}: {readable(str(error))}",
             "Use the version of the space's code that the sample comes from",
         ) from error
     if count_parameters(child) != architecture.parameters:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from exports.errors import ArchitectureFileError
-from exports.plain import shortened
 from exports.record import Architecture
-from snas_nni.reading import read_bounded
+from snas_nni.reading import read_bounded, readable, reason_of, repeated_key
+from snas_nni.writing import replacing
 
 __all__ = ["MAX_BYTES", "as_text", "from_text", "load", "save", "write_atomically"]
 
@@ -59,9 +55,8 @@ def load(path: str | Path) -> Architecture:
     try:
         content = read_bounded(path, MAX_BYTES)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or shortened(str(error))
         raise ArchitectureFileError(
-            "(file)", f"cannot be read: {reason}", "Give the path of an architecture file", path
+            "(file)", f"cannot be read: {reason_of(error)}", "Give the path of an architecture file", path
         ) from error
     return from_text(content, path)
 
@@ -94,19 +89,17 @@ def from_text(content: bytes, file: Path | None = None) -> Architecture:
         raise ArchitectureFileError("(file)", "is nested too deeply to be read", JSON_REMEDY, file) from None
     except ValueError as error:  # bad JSON, bad UTF-8, integers of thousands of digits
         raise ArchitectureFileError(
-            "(file)", f"is not readable JSON: {shortened(str(error))}", JSON_REMEDY, file
+            "(file)", f"is not readable JSON: {readable(str(error))}", JSON_REMEDY, file
         ) from error
     return Architecture.from_document(document, file)
 
 
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make a JSON object, refusing a key given twice: readers differ in which of the two they take."""
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        twice = next(name for name, count in counts.items() if count > 1)
-        raise ArchitectureFileError(shortened(twice), "is given twice in one object", "Keep one of the two")
-    return result
+    twice = repeated_key(pairs)
+    if twice is not None:
+        raise ArchitectureFileError(readable(twice), "is given twice in one object", "Keep one of the two")
+    return dict(pairs)
 
 
 def with_sorted_keys(value: Any) -> Any:
@@ -124,13 +117,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         ArchitectureFileError: the file cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as stream:
+        with replacing(path) as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise ArchitectureFileError(
             "(file)",
@@ -138,6 +127,3 @@ def write_atomically(path: Path, content: bytes) -> None:
             "Give a path in an existing folder you may write to",
             path,
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -23,9 +23,9 @@ from exports.onnx_tracing import (
     quiet,
     traced_model,
 )
-from exports.plain import shortened
 from exports.record import Architecture
 from snas_nni.errors import SettingError
+from snas_nni.reading import readable
 
 __all__ = ["METADATA_KEY", "OnnxReport", "export_onnx", "read_architecture"]
 
@@ -117,7 +117,7 @@ def read_architecture(path: str | Path) -> Architecture:
     except Exception as error:
         raise ArchitectureFileError(
             "(file)",
-            f"is not a readable ONNX file: {shortened(str(error))}",
+            f"is not a readable ONNX file: {readable(str(error))}",
             "Give a file of export_onnx",
             path,
         ) from error

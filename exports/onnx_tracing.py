@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from exports.errors import OnnxExportError
-from exports.plain import shortened
+from snas_nni.reading import readable
 
 __all__ = ["INPUT_NAME", "OUTPUT_NAME", "check_output", "checked_bytes", "on_cpu", "quiet", "traced_model"]
 
@@ -67,7 +67,7 @@ def traced_model(model: nn.Module, batch: Tensor) -> Any:
             raise OnnxExportError("torch.onnx.export returned nothing")
         proto = program.model_proto
     except Exception as error:
-        raise OnnxExportError(f"torch cannot export the model: {shortened(str(error), 1500)}") from error
+        raise OnnxExportError(f"torch cannot export the model: {readable(str(error), 1500)}") from error
     without_trace(proto)
     return proto
 
@@ -91,7 +91,7 @@ def checked_bytes(proto: Any) -> bytes:
         onnx.checker.check_model(proto, full_check=True)
         content: bytes = proto.SerializeToString(deterministic=True)
     except Exception as error:
-        raise OnnxExportError(f"the exported model is not valid ONNX: {shortened(str(error), 1500)}") from error
+        raise OnnxExportError(f"the exported model is not valid ONNX: {readable(str(error), 1500)}") from error
     return content
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from exports.errors import ArchitectureFileError
 from snas_nni.reading import readable
 
-__all__ = ["as_plain", "inside", "shortened"]
+__all__ = ["as_plain", "inside"]
 
 MAX_DEPTH = 64
 SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
@@ -20,11 +20,6 @@ def inside(key: str, part: str | int) -> str:
     if isinstance(part, int):
         return f"{key}[{part}]"
     return f"{key}.{part}" if key else part
-
-
-def shortened(value: object, limit: int = 120) -> str:
-    """Return ``value`` as one printable line of at most ``limit`` characters, for messages."""
-    return readable(value, limit)
 
 
 def as_plain(value: Any, key: str, remedy: str = PLAIN, depth: int = 0) -> Any:
@@ -44,7 +39,7 @@ def as_plain(value: Any, key: str, remedy: str = PLAIN, depth: int = 0) -> Any:
     """
     if depth > MAX_DEPTH:
         # The whole path of a value nested this deeply would be longer than it is useful.
-        raise ArchitectureFileError(shortened(key), f"is nested deeper than {MAX_DEPTH} levels", remedy)
+        raise ArchitectureFileError(readable(key), f"is nested deeper than {MAX_DEPTH} levels", remedy)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -77,7 +72,7 @@ def plain_text(text: str, key: str, remedy: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise ArchitectureFileError(
-            shortened(key), "holds half of a surrogate pair, which is not valid text", remedy
+            readable(key), "holds half of a surrogate pair, which is not valid text", remedy
         ) from None
     return text
 
@@ -85,5 +80,5 @@ def plain_text(text: str, key: str, remedy: str) -> str:
 def plain_name(name: object, key: str, remedy: str) -> str:
     """Return ``name`` if it can be a key of a JSON object."""
     if not isinstance(name, str):
-        raise ArchitectureFileError(key or "(file)", f"has the key {shortened(name)}, which is not text", remedy)
+        raise ArchitectureFileError(key or "(file)", f"has the key {readable(name)}, which is not text", remedy)
     return plain_text(str(name), key or "(file)", remedy)

@@ -7,8 +7,8 @@ from typing import Final
 
 from exports.errors import ArchitectureFileError
 from exports.files import from_text
-from exports.plain import shortened
 from exports.record import Architecture
+from snas_nni.reading import readable
 
 __all__ = ["PUBLISHED", "published"]
 
@@ -30,6 +30,6 @@ def published(level: str) -> Architecture:
     """
     if level not in PUBLISHED:
         raise ArchitectureFileError(
-            "(name)", f"no cells are published as {shortened(repr(level))}", f"Give one of {', '.join(PUBLISHED)}"
+            "(name)", f"no cells are published as {readable(repr(level))}", f"Give one of {', '.join(PUBLISHED)}"
         )
     return from_text(resources.files("exports").joinpath("published", f"{level}.json").read_bytes())

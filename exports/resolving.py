@@ -9,7 +9,7 @@ from typing import TypeAlias
 from nni.nas.nn.pytorch import ModelSpace
 
 from exports.errors import ArchitectureFileError
-from exports.plain import shortened
+from snas_nni.reading import readable
 
 __all__ = ["OWN_PACKAGES", "Spaces", "find_space"]
 
@@ -47,16 +47,16 @@ def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
     if not any(class_path == name or class_path.startswith(f"{name}.") for name in allowed):
         raise ArchitectureFileError(
             KEY,
-            f"{shortened(class_path)!r} is not in a package that may be imported",
+            f"{readable(class_path)!r} is not in a package that may be imported",
             "If you trust that code, pass the class, build(..., spaces=[TheSpace]), or name its package, "
-            f"build(..., spaces=[{shortened(class_path.split('.')[0])!r}])",
+            f"build(..., spaces=[{readable(class_path.split('.')[0])!r}])",
         )
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise ArchitectureFileError(
             KEY,
-            f"module {shortened(module_name)!r} cannot be imported: {shortened(str(error))}",
+            f"module {readable(module_name)!r} cannot be imported: {readable(str(error))}",
             "Install the package that holds it, or add its folder to PYTHONPATH",
         ) from error
     # Looked up in the module's own names: no attribute hooks, no classes that came from elsewhere.
@@ -64,7 +64,7 @@ def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
     if not isinstance(found, type) or (found.__module__, found.__qualname__) != (module_name, class_name):
         raise ArchitectureFileError(
             KEY,
-            f"module {module_name!r} defines no class {shortened(class_name)!r}",
+            f"module {module_name!r} defines no class {readable(class_name)!r}",
             "Give the path of the module in which the class is written",
         )
     return checked_space(found)
@@ -81,7 +81,7 @@ def list_of(spaces: Spaces) -> list[type[ModelSpace] | str]:
         elif not isinstance(each, str) or not all(part.isidentifier() for part in each.split(".")):
             raise ArchitectureFileError(
                 KEY,
-                f"spaces holds {shortened(each)}",
+                f"spaces holds {readable(each)}",
                 "Give model space classes, or the dotted names of packages, modules or classes",
             )
     return given

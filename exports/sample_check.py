@@ -13,9 +13,10 @@ from nni.mutable.annotation import MutableAnnotation
 from nni.nas.nn.pytorch import ModelSpace
 
 from exports.errors import ArchitectureFileError
-from exports.plain import as_plain, inside, shortened
+from exports.plain import as_plain, inside
 from exports.size_guard import bounded_size
 from exports.space_reference import constructor_of
+from snas_nni.reading import readable
 
 __all__ = ["checked_sample", "make_space"]
 
@@ -50,7 +51,7 @@ def make_space(space_class: type[ModelSpace], arguments: Mapping[str, Any]) -> M
             except Exception as error:
                 raise ArchitectureFileError(
                     "space.arguments",
-                    f"{space_class.__name__} refused them: {type(error).__name__}: {shortened(str(error))}",
+                    f"{space_class.__name__} refused them: {type(error).__name__}: {readable(str(error))}",
                     "Give arguments that the constructor takes",
                 ) from error
 
@@ -67,9 +68,9 @@ def checked_sample(space: ModelSpace, sample: Mapping[str, Any]) -> dict[str, An
     for label in sample:
         if label not in choices and label not in split_choices:
             raise ArchitectureFileError(
-                inside("sample", shortened(label)),
+                inside("sample", readable(label)),
                 "is not a label of the space",
-                f"Its labels are {shortened(', '.join(choices), 300)}",
+                f"Its labels are {readable(', '.join(choices), 300)}",
             )
     translated = dict(sample)
     for label, mutable in choices.items():
@@ -81,7 +82,7 @@ def checked_sample(space: ModelSpace, sample: Mapping[str, Any]) -> dict[str, An
             continue
         missing = label not in sample and not isinstance(mutable, MutableAnnotation)
         raise ArchitectureFileError(
-            inside("sample", label), "is missing" if missing else shortened(problem), SAMPLE_REMEDY
+            inside("sample", label), "is missing" if missing else readable(problem), SAMPLE_REMEDY
         )
     return translated
 
@@ -103,8 +104,8 @@ def candidate_of(mutable: Mutable, label: str, value: Any) -> Any:
         if not isinstance(value, list):
             raise ArchitectureFileError(
                 inside("sample", label),
-                f"is {shortened(repr(value))}, not a list of candidates",
-                f"Give a list of some of {shortened(mutable.values)}",
+                f"is {readable(repr(value))}, not a list of candidates",
+                f"Give a list of some of {readable(mutable.values)}",
             )
         return [matching(mutable.values, label, each) for each in value]
     return value
@@ -118,7 +119,7 @@ def matching(candidates: list[Any], label: str, value: Any) -> Any:
             return candidate
     raise ArchitectureFileError(
         inside("sample", label),
-        f"is {shortened(repr(value))}, which is not among the candidates {shortened(candidates, 300)}",
+        f"is {readable(repr(value))}, which is not among the candidates {readable(candidates, 300)}",
         SAMPLE_REMEDY,
     )
 

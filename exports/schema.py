@@ -14,7 +14,8 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
 from exports.errors import ArchitectureFileError
-from exports.plain import as_plain, inside, shortened
+from exports.plain import as_plain, inside
+from snas_nni.reading import readable
 
 __all__ = ["FORMAT", "VERSION", "architecture_schema", "checked_document"]
 
@@ -63,14 +64,14 @@ def check_format(document: dict[str, Any]) -> None:
     if document.get("format") != FORMAT:
         raise ArchitectureFileError(
             "format",
-            f"is {shortened(repr(document.get('format')))}, not {FORMAT!r}",
+            f"is {readable(repr(document.get('format')))}, not {FORMAT!r}",
             "Give a file that was written by exports.save",
         )
     version = document.get("version")
     if version != VERSION or not isinstance(version, int) or isinstance(version, bool):
         raise ArchitectureFileError(
             "version",
-            f"is {shortened(repr(version))}, and this snas-nni reads version {VERSION} only",
+            f"is {readable(repr(version))}, and this snas-nni reads version {VERSION} only",
             "Install the snas-nni that wrote the file, or save the architecture again with this one",
         )
 
@@ -86,7 +87,7 @@ def in_words(error: ValidationError) -> ArchitectureFileError:
         properties = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
         unknown = next(name for name in instance if name not in properties)
         return ArchitectureFileError(
-            inside(key, shortened(unknown)),
+            inside(key, readable(unknown)),
             "is an unknown key",
             f"Known keys there are {', '.join(properties)}",
         )
@@ -95,10 +96,8 @@ def in_words(error: ValidationError) -> ArchitectureFileError:
         return ArchitectureFileError(inside(key, missing), "is missing", SCHEMA_REMEDY)
     if error.validator == "type":
         wanted = demanded if isinstance(demanded, str) else " or ".join(demanded)
-        return ArchitectureFileError(
-            shortened(key), f"must be {wanted}, not {shortened(repr(instance))}", SCHEMA_REMEDY
-        )
-    return ArchitectureFileError(shortened(key), shortened(error.message, 200), SCHEMA_REMEDY)
+        return ArchitectureFileError(readable(key), f"must be {wanted}, not {readable(repr(instance))}", SCHEMA_REMEDY)
+    return ArchitectureFileError(readable(key), readable(error.message, 200), SCHEMA_REMEDY)
 
 
 def check_class_path(class_path: str) -> None:
@@ -106,7 +105,7 @@ def check_class_path(class_path: str) -> None:
     if not all(part.isidentifier() for part in class_path.split(".")):
         raise ArchitectureFileError(
             "space.class_path",
-            f"{shortened(class_path)!r} is not a dotted Python name",
+            f"{readable(class_path)!r} is not a dotted Python name",
             "Write it as package.module.Class",
         )
 
@@ -125,7 +124,7 @@ def check_weights(weights: str | None, sha256: str | None) -> None:
     if not plain_name or weights in (".", "..") or not weights.isprintable() or weights != weights.strip():
         raise ArchitectureFileError(
             "weights",
-            f"{shortened(weights)!r} is not a plain file name",
+            f"{readable(weights)!r} is not a plain file name",
             "Put the weights in the folder of the architecture file and give their name only",
         )
     if sha256 is not None and len(sha256) != 64:  # "$" in a Python pattern lets a final newline pass

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from exports.errors import ArchitectureFileError
 from exports.files import write_atomically
-from exports.plain import shortened
-from snas_nni.reading import read_bounded
+from snas_nni.reading import read_bounded, readable, reason_of
 
 __all__ = ["load_weights", "read_weights", "room_for", "save_tensors", "save_weights"]
 
@@ -96,9 +95,8 @@ def read_weights(path: str | Path, sha256: str | None = None, limit: int = MAX_B
     try:
         content = read_bounded(path, limit)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or shortened(str(error))
         raise ArchitectureFileError(
-            KEY, f"cannot be read: {reason}", "Put the weights file there, or build with weights=False", path
+            KEY, f"cannot be read: {reason_of(error)}", "Put the weights file there, or build with weights=False", path
         ) from error
     # What is hashed is what is loaded: the file is read once.
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
@@ -113,7 +111,7 @@ def read_weights(path: str | Path, sha256: str | None = None, limit: int = MAX_B
     except Exception as error:
         raise ArchitectureFileError(
             KEY,
-            f"is not a complete safetensors file: {shortened(str(error))}",
+            f"is not a complete safetensors file: {readable(str(error))}",
             "Write it with exports.save_weights",
             path,
         ) from error
@@ -128,7 +126,7 @@ def check_fit(wanted: dict[str, Tensor], given: dict[str, Tensor], path: Path) -
         ("the child has no", [name for name in given if name not in wanted]),
     ):
         if names:
-            some = ", ".join(shortened(name, 60) for name in names[:3])
+            some = ", ".join(readable(name, 60) for name in names[:3])
             problems.append(f"{words} {some}" + (f" and {len(names) - 3} more" * (len(names) > 3)))
     for name in wanted.keys() & given.keys():
         ours, theirs = wanted[name], given[name]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["read_bounded", "readable"]
+__all__ = ["read_bounded", "readable", "reason_of", "repeated_key"]
 
 
 def readable(value: object, limit: int = 120) -> str:
@@ -25,6 +28,19 @@ def readable(value: object, limit: int = 120) -> str:
         return text
     escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     return escaped if len(escaped) <= limit else escaped[: limit - 3] + "..."
+
+
+def reason_of(error: Exception, limit: int = 120) -> str:
+    """Return why a file could not be read, for messages: the system's words, or the error's in one line."""
+    return getattr(error, "strerror", None) or readable(str(error), limit)
+
+
+def repeated_key(pairs: Sequence[tuple[str, Any]]) -> str | None:
+    """Return a key of a JSON object that is given twice, None if all differ: readers take different ones of the two."""
+    if len(dict(pairs)) == len(pairs):
+        return None
+    counts = Counter(name for name, _ in pairs)
+    return next(name for name, count in counts.items() if count > 1)
 
 
 def read_bounded(path: str | Path, limit: int) -> bytes:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from snas_nni.errors import SnasError
+from snas_nni.writing import replacing
 
 __all__ = [
     "FOLDER",
@@ -58,27 +58,19 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     """
     import torch  # here, because commands that only look for files do without
 
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w+b") as stream:
+        with replacing(path) as stream:
             torch.save(state, stream)
-            stream.flush()
             digest = _digest(stream, stream.seek(0, os.SEEK_END))
             stream.seek(0, os.SEEK_END)
             stream.write(_MARK + digest.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
         raise CheckpointError(
             f"cannot write the checkpoint {str(path)!r}: {_reason(error)}. Make room or give another output folder, "
             "then resume: earlier checkpoints are whole"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from snas_nni.errors import SettingError
-from snas_nni.reading import read_bounded, readable
+from snas_nni.reading import read_bounded, readable, reason_of
 
 __all__ = ["MAX_BYTES", "read_yaml"]
 
@@ -92,8 +92,7 @@ def read_yaml(path: str | Path) -> Any:
     try:
         text = read_bounded(path, MAX_BYTES).decode("utf-8-sig")
     except (OSError, ValueError) as error:  # a bad encoding is a ValueError
-        reason = getattr(error, "strerror", None) or readable(str(error), 200)
-        raise SettingError(f"{shown}: cannot be read: {reason}") from error
+        raise SettingError(f"{shown}: cannot be read: {reason_of(error, 200)}") from error
     try:
         content = _parsed(text)
     except yaml.YAMLError as error:

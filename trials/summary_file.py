@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from snas_nni.errors import SettingError
-from snas_nni.reading import read_bounded, readable
+from snas_nni.reading import read_bounded, readable, reason_of
 
 __all__ = ["Summary", "read_summary"]
 
@@ -44,8 +44,7 @@ def read_summary(folder: Path) -> Summary:
     try:
         document = json.loads(read_bounded(path, MAX_BYTES).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or readable(str(error), 200)
-        raise SettingError(f"{path}: cannot be read: {reason}") from error
+        raise SettingError(f"{path}: cannot be read: {reason_of(error, 200)}") from error
     if not isinstance(document, dict):
         return Summary(path)
     names, statistics = document.get("class_names"), document.get("normalisation")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from benchmarks.speed.plan import PARTS, plan
 from benchmarks.speed.runner import ROOT, machine, run_all
 from benchmarks.speed.summary import summarise
 from benchmarks.speed.table import page
+from exports.files import write_atomically
 
 
 def main() -> int:
@@ -47,9 +47,7 @@ def main() -> int:
     def save(new: list[dict[str, Any]]) -> None:
         runs = [*kept, *new]
         report.update(summarise(runs), runs=runs)
-        part = path.with_suffix(".json.part")  # replaced in one go: a cut leaves the last whole report
-        part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())  # a cut leaves the last whole report
 
     run_all(plan(parts, batch=arguments.batch, threads=arguments.threads, quick=arguments.quick), save)
     text = page(report)

@@ -6,11 +6,10 @@ A child's latency is by definition the sum of its entries in the table.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,11 @@ from torch import Tensor, nn
 from snas_nni.choices import Choice, OneOf
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
-from snas_nni.reading import read_bounded, readable
+from snas_nni.reading import read_bounded, readable, reason_of, repeated_key
 from snas_nni.resources.counting import evaluating
 from snas_nni.resources.polynomial import Polynomial, Term
 from snas_nni.resources.trace import Owner, Trace
+from snas_nni.writing import replacing
 
 __all__ = ["LatencyTable", "measure_latency"]
 
@@ -78,9 +78,8 @@ class LatencyTable:
             "entries": entries,
         }
         content = json.dumps(document, indent=1)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.write_text(content, encoding="utf-8")
-        os.replace(part, path)
+        with replacing(path) as stream:
+            stream.write(content.encode())
 
     @staticmethod
     def load(path: str | Path, choices: Mapping[str, Choice]) -> LatencyTable:
@@ -120,8 +119,7 @@ def _document(path: Path) -> dict[str, Any]:
         content = read_bounded(path, _MAX_BYTES).decode("utf-8")
         document = json.loads(content, object_pairs_hook=_without_duplicates)
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or readable(str(error), 200)
-        raise SettingError(f"{shown}: cannot be read as JSON ({reason}).") from None
+        raise SettingError(f"{shown}: cannot be read as JSON ({reason_of(error, 200)}).") from None
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise SettingError(f"{shown}: format must be {_FORMAT!r}. Measure a table with measure_latency(...).save(...).")
     if document.get("version") != _VERSION or type(document["version"]) is not int:
@@ -145,11 +143,10 @@ def _shown(value: Any) -> str:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        raise ValueError(f"the key {readable(next(n for n, count in counts.items() if count > 1), 60)} is given twice")
-    return result
+    twice = repeated_key(pairs)
+    if twice is not None:
+        raise ValueError(f"the key {readable(twice, 60)} is given twice")
+    return dict(pairs)
 
 
 def _term(when: Any, choices: Mapping[str, Choice], where: str) -> Term:

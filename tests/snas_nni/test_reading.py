@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from snas_nni.reading import read_bounded, readable
+from snas_nni.reading import read_bounded, readable, reason_of, repeated_key
 
 
 @given(st.text(), st.integers(4, 200))
@@ -53,3 +53,16 @@ def test_everything_else_is_refused_at_once_and_leaves_nothing_open(tmp_path):
     with pytest.raises(OSError, match="more than 10 bytes"):
         read_bounded("/proc/self/status", 10)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_key_given_twice_is_named():
+    assert repeated_key([("a", 1), ("b", 2)]) is None
+    assert repeated_key([]) is None
+    assert repeated_key([("a", 1), ("b", 2), ("b", 2), ("a", 3)]) == "a"
+
+
+def test_the_reason_is_the_systems_or_one_line():
+    with pytest.raises(FileNotFoundError) as caught:
+        read_bounded("/none/at/all", 1)
+    assert reason_of(caught.value) == "No such file or directory"
+    assert reason_of(ValueError("a\nb" * 100), 20) == readable("a\nb" * 100, 20)
