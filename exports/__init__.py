@@ -5,8 +5,9 @@ What this package offers is imported when it is first asked for: reading an arch
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from snas_nni.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from exports.building import build
@@ -55,14 +56,4 @@ _HOMES = {
     "save_weights": "weights",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
