@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
 from torchmetrics import Metric
 
-__all__ = ["EvaluatorLog", "undisturbed_metrics"]
+__all__ = ["EvaluatorLog"]
 
 
 class EvaluatorLog:
@@ -49,19 +47,3 @@ class EvaluatorLog:
             yield
         finally:
             self._prefix = ""
-
-
-@contextmanager
-def undisturbed_metrics(module: nn.Module) -> Iterator[None]:
-    """Let a block use torchmetrics objects without leaving a trace in their accumulated state."""
-    metrics = [m for m in module.modules() if isinstance(m, Metric)]
-    saved = [(copy.deepcopy(metric.metric_state), metric._update_count) for metric in metrics]
-    for metric in metrics:
-        metric.reset()
-    try:
-        yield
-    finally:
-        for metric, (state, updates) in zip(metrics, saved, strict=True):
-            for name, value in state.items():
-                setattr(metric, name, value)
-            metric._update_count, metric._computed = updates, None

@@ -25,10 +25,11 @@ from snas_nni.devices import (
 from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.epoch_telemetry import EpochTelemetry
 from snas_nni.errors import NotFiniteError, SettingError
-from snas_nni.evaluator_log import EvaluatorLog, undisturbed_metrics
+from snas_nni.evaluator_log import EvaluatorLog
 from snas_nni.memory_order import channels_last
+from snas_nni.metric_states import metric_states, set_metric_states, undisturbed_metrics
 from snas_nni.optimizers import logits_optimizer, weights_optimizer, without_parameters
-from snas_nni.partial_means import PartialMeans, metric_states, set_metric_states
+from snas_nni.partial_means import PartialMeans
 from snas_nni.random_state import random_state, set_random_state
 from snas_nni.regularizer import Regularization, Regularizer
 from snas_nni.resources.costs import CostModel

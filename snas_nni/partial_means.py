@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torchmetrics import Metric
+from torch import Tensor
 
-__all__ = ["PartialMeans", "metric_states", "set_metric_states"]
+__all__ = ["PartialMeans"]
 
 
 class PartialMeans:
@@ -49,27 +47,3 @@ class PartialMeans:
             if result.meta.is_mean_reduction:
                 result.cumulated_batch_size = result.cumulated_batch_size + saved["count"].to(value.device)
             result._computed = None
-
-
-def metric_states(module: nn.Module) -> dict[str, dict[str, Any]]:
-    """Return the accumulated state of each torchmetrics object in ``module``, which ``state_dict`` leaves out."""
-    found = {}
-    for name, metric in module.named_modules():
-        if isinstance(metric, Metric):
-            state = {
-                key: value.detach().clone() if isinstance(value, Tensor) else [each.detach().clone() for each in value]
-                for key, value in metric.metric_state.items()
-            }
-            found[name] = {"updates": metric._update_count, "state": state}
-    return found
-
-
-def set_metric_states(module: nn.Module, states: dict[str, dict[str, Any]]) -> None:
-    """Put back what :func:`metric_states` returned."""
-    metrics = {name: metric for name, metric in module.named_modules() if isinstance(metric, Metric)}
-    for name, saved in states.items():
-        metric = metrics[name]
-        for key, value in saved["state"].items():
-            moved = value.to(metric.device) if isinstance(value, torch.Tensor) else [v.to(metric.device) for v in value]
-            setattr(metric, key, moved)
-        metric._update_count, metric._computed = saved["updates"], None
