@@ -7,8 +7,8 @@ times the forward. Both gradients are convolutions themselves, which the forward
 * the gradient of the kernel is, for each image and channel, the convolution of the input with the output's gradient
   as a kernel of full size, read at steps of the dilation, and summed over images.
 
-With stride 2 and dilation 2 a convolution reads pixels of even row and column only, so it is a plain convolution of
-those.
+With stride 2 a convolution of dilation 2, or of a single tap, reads pixels of even row and column only, so it is one of
+stride 1 on those.
 """
 
 from __future__ import annotations
@@ -37,14 +37,10 @@ def quicken_depthwise(network: nn.Module) -> Callable[[], None]:
     Returns:
         A function that undoes it.
     """
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d) and type(m).forward is nn.Conv2d.forward]
-    changed = [m for m in layers if _concerns(m) or _is_strided_pointwise(m)]
+    changed = [m for m in network.modules() if isinstance(m, nn.Conv2d) and _concerns(m)]
     for layer in changed:
-        if _is_strided_pointwise(layer):
-            setattr(layer, _HOOK, partial(_pointwise, layer.stride[0], layer.groups))
-            continue
         # No reference to the layer: a deep copy of it would go on reading the weights of the first.
-        setattr(layer, _HOOK, partial(_convolve, layer.stride[0], layer.dilation[0], layer.kernel_size[0]))
+        setattr(layer, _HOOK, partial(_convolve, layer.groups, layer.stride[0], layer.dilation[0]))
 
     def undo() -> None:
         for layer in changed:
@@ -54,43 +50,40 @@ def quicken_depthwise(network: nn.Module) -> Callable[[], None]:
 
 
 def _concerns(layer: nn.Conv2d) -> bool:
-    kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
-    geometry = zip(kernel, stride, dilation, strict=True)
+    square = len(set(zip(layer.kernel_size, layer.stride, layer.dilation, strict=True))) == 1
+    kernel, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
+    is_depthwise = layer.groups == layer.in_channels == layer.out_channels
     return (
-        layer.groups == layer.in_channels == layer.out_channels
-        and layer.padding_mode == "zeros"
-        and len(set(geometry)) == 1
-        and kernel[0] % 2 == 1
-        and layer.padding == (dilation[0] * (kernel[0] // 2),) * 2
-        and ((stride[0] == 1 and (dilation[0] > 1 or kernel[0] > 3)) or (stride[0] == 2 and dilation[0] == 2))
+        type(layer).forward is nn.Conv2d.forward
+        and square
+        and kernel % 2 == 1
+        and layer.padding == (dilation * (kernel // 2),) * 2
+        and (layer.padding_mode == "zeros" or kernel == 1)
+        and (
+            (stride == 1 and is_depthwise and _is_slow(kernel, dilation))
+            or (stride == 2 and (kernel == 1 or (is_depthwise and dilation == 2)))
+        )
     )
 
 
-def _is_strided_pointwise(layer: nn.Conv2d) -> bool:
-    return layer.kernel_size == (1, 1) and layer.stride == (2, 2) and layer.padding == (0, 0)
+def _is_slow(kernel: int, dilation: int) -> bool:
+    return dilation > 1 or kernel > 3
 
 
-def _pointwise(stride: int, groups: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolution 1x1 that reads every second pixel: those pixels are taken first.
+def _convolve(groups: int, stride: int, dilation: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolution of ``(batch, channels, h, w)``; depthwise, or 1x1 with stride 2.
 
-    PyTorch 2.14's own backward of it (oneDNN, channels-last, few channels) writes beyond its memory on a CPU.
+    Stride 2 is here only where all taps lie on pixels of even row and column. They are taken first, which is exact.
+    PyTorch 2.14's own backward of 1x1 with stride 2 (oneDNN, channels-last, few channels) writes beyond its memory.
     """
-    if x.dim() != 4 or not _needs_own_backward(x):
-        return functional.conv2d(x, weight, bias, stride, 0, 1, groups)
-    return functional.conv2d(x[:, :, ::stride, ::stride], weight, bias, 1, 0, 1, groups)
-
-
-def _convolve(stride: int, dilation: int, kernel: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Depthwise convolution of ``(batch, channels, h, w)`` with ``(channels, 1, kernel, kernel)``."""
-    padding, channels = dilation * (kernel // 2), weight.shape[0]
-    if x.dim() != 4 or not _needs_own_backward(x):
-        return functional.conv2d(x, weight, bias, stride, padding, dilation, channels)
-    if stride == 2:  # and dilation 2
-        x, dilation = x[:, :, ::2, ::2], 1
-        if kernel == 3:
-            return functional.conv2d(x, weight, bias, 1, 1, 1, channels)
-    result: Tensor = _DepthwiseConvolution.apply(x, weight, dilation)
-    return result if bias is None else result + bias.to(result.dtype).view(-1, 1, 1)
+    kernel = weight.shape[-1]
+    if x.dim() == 4 and _needs_own_backward(x):
+        if stride == 2:
+            x, stride, dilation = x[:, :, ::2, ::2], 1, 1
+        if weight.shape[1] == 1 and _is_slow(kernel, dilation):
+            result: Tensor = _DepthwiseConvolution.apply(x, weight, dilation)
+            return result if bias is None else result + bias.to(result.dtype).view(-1, 1, 1)
+    return functional.conv2d(x, weight, bias, stride, dilation * (kernel // 2), dilation, groups)
 
 
 def _needs_own_backward(x: Tensor) -> bool:
