@@ -40,6 +40,7 @@ from search_spaces.shared import SharedAvgPool, SharedMaxPool
 from snas_nni import SNAS, Budget
 from snas_nni.resources import cost_range, count_child
 from trials.data import ClassificationData, load_data
+from trials.lightning_setup import SILENT
 from trials.loaders import evaluation_loader, training_loader
 from trials.progress import Progress
 from trials.settings import DataSettings
@@ -75,9 +76,7 @@ def make_evaluator(data: ClassificationData, seed: int, epochs: int, callbacks: 
         max_epochs=epochs,
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
+        **SILENT,
         callbacks=callbacks,
         accelerator="cpu",
     )

@@ -33,11 +33,10 @@ from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning import Callback
 from scipy.stats import theilslopes
 
-from trials.checkpoint_io import SafeCheckpointIO
 from trials.checkpoints import Checkpoints
 from trials.data import load_data
 from trials.epoch_report import EpochReport
-from trials.lightning_setup import quieten_libraries, tensorboard
+from trials.lightning_setup import make_trainer, quieten_libraries
 from trials.loaders import evaluation_loader, training_loader
 from trials.progress import Progress
 from trials.settings import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
@@ -89,6 +88,7 @@ def run(steps: int = 2000) -> dict[str, Any]:
         search=SearchSettings(epochs=1, batch_size=64, logits_learning_rate=0.05, skip_tolerance=0.0),
         resources=ResourceSettings(penalty="mild"),
         seed=1,
+        accelerator="cpu",
     )
     progress = Progress(quiet=True)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
@@ -98,18 +98,8 @@ def run(steps: int = 2000) -> dict[str, Any]:
     meter = Meter()
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder)
-        trainer = Trainer(
-            max_epochs=epochs,
-            accelerator="cpu",
-            default_root_dir=folder,
-            logger=tensorboard(output),
-            plugins=[SafeCheckpointIO()],
-            callbacks=[meter, EpochReport(progress), Checkpoints(output)],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=10,
-        )
+        callbacks = [meter, EpochReport(progress), Checkpoints(output)]
+        trainer = make_trainer(Trainer, settings, output, 0, callbacks, max_epochs=epochs)
         evaluator = Lightning(
             ClassificationTraining(classes=data.classes, **asdict(settings.training)),
             trainer,

@@ -84,6 +84,14 @@ class ClassificationData:
         return len(self.class_names)
 
     @property
+    def in_words(self) -> str:
+        """How many examples there are, of what shape, in how many classes."""
+        return (
+            f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test examples of "
+            f"shape {self.input_shape}, {self.classes} classes"
+        )
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input without the batch: ``(C, H, W)`` for images."""
         return tuple(self.train.inputs.shape[1:])

@@ -77,9 +77,10 @@ def open_or_follow(
 
 
 @contextlib.contextmanager
-def leading(lead: Lead) -> Iterator[None]:
-    """Let processes that are started inside follow."""
-    os.environ[_VARIABLE] = json.dumps({"output": str(lead.output), "resume": lead.resume})
+def leading(opened: OutputFolder) -> Iterator[None]:
+    """Let processes that are started inside follow the one that writes into this folder."""
+    resumed = str(opened.checkpoint.parent.parent) if opened.checkpoint else None
+    os.environ[_VARIABLE] = json.dumps({"output": str(opened.path), "resume": resumed})
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,12 +21,12 @@ from trials.progress import Progress
 if TYPE_CHECKING:
     from trials.nni_trial import NniTrial  # brings NNI, which takes seconds
 
-__all__ = ["OutputFolder", "OutputSettings", "open_output", "recorded_settings"]
+__all__ = ["OutputFolder", "OutputSettings", "deciding", "open_output", "recorded_settings"]
 
 SETTINGS_NAME, SUMMARY_NAME = "settings.yml", "summary.json"
 # They change where things are or what is shown, not what comes out.
 _FREE = ("output", "resume", "quiet", "checkpoint", "accelerator", "devices")
-_FREE_DATA = ("path", "cache", "download", "workers")
+_FREE_OF_DATA = ("path", "cache", "download", "workers")
 
 
 class OutputSettings(Protocol):
@@ -107,6 +107,21 @@ def recorded_settings(settings: OutputSettings) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in ("output", "resume", "quiet", "checkpoint")}
 
 
+def deciding(document: Any, free: Collection[str]) -> dict[str, Any]:
+    """Return the settings that decide a result: not where the data is and how fast it comes.
+
+    Args:
+        document: settings as plain values, those of a group in a dictionary.
+        free: names of those that decide nothing either.
+    """
+    if not isinstance(document, dict):
+        return {}
+    kept = {name: value for name, value in document.items() if name not in free}
+    if isinstance(kept.get("data"), dict):
+        kept["data"] = {name: value for name, value in kept["data"].items() if name not in _FREE_OF_DATA}
+    return kept
+
+
 def _settings_text(settings: OutputSettings) -> str:
     """Return settings.yml, which ``--config`` reads back: to repeat a run, or to resume it."""
     document = recorded_settings(settings)
@@ -144,7 +159,7 @@ def _refuse_other_settings(source: Path, settings: OutputSettings) -> None:
         before = yaml.safe_load((source / SETTINGS_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SettingError(f"resume: {str(source / SETTINGS_NAME)!r} cannot be read: {error}") from error
-    first, now = (_flat(_deciding(each)) for each in (before, recorded_settings(settings)))
+    first, now = (_flat(deciding(each, _FREE)) for each in (before, recorded_settings(settings)))
     different = sorted(name for name in first.keys() | now.keys() if first.get(name) != now.get(name))
     if different:
         name = different[0]
@@ -152,15 +167,6 @@ def _refuse_other_settings(source: Path, settings: OutputSettings) -> None:
             f"resume: the run in {str(source)!r} began with {name} {first.get(name)!r}, not {now.get(name)!r}. "
             "Resume it with the same settings (they are read from its folder if you give none), or begin a new one"
         )
-
-
-def _deciding(document: Any) -> dict[str, Any]:
-    if not isinstance(document, dict):
-        return {}
-    kept = {name: value for name, value in document.items() if name not in _FREE}
-    if isinstance(kept.get("data"), dict):
-        kept["data"] = {name: value for name, value in kept["data"].items() if name not in _FREE_DATA}
-    return kept
 
 
 def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:

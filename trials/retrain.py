@@ -17,7 +17,7 @@ from trials.checkpoint_files import epochs_done
 from trials.data import ClassificationData, LabelledTensors, load_data
 from trials.epoch_report import EpochReport
 from trials.failure import failures_explained
-from trials.followers import Lead, lead_to_follow, leading, open_or_follow
+from trials.followers import lead_to_follow, leading, open_or_follow
 from trials.lightning_setup import quieten_libraries
 from trials.loaders import evaluation_loader
 from trials.nni_trial import NniTrial
@@ -75,8 +75,7 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
         best = BestWeights(files.save_best)
         module = RetrainTraining(data.classes, settings.training)
         module.set_model(retrained.child)
-        resumed = str(opened.checkpoint.parent.parent) if opened.checkpoint else None
-        with leading(Lead(output, resumed)):
+        with leading(opened):
             trainer = fit(module, data, settings, output, [best, EpochReport(progress, trial)], opened.checkpoint)
         if not trainer.is_global_zero:
             return None
@@ -126,10 +125,7 @@ def _say_what_is_trained(
 ) -> None:
     training = settings.training
     progress.say(f"results go to {output}")
-    progress.say(
-        f"data: {settings.data.source}, {len(data.train)} training, {len(data.validation)} validation and "
-        f"{len(data.test)} test examples of shape {data.input_shape}, {data.classes} classes"
-    )
+    progress.say(f"data: {settings.data.source}, {data.in_words}")
     progress.say(
         f"child: {type(retrained.space).__name__} of {settings.architecture}, "
         f"{sum(each.numel() for each in retrained.child.parameters()):,} parameters, {weights}"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from snas_nni.errors import SettingError
 from trials.failure import exit_code_of
 from trials.recipes import with_recipe
 from trials.retrain_settings import RetrainSettings
 from trials.settings_reader import add_current_folder_to_path, architecture_first, made_of, read_given, settings_help
+from trials.verb_settings import settings_and_trial, settings_file_of
 
 __all__ = ["read_retrain_settings", "run"]
 
@@ -41,19 +39,7 @@ def run(arguments: Sequence[str]) -> int:
         print(_INTRODUCTION + settings_help(RetrainSettings))
         return 0
     add_current_folder_to_path()
-    from trials.followers import lead_to_follow
-
-    lead = lead_to_follow()
-    if lead is not None:
-        settings = read_retrain_settings([f"--config={lead.output / 'settings.yml'}"])
-        trial = None
-        settings = replace(settings, resume=lead.resume, quiet=True)
-    else:
-        read_retrain_settings(arguments)  # a mistake shows at once, before the slow imports
-        from trials.nni_trial import NniTrial
-
-        trial = NniTrial.current()
-        settings = read_retrain_settings(arguments, trial.parameters if trial else None)
+    settings, trial = settings_and_trial(read_retrain_settings, arguments)
     from trials.retrain import run_retrain
 
     return exit_code_of(lambda: run_retrain(settings, trial), "the retraining")
@@ -72,8 +58,6 @@ def read_retrain_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | N
     words = architecture_first(arguments)
     given = read_given(words, tuned, RetrainSettings)
     if "resume" in given:
-        path = Path(given["resume"]).expanduser() / "settings.yml"
-        if not path.is_file():
-            raise SettingError(f"resume: there is no {str(path)!r}; give the output folder of a retraining")
-        given = read_given([f"--config={path}", *words], tuned, RetrainSettings)
+        file = settings_file_of(given["resume"], "a retraining")
+        given = read_given([f"--config={file}", *words], tuned, RetrainSettings)
     return made_of(with_recipe(given), RetrainSettings)

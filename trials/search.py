@@ -11,20 +11,16 @@ import pytorch_lightning as lightning
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.experiment import NasExperiment
 from nni.nas.experiment.config import NasExperimentConfig
-from pytorch_lightning import Callback
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from exports import Architecture
 from snas_nni import SNAS
-from snas_nni.errors import SettingError
 from trials.checkpoint_files import batches_done, epochs_done
-from trials.checkpoint_io import SafeCheckpointIO
 from trials.checkpoints import Checkpoints
 from trials.data import ClassificationData, load_data
 from trials.epoch_report import EpochReport
 from trials.failure import failures_explained
-from trials.followers import Lead, lead_to_follow, leading, open_or_follow
-from trials.lightning_setup import quieten_libraries, tensorboard
+from trials.followers import lead_to_follow, leading, open_or_follow
+from trials.lightning_setup import make_trainer, quieten_libraries
 from trials.loaders import evaluation_loader, training_loader
 from trials.nni_trial import NniTrial
 from trials.output_folder import OutputFolder, recorded_settings
@@ -82,14 +78,13 @@ def _search(
     progress.say(f"results go to {output.path}")
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data = load_data(settings.data, progress)
-    progress.say(
-        f"data: {settings.data.source}, {len(data.train)} training, {len(data.validation)} validation and "
-        f"{len(data.test)} test examples of shape {data.input_shape}, {data.classes} classes"
-    )
+    progress.say(f"data: {settings.data.source}, {data.in_words}")
     space = make_space(settings.space, data)
     strategy = make_strategy(settings)
     checkpoints = Checkpoints(output.path, settings.checkpoint.keep, settings.checkpoint.every_steps, stopping)
-    trainer = _make_trainer(settings, output, [EpochReport(progress, trial), checkpoints])
+    callbacks = [EpochReport(progress, trial), checkpoints]
+    from_step = batches_done(output.checkpoint)
+    trainer = make_trainer(Trainer, settings, output.path, from_step, callbacks, max_epochs=settings.search.epochs)
     evaluator = Lightning(
         ClassificationTraining(classes=data.classes, **asdict(settings.training)),
         trainer,
@@ -97,7 +92,7 @@ def _search(
         val_dataloaders=evaluation_loader(data, data.validation, settings.data.workers),
         fit_kwargs={"ckpt_path": output.checkpoint} if output.checkpoint else {},
     )
-    with leading(Lead(output.path, str(output.checkpoint.parent.parent) if output.checkpoint else None)):
+    with leading(output):
         _run_experiment(space, evaluator, strategy)
     if not trainer.is_global_zero:
         return None
@@ -135,27 +130,6 @@ def _search(
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
     )
     return result
-
-
-def _make_trainer(settings: RunSettings, output: OutputFolder, callbacks: list[Callback]) -> Any:
-    try:
-        return Trainer(
-            max_epochs=settings.search.epochs,
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            precision=settings.precision,
-            default_root_dir=str(output.path),
-            logger=tensorboard(output.path, batches_done(output.checkpoint)),
-            plugins=[SafeCheckpointIO()],
-            callbacks=callbacks,
-            use_distributed_sampler=False,  # the training loader's sampler takes its share itself
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=10,
-        )
-    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
-        raise SettingError(f"accelerator, devices or precision: {' '.join(str(error).split())}") from error
 
 
 def _run_experiment(space: Any, evaluator: Any, strategy: SNAS) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from snas_nni.errors import SettingError
 from trials.failure import exit_code_of
-from trials.followers import lead_to_follow
 from trials.settings import RunSettings
 from trials.settings_reader import add_current_folder_to_path, read_settings, settings_help
+from trials.verb_settings import settings_and_trial, settings_file_of
 
 __all__ = ["read_search_settings", "run"]
 
@@ -38,16 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         print(_INTRODUCTION + settings_help())
         return 0
     add_current_folder_to_path()
-    lead = lead_to_follow()
-    if lead is not None:
-        settings = read_settings([f"--config={lead.output / 'settings.yml'}"])
-        settings, trial = replace(settings, resume=lead.resume, quiet=True), None
-    else:
-        read_search_settings(arguments)  # a mistake shows at once, before the slow imports
-        from trials.nni_trial import NniTrial
-
-        trial = NniTrial.current()
-        settings = read_search_settings(arguments, trial.parameters if trial else None)
+    settings, trial = settings_and_trial(read_search_settings, arguments)
     from trials.search import run_search
 
     return exit_code_of(lambda: run_search(settings, trial), "the search")
@@ -66,7 +54,4 @@ def read_search_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | No
     settings = read_settings(arguments, tuned)
     if settings.resume is None:
         return settings
-    path = Path(settings.resume).expanduser() / "settings.yml"
-    if not path.is_file():
-        raise SettingError(f"resume: there is no {str(path)!r}; give the output folder of a search")
-    return read_settings([f"--config={path}", *arguments], tuned)
+    return read_settings([f"--config={settings_file_of(settings.resume, 'a search')}", *arguments], tuned)

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.comparison import differences
+from trials.checkpoint_files import checkpoints_in
 
 __all__ = ["run"]
 
@@ -28,19 +28,6 @@ SETTINGS = (
     "--accelerator=cpu --seed=3"
 )
 _PATIENCE = 900.0
-
-
-@dataclass
-class Kill:
-    """One kill.
-
-    Attributes:
-        after: seconds since the process said that it works; before that, since it was started.
-        state: the newest checkpoint then.
-    """
-
-    after: float
-    state: str
 
 
 def run(kills: int = 20, seed: int = 20190430) -> dict[str, Any]:
@@ -129,12 +116,11 @@ def _finish(process: subprocess.Popen[str]) -> None:
 
 def _training_seconds(output: Path) -> float:
     """Return how long the training took, by the clock of the checkpoint that was written at its end."""
-    files = sorted((output / "checkpoints").iterdir())
-    return files[-1].stat().st_mtime - (output / "settings.yml").stat().st_mtime
+    return checkpoints_in(output)[-1].stat().st_mtime - (output / "settings.yml").stat().st_mtime
 
 
 def _state(output: Path) -> str:
-    files = sorted((output / "checkpoints").glob("*.ckpt"))
+    files = checkpoints_in(output)
     done = files[-1].stem if files else "no checkpoint yet"
     return done + (", results written" if (output / "summary.json").exists() else "")
 

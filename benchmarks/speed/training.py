@@ -19,6 +19,7 @@ from benchmarks.speed.spaces import make_space
 from benchmarks.speed.timing import BatchTimer
 from snas_nni import SNAS
 from snas_nni.depthwise import quicken_depthwise
+from snas_nni.memory_order import channels_last
 
 __all__ = ["evaluator", "preset_logits", "search", "snas_supernet", "train_child"]
 
@@ -116,11 +117,7 @@ def train_child(job: dict[str, Any]) -> dict[str, Any]:
     preset_logits(list(strategy.distribution.parameters()), job["logits"])
     _, child = strategy.derive()
     if job.get("channels_last", True):  # as the search trains it, so that the ratio tells of the search only
-        child.register_forward_pre_hook(_channels_last)
+        child.register_forward_pre_hook(channels_last)
         quicken_depthwise(child)
     evaluator(job["epochs"], job["batches"], job["batch"], timer).evaluate(child)
     return timer.result()
-
-
-def _channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(x.contiguous(memory_format=torch.channels_last) for x in args)

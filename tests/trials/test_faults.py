@@ -172,6 +172,14 @@ def test_a_dead_loader_worker(whole: Path, tmp_path: Path, verb) -> None:
     assert_same(whole, output)
 
 
+def assert_goes_on(verb, whole: Path, cut: Path, damaged: Path, used: Path) -> None:
+    process = verb("search", f"--resume={cut}")
+    assert process.wait() == 0
+    assert f"{str(damaged)!r} is damaged" in process.output
+    assert f"going on from {used.name}" in process.output
+    assert_same(whole, cut)
+
+
 # ---- checkpoints -------------------------------------------------------------------------------------------------
 
 
@@ -179,11 +187,7 @@ def test_a_dead_loader_worker(whole: Path, tmp_path: Path, verb) -> None:
 def test_a_truncated_checkpoint_is_refused_by_name_and_the_one_before_is_used(whole, cut, verb) -> None:
     older, newest = checkpoints_in(cut)
     newest.write_bytes(newest.read_bytes()[:-1000])
-    process = verb("search", f"--resume={cut}")
-    assert process.wait() == 0
-    assert f"{str(newest)!r} is damaged" in process.output
-    assert f"going on from {older.name}" in process.output
-    assert_same(whole, cut)
+    assert_goes_on(verb, whole, cut, damaged=newest, used=older)
 
 
 @pytest.mark.fault("a checkpoint is tampered with")
@@ -192,11 +196,7 @@ def test_a_tampered_checkpoint_is_refused_by_name_and_the_one_before_is_used(who
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    process = verb("search", f"--resume={cut}")
-    assert process.wait() == 0
-    assert f"{str(newest)!r} is damaged" in process.output
-    assert f"going on from {older.name}" in process.output
-    assert_same(whole, cut)
+    assert_goes_on(verb, whole, cut, damaged=newest, used=older)
 
 
 @pytest.mark.fault("a checkpoint holds code")

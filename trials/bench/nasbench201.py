@@ -13,9 +13,8 @@ from trials.bench.rows import Row
 from trials.bench.running import run_rows
 from trials.bench.searching import search_with
 from trials.bench.settings import NasBench201Settings
-from trials.bench.subset import smaller
+from trials.bench.subset import load_part
 from trials.bench.summary import by_method, in_order, markdown_table, mean_and_deviation
-from trials.data import load_data
 from trials.progress import Progress
 
 __all__ = ["nasbench201_tables", "run_nasbench201"]
@@ -32,10 +31,7 @@ def run_nasbench201(settings: NasBench201Settings, command: str) -> str:
     """
     progress = Progress(settings.quiet)
     table = None if settings.table is None else read_table(Path(settings.table).expanduser())
-    data = smaller(
-        load_data(settings.data, progress), settings.images, settings.held_out_images, settings.data.split_seed
-    )
-    progress.say(f"{len(data.train)} training and {len(data.validation)} held-out images of shape {data.input_shape}")
+    data = load_part(settings, progress)
 
     def make() -> NasBench201Space:
         return NasBench201Space(

@@ -9,8 +9,7 @@ from trials.bench.retention_report import write_report
 from trials.bench.running import run_rows
 from trials.bench.searching import search_with, train_on
 from trials.bench.settings import RetentionSettings
-from trials.bench.subset import smaller
-from trials.data import load_data
+from trials.bench.subset import load_part
 from trials.progress import Progress
 from trials.space import make_space
 
@@ -24,10 +23,7 @@ def run_retention(settings: RetentionSettings, command: str) -> str:
         SnasError: a setting, the data, the space or the output file is not as it must be.
     """
     progress = Progress(settings.quiet)
-    data = smaller(
-        load_data(settings.data, progress), settings.images, settings.held_out_images, settings.data.split_seed
-    )
-    progress.say(f"{len(data.train)} training and {len(data.validation)} held-out images of shape {data.input_shape}")
+    data = load_part(settings, progress)
 
     def measure(method: str, seed: int) -> dict[str, Any]:
         found = search_with(

@@ -35,7 +35,7 @@ def retention_tables(rows: Sequence[Row]) -> tuple[str, str]:
         [
             row["method"],
             str(row["seed"]),
-            *("-" if row.get(key) is None else _points(row[key]) for key in _ACCURACIES),
+            *(mean_and_deviation([row], key, _points) for key in _ACCURACIES),
             f"{row['params']:,}",
             ", ".join(f"{count} {name}" for name, count in row.get("operations", {}).items()),
         ]

@@ -12,20 +12,17 @@ from typing import Any
 from trials.bench.rows import Row, Rows
 from trials.bench.settings import BenchSettings
 from trials.lightning_setup import quieten_libraries
+from trials.output_folder import deciding
 from trials.progress import Progress, readable_duration
 
 __all__ = ["deciding_settings", "run_rows"]
 
-_NOT_DECIDING = ("methods", "seeds", "output", "quiet", "table")
-_NOT_DECIDING_DATA = ("path", "cache", "workers", "download")
+_FREE = ("methods", "seeds", "output", "quiet", "table")
 
 
 def deciding_settings(settings: BenchSettings) -> dict[str, Any]:
     """Return the settings that decide a row, as plain values: neither where files are nor which rows are asked for."""
-    document: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    kept = {name: value for name, value in document.items() if name not in _NOT_DECIDING}
-    kept["data"] = {name: value for name, value in kept["data"].items() if name not in _NOT_DECIDING_DATA}
-    return kept
+    return deciding(json.loads(json.dumps(asdict(settings))), _FREE)
 
 
 def run_rows(

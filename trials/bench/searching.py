@@ -17,12 +17,14 @@ from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
+from snas_nni.memory_order import channels_last
 from trials.bench.methods import Method, make_method
 from trials.bench.recalibration import recalibrated
 from trials.bench.subset import halves
 from trials.data import ClassificationData
 from trials.epoch_report import epoch_line
 from trials.evaluation import evaluate
+from trials.lightning_setup import SILENT
 from trials.loaders import evaluation_loader, training_loader
 from trials.progress import Progress
 from trials.settings import SearchSettings, TrainingSettings
@@ -40,10 +42,9 @@ class Found:
     Attributes:
         sample: the child's NNI sample.
         child: with inherited weights, as they are.
-        recalibrated: the same with BatchNorm statistics of its own.
         search_accuracy: of the supernet, run as the method runs it in the search.
         child_accuracy: of the child.
-        child_accuracy_bn_recalibrated: of the recalibrated child.
+        child_accuracy_bn_recalibrated: of the child with BatchNorm statistics of its own.
         entropy: of the architecture distribution after each epoch, in nats.
         images: training images that were consumed, those for logits included.
         seconds: that the search took.
@@ -52,7 +53,6 @@ class Found:
 
     sample: dict[str, Any]
     child: nn.Module
-    recalibrated: nn.Module
     search_accuracy: float
     child_accuracy: float
     child_accuracy_bn_recalibrated: float
@@ -127,7 +127,7 @@ def search_with(
     )
     start = time.monotonic()
     # The order of memory that convolutions on a CPU are fast in, for all methods alike.
-    reorder = space.register_forward_pre_hook(_channels_last)
+    reorder = space.register_forward_pre_hook(channels_last)
     method.strategy.initialize(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
     method.strategy.run()
     reorder.remove()
@@ -153,7 +153,6 @@ def _measured(
     return Found(
         sample=sample,
         child=child,
-        recalibrated=recalibrated(child, recalibration_batches(data)),
         search_accuracy=search_accuracy,
         child_accuracy=accuracy_and_loss(child, held_out, _CPU)[0],
         child_accuracy_bn_recalibrated=best,
@@ -195,15 +194,9 @@ def _trainer(epochs: int, callbacks: list[Callback], clip: float | None) -> Any:
         logger=False,
         callbacks=callbacks,
         enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
         limit_val_batches=0,
+        **SILENT,
     )
-
-
-def _channels_last(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return tuple(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in inputs)
 
 
 def _logits(output: Any) -> torch.Tensor:

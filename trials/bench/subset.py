@@ -5,10 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snas_nni.errors import SettingError
-from trials.data import ClassificationData, LabelledTensors
+from trials.bench.settings import NasBench201Settings, RetentionSettings
+from trials.data import ClassificationData, LabelledTensors, load_data
+from trials.progress import Progress
 from trials.splits import stratified_split
 
-__all__ = ["halves", "smaller"]
+__all__ = ["halves", "load_part", "smaller"]
+
+
+def load_part(settings: RetentionSettings | NasBench201Settings, progress: Progress) -> ClassificationData:
+    """Load as many images as a comparison wants.
+
+    Raises:
+        SettingError: the data cannot be loaded, or has not so many.
+    """
+    everything = load_data(settings.data, progress)
+    data = smaller(everything, settings.images, settings.held_out_images, settings.data.split_seed)
+    progress.say(f"{len(data.train)} training and {len(data.validation)} held-out images of shape {data.input_shape}")
+    return data
 
 
 def smaller(data: ClassificationData, images: int | None, held_out: int | None, seed: int) -> ClassificationData:
