@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 __all__ = ["quicken_depthwise"]
@@ -79,7 +80,7 @@ def _convolve(groups: int, stride: int, dilation: int, x: Tensor, weight: Tensor
     kernel = weight.shape[-1]
     if x.dim() == 4 and _needs_own_backward(x):
         if stride == 2:
-            x, stride, dilation = x[:, :, ::2, ::2], 1, 1
+            x, stride, dilation = _EveryOther.apply(x), 1, 1
         if weight.shape[1] == 1 and _is_slow(kernel, dilation):
             result: Tensor = _DepthwiseConvolution.apply(x, weight, dilation)
             return result if bias is None else result + bias.to(result.dtype).view(-1, 1, 1)
@@ -89,6 +90,24 @@ def _convolve(groups: int, stride: int, dilation: int, x: Tensor, weight: Tensor
 def _needs_own_backward(x: Tensor) -> bool:
     # Without gradients (evaluation, counting, export) the plain operation is as fast, and is what others recognise.
     return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+
+class _EveryOther(torch.autograd.Function):
+    """``x[:, :, ::2, ::2]``, whose gradient keeps the memory order of ``x``; the gradient of a slice does not."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.size = x.shape
+        ctx.last = x.is_contiguous(memory_format=torch.channels_last)
+        return x[:, :, ::2, ::2]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        order = torch.channels_last if ctx.last else torch.contiguous_format
+        of_all = torch.empty(ctx.size, dtype=gradient.dtype, device=gradient.device, memory_format=order).zero_()
+        of_all[:, :, ::2, ::2] = gradient
+        return of_all
 
 
 class _DepthwiseConvolution(torch.autograd.Function):

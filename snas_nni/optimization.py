@@ -12,7 +12,6 @@ from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 
-from snas_nni.depthwise import quicken_depthwise
 from snas_nni.devices import (
     average,
     average_buffers,
@@ -26,6 +25,7 @@ from snas_nni.distribution import ArchitectureDistribution
 from snas_nni.epoch_telemetry import EpochTelemetry
 from snas_nni.errors import NotFiniteError, SettingError
 from snas_nni.evaluator_log import EvaluatorLog
+from snas_nni.fast_layers import quicken
 from snas_nni.memory_order import channels_last
 from snas_nni.metric_states import metric_states, set_metric_states, undisturbed_metrics
 from snas_nni.optimizers import logits_optimizer, weights_optimizer, without_parameters
@@ -224,13 +224,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
             return self.training_module.validation_step(batch, batch_idx, *args)
 
     def on_fit_start(self) -> None:
-        """Make convolutions fast for the time of the search: the images' memory order, depthwise gradients."""
+        """Make layers fast for the time of the search: the images' memory order, convolutions, BatchNorm."""
         wanted = self.settings.channels_last
         # Not `training_module.model`: a module that holds its network by itself has no such thing.
         supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
         if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
             self._undo.append(supernet.register_forward_pre_hook(channels_last).remove)
-        self._undo.append(quicken_depthwise(self.training_module))
+        self._undo.append(quicken(self.training_module))
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:

@@ -14,7 +14,7 @@ from trials.checkpoints import Checkpoints
 from trials.data import ClassificationData
 from trials.drop_path import DropPath
 from trials.epoch_seed import EpochSeed
-from trials.fast_depthwise import FastDepthwise
+from trials.fast_layers import FastLayers
 from trials.lightning_setup import make_trainer
 from trials.loaders import evaluation_loader, training_loader
 from trials.retrain_settings import RetrainSettings
@@ -45,7 +45,7 @@ def fit(
     """
     all_callbacks = [
         EpochSeed(settings.seed),
-        FastDepthwise(),
+        FastLayers(),
         DropPath(settings.training.drop_path),
         *callbacks,
         Checkpoints(output),

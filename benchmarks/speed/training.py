@@ -18,7 +18,7 @@ from torch.utils.data import TensorDataset
 from benchmarks.speed.spaces import make_space
 from benchmarks.speed.timing import BatchTimer
 from snas_nni import SNAS
-from snas_nni.depthwise import quicken_depthwise
+from snas_nni.fast_layers import quicken
 from snas_nni.memory_order import channels_last
 
 __all__ = ["evaluator", "preset_logits", "search", "snas_supernet", "train_child"]
@@ -98,7 +98,7 @@ def search(job: dict[str, Any]) -> dict[str, Any]:
 def snas_supernet(space: str, logits: str, **arguments: Any) -> SNAS:
     """A strategy with its supernet, not trained, and as fast as it is in a search."""
     strategy = SNAS(seed=2)
-    quicken_depthwise(strategy.mutate_model(make_space(space, **arguments)).train())
+    quicken(strategy.mutate_model(make_space(space, **arguments)).train())
     preset_logits(list(strategy.distribution.parameters()), logits)
     return strategy
 
@@ -118,6 +118,6 @@ def train_child(job: dict[str, Any]) -> dict[str, Any]:
     _, child = strategy.derive()
     if job.get("channels_last", True):  # as the search trains it, so that the ratio tells of the search only
         child.register_forward_pre_hook(channels_last)
-        quicken_depthwise(child)
+        quicken(child)
     evaluator(job["epochs"], job["batches"], job["batch"], timer).evaluate(child)
     return timer.result()

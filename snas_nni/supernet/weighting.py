@@ -115,6 +115,9 @@ class _WeightedSum(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, *outputs = ctx.saved_tensors
+        if all(_is_channels_last(output) for output in outputs):
+            # A mean over the image, for one, sends it in the other order, which every layer before would stumble over.
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_weights = None
         if ctx.needs_input_grad[0]:
             of_weights = torch.stack([_dot(gradient, output) for output in outputs]).to(weights.dtype)
@@ -126,10 +129,14 @@ class _WeightedSum(torch.autograd.Function):
         return of_weights, *of_outputs
 
 
+def _is_channels_last(images: Tensor) -> bool:
+    return images.dim() == 4 and images.is_contiguous(memory_format=torch.channels_last)
+
+
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     precise = torch.promote_types(torch.float32, torch.promote_types(a.dtype, b.dtype))
     a, b = a.to(precise), b.to(precise)
-    if a.dim() == 4 and all(t.is_contiguous(memory_format=torch.channels_last) for t in (a, b)):
+    if _is_channels_last(a) and _is_channels_last(b):
         a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)  # so that flattening copies nothing
     if a.is_complex():
         return torch.vdot(b.reshape(-1), a.reshape(-1)).real  # the gradient of a real weight

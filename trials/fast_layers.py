@@ -1,4 +1,4 @@
-"""Retraining with the fast gradients of depthwise convolutions that a search has too."""
+"""Retraining with the fast layers that a search has too."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from pytorch_lightning import Callback
 
-from snas_nni.depthwise import quicken_depthwise
+from snas_nni.fast_layers import quicken
 
-__all__ = ["FastDepthwise"]
+__all__ = ["FastLayers"]
 
 
-class FastDepthwise(Callback):
+class FastLayers(Callback):
     """Quickens the network when training begins and leaves it as it was."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class FastDepthwise(Callback):
 
     def on_fit_start(self, trainer: Any, module: Any) -> None:
         """Quicken."""
-        self._undo = quicken_depthwise(module)
+        self._undo = quicken(module)
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         """Undo it."""

@@ -1,4 +1,4 @@
-"""A retraining quickens its depthwise convolutions for its own time only."""
+"""A retraining quickens its layers for its own time only."""
 
 import pytorch_lightning as lightning
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from snas_nni.depthwise import _DepthwiseConvolution
-from trials.fast_depthwise import FastDepthwise
+from trials.fast_layers import FastLayers
 
 
 class Network(lightning.LightningModule):
@@ -34,7 +34,7 @@ def test_it_is_on_while_training_and_off_after(monkeypatch, tmp_path):
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=tmp_path,
-        callbacks=[FastDepthwise()],
+        callbacks=[FastLayers()],
     )
     trainer.fit(network, DataLoader(TensorDataset(torch.randn(4, 2, 6, 6)), batch_size=2))
     assert len(calls) == 2
