@@ -53,6 +53,7 @@ def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
     """``nn.BatchNorm2d.forward`` of ``(batch, channels, h, w)``."""
     if not (layer.training and _is_slow(images)):
         return type(layer).forward(layer, images)
+    result: Tensor
     result, mean, variance = _BatchNorm.apply(images, layer.weight, layer.bias, layer.eps)
     if layer.track_running_stats and layer.running_mean is not None and layer.running_var is not None:
         share = layer.momentum
@@ -64,7 +65,7 @@ def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
         with torch.no_grad():
             layer.running_mean.lerp_(mean.to(layer.running_mean.dtype), share or 0.0)
             layer.running_var.lerp_((variance * (count / (count - 1))).to(layer.running_var.dtype), share or 0.0)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _is_slow(images: Tensor) -> bool:

@@ -21,7 +21,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.2))
+    figure, axes = plt.subplots(1, 3, figsize=(15, 5))
     for axis, space in zip(axes[:2], ("hub", "snas"), strict=True):
         _schedule(axis, report["runs"], space)
     _errors(axes[2], report.get("gradient_error", []))
@@ -51,9 +51,9 @@ def _schedule(axis: Any, runs: list[dict[str, Any]], space: str) -> None:
             label=None if label in shown else label,
         )
         shown.add(label)
-    axis.set_ylim(0, 1.45 * axis.get_ylim()[1])  # room for the legend above the lines
+    axis.set_ylim(bottom=0)
     if shown:
-        axis.legend(loc="upper right", ncols=2, fontsize="small")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize="small")
 
 
 def _errors(axis: Any, rows: list[dict[str, Any]]) -> None:
