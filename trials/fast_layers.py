@@ -1,4 +1,4 @@
-"""Retraining with the fast layers that a search has too."""
+"""Retraining with the fast layers and the memory order that a search has too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pytorch_lightning import Callback
+from torch import nn
 
 from snas_nni.fast_layers import quicken
+from snas_nni.memory_order import channels_last
 
 __all__ = ["FastLayers"]
 
@@ -16,14 +18,16 @@ class FastLayers(Callback):
     """Quickens the network when training begins and leaves it as it was."""
 
     def __init__(self) -> None:
-        self._undo: Callable[[], None] | None = None
+        self._undo: list[Callable[[], None]] = []
 
     def on_fit_start(self, trainer: Any, module: Any) -> None:
-        """Quicken."""
-        self._undo = quicken(module)
+        """Quicken; on a CPU put the images that ``module.model`` gets into channels-last order."""
+        network = getattr(module, "model", None)
+        if isinstance(network, nn.Module) and module.device.type == "cpu":
+            self._undo.append(network.register_forward_pre_hook(channels_last).remove)
+        self._undo.append(quicken(module))
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         """Undo it."""
-        if self._undo is not None:
-            self._undo()
-            self._undo = None
+        while self._undo:
+            self._undo.pop()()

@@ -1,4 +1,4 @@
-"""A retraining quickens its layers for its own time only."""
+"""A retraining quickens its layers, and orders its images, for its own time only."""
 
 import pytorch_lightning as lightning
 import torch
@@ -9,13 +9,17 @@ from snas_nni.depthwise import _DepthwiseConvolution
 from trials.fast_layers import FastLayers
 
 
-class Network(lightning.LightningModule):
+class Training(lightning.LightningModule):
     def __init__(self):
         super().__init__()
-        self.layer = nn.Conv2d(2, 2, 5, padding=2, groups=2)
+        self.model = nn.Conv2d(2, 2, 5, padding=2, groups=2)
+        self.orders = []
+        self.model.register_forward_hook(
+            lambda _, inputs, output: self.orders.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+        )
 
     def training_step(self, batch, _):
-        return self.layer(batch[0]).square().mean()
+        return self.model(batch[0]).square().mean()
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.1)
@@ -25,7 +29,7 @@ def test_it_is_on_while_training_and_off_after(monkeypatch, tmp_path):
     calls = []
     original = _DepthwiseConvolution.apply
     monkeypatch.setattr(_DepthwiseConvolution, "apply", lambda *args: calls.append(args) or original(*args))
-    network = Network()
+    training = Training()
     trainer = lightning.Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -36,7 +40,9 @@ def test_it_is_on_while_training_and_off_after(monkeypatch, tmp_path):
         default_root_dir=tmp_path,
         callbacks=[FastLayers()],
     )
-    trainer.fit(network, DataLoader(TensorDataset(torch.randn(4, 2, 6, 6)), batch_size=2))
+    trainer.fit(training, DataLoader(TensorDataset(torch.randn(4, 2, 6, 6)), batch_size=2))
     assert len(calls) == 2
-    network.layer(torch.randn(1, 2, 6, 6))
+    assert training.orders == [True, True]
+    training.model(torch.randn(1, 2, 6, 6))
     assert len(calls) == 2
+    assert training.orders == [True, True, False]
