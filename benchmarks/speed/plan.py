@@ -9,7 +9,9 @@ from snas_nni.settings import SearchSettings
 
 __all__ = ["PARTS", "Measurement", "plan"]
 
-PARTS = ("schedule", "last_epoch", "memory", "overhead", "loading", "growth", "gradient_error", "profile")
+PARTS = (
+    "schedule", "single_path", "last_epoch", "memory", "overhead", "loading", "growth", "gradient_error", "profile",
+)  # fmt: skip
 SPACES = ("hub", "snas")
 TEMPERATURES = (1.0, 0.5, 0.2, 0.1, 0.03)
 TOLERANCES = tuple(sorted({1e-4, 1e-3, 1e-2, SearchSettings().skip_tolerance}))
@@ -41,6 +43,7 @@ def plan(parts: tuple[str, ...], *, batch: int, threads: int, quick: bool) -> li
     common = {"batch": 4 if quick else batch, "threads": threads}
     makers = {
         "schedule": _schedule,
+        "single_path": _single_path,
         "last_epoch": _last_epoch,
         "memory": _memory,
         "growth": _growth,
@@ -69,6 +72,17 @@ def _schedule(common: dict[str, Any], quick: bool) -> list[Measurement]:
                     name = f"{space}/{logits}/{strategy}"
                     found.append(Measurement("schedule", name, repeat, job, 9 + step * epochs * batches))
     return found
+
+
+def _single_path(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    """One candidate of a choice at a time, at any temperature; what it is compared with is in the schedule."""
+    job = {"kind": "search", "strategy": "snas", "logits": "uniform", "options": {"sampling": "single_path"}, **common}
+    job |= {"epochs": 1, "batches": 3 if quick else 30}
+    return [
+        Measurement("single_path", f"{space}/search", repeat, {**job, "space": space}, 16)
+        for repeat in range(1 if quick else 3)
+        for space in SPACES
+    ]
 
 
 def _last_epoch(common: dict[str, Any], quick: bool) -> list[Measurement]:

@@ -57,6 +57,14 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
     }
     if by_memory:
         summary["memory_ratio"] = _headline(by_memory)
+    for key, table in (("single_path_update_ratio", steps), ("single_path_memory_ratio", memory)):
+        by_space = {}
+        for space in ("hub", "snas"):
+            ours, theirs = table.get(f"single_path/{space}/search"), table.get(f"schedule/{space}/uniform/gumbel")
+            if ours and theirs:
+                by_space[space] = _ratio(theirs, ours) if table is steps else _ratio(ours, theirs)
+        if by_space:
+            summary[key] = _headline(by_space)
     if {"memory/plain", "memory/checkpointed"} <= memory.keys():
         summary["checkpointed_memory_ratio"] = _ratio(memory["memory/checkpointed"], memory["memory/plain"])
         summary["checkpointed_step_ratio"] = _ratio(steps["memory/checkpointed"], steps["memory/plain"])
