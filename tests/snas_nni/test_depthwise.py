@@ -82,6 +82,15 @@ def test_gives_only_the_gradient_that_is_asked_for(kernel, stride, dilation, of_
         torch.testing.assert_close(mine, theirs)
 
 
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("layer", [plain_layer(3, 3, 2, 2), nn.Conv2d(3, 4, 1, 2)], ids=["dilated", "1x1"])
+def test_with_stride_2_the_gradient_keeps_the_memory_order(layer, memory_format):
+    quicken_depthwise(layer)
+    x = torch.randn(2, 3, 7, 6).contiguous(memory_format=FORMATS[memory_format]).requires_grad_()
+    (gradient,) = torch.autograd.grad(layer(x).sum(), x)
+    assert gradient.is_contiguous(memory_format=FORMATS[memory_format])
+
+
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), SHAPES)
 def test_gradients_are_those_of_finite_differences(kernel, stride, dilation):
     layer = fast_layer(2, kernel, stride, dilation).double()

@@ -214,6 +214,16 @@ class TestWeightedSum:
         weights = torch.rand(count, dtype=torch.float64, requires_grad=True)
         torch.autograd.gradcheck(lambda w, *o: weighted_sum(o, w.unbind(), str), (weights, *outputs))
 
+    @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+    def test_gradients_come_in_the_memory_order_of_the_outputs(self, order):
+        outputs = [torch.randn(2, 3, 4, 5).contiguous(memory_format=order).requires_grad_() for _ in range(2)]
+        weights = torch.rand(2, requires_grad=True)
+        total = weighted_sum(outputs, weights.unbind(), str)
+        factor = torch.randn(2, 3, 4, 5)
+        for gradient, weight in zip(torch.autograd.grad((total * factor).sum(), outputs), weights, strict=True):
+            assert gradient.is_contiguous(memory_format=order)
+            torch.testing.assert_close(gradient, factor * weight)
+
     @pytest.mark.parametrize("dtype", [torch.complex128, torch.float64])
     def test_it_is_the_sum_of_products_and_so_are_its_gradients(self, dtype):
         outputs = [torch.randn(3, 4, dtype=dtype).requires_grad_() for _ in range(3)]
