@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from snas_nni.memory_order import is_channels_last
+
 __all__ = ["quicken_batch_norm"]
 
 _DTYPES = (torch.float32, torch.float64)
@@ -33,7 +35,11 @@ def quicken_batch_norm(network: nn.Module) -> Callable[[], None]:
     Returns:
         A function that undoes it.
     """
-    changed = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and _concerns(m)]
+    changed = [
+        layer
+        for layer in network.modules()
+        if isinstance(layer, nn.BatchNorm2d) and type(layer).forward is nn.BatchNorm2d.forward
+    ]
     for layer in changed:
         # A method bound to the layer, which a deep copy of the layer binds to the copy.
         layer.forward = MethodType(_forward, layer)  # type: ignore[method-assign]
@@ -43,10 +49,6 @@ def quicken_batch_norm(network: nn.Module) -> Callable[[], None]:
             vars(layer).pop("forward", None)
 
     return undo
-
-
-def _concerns(layer: nn.BatchNorm2d) -> bool:
-    return type(layer).forward is nn.BatchNorm2d.forward
 
 
 def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
@@ -71,11 +73,10 @@ def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
 def _is_slow(images: Tensor) -> bool:
     return bool(
         images.device.type == "cpu"
-        and images.dim() == 4
+        and is_channels_last(images)
         and images.shape[1] % _VECTOR
         and images.numel() > _FEW
         and images.dtype in _DTYPES
-        and images.is_contiguous(memory_format=torch.channels_last)
         and not images.is_contiguous()
         and not torch.compiler.is_compiling()
     )

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from snas_nni.memory_order import is_channels_last
+
 __all__ = ["quicken_depthwise"]
 
 _HOOK: Final = "_conv_forward"
@@ -98,7 +100,7 @@ class _EveryOther(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.size = x.shape
-        ctx.last = x.is_contiguous(memory_format=torch.channels_last)
+        ctx.last = is_channels_last(x)
         return x[:, :, ::2, ::2]
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from torch import nn
 
@@ -18,10 +19,7 @@ def quicken(network: nn.Module) -> Callable[[], None]:
     Returns:
         A function that undoes it.
     """
-    undo = [quicken_depthwise(network), quicken_batch_norm(network)]
-
-    def undo_all() -> None:
-        for each in undo:
-            each()
-
-    return undo_all
+    undo = ExitStack()
+    undo.callback(quicken_depthwise(network))
+    undo.callback(quicken_batch_norm(network))
+    return undo.close

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["channels_last"]
+__all__ = ["channels_last", "is_channels_last"]
 
 
 def channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -19,3 +19,8 @@ def channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return value
 
     return tuple(reordered(value) for value in args)
+
+
+def is_channels_last(images: Tensor) -> bool:
+    """Whether it is a batch of images in channels-last order."""
+    return images.dim() == 4 and images.is_contiguous(memory_format=torch.channels_last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
@@ -68,7 +69,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.settings = settings
         self.regularization = Regularization(regularizers, count_costs)
         self._telemetry = EpochTelemetry(distribution)
-        self._undo: list[Callable[[], None]] = []
+        self._undo = ExitStack()
         self.search_step = 0
         self._evaluator_log = EvaluatorLog(self)
         self._partial_means = PartialMeans()
@@ -229,14 +230,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
         # Not `training_module.model`: a module that holds its network by itself has no such thing.
         supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
         if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
-            self._undo.append(supernet.register_forward_pre_hook(channels_last).remove)
-        self._undo.append(quicken(self.training_module))
+            self._undo.callback(supernet.register_forward_pre_hook(channels_last).remove)
+        self._undo.callback(quicken(self.training_module))
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:
         """Leave the supernet as it was."""
-        while self._undo:
-            self._undo.pop()()
+        self._undo.close()
         return super().teardown(stage)
 
     # ---- epochs --------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from pytorch_lightning import Callback
@@ -18,16 +18,15 @@ class FastLayers(Callback):
     """Quickens the network when training begins and leaves it as it was."""
 
     def __init__(self) -> None:
-        self._undo: list[Callable[[], None]] = []
+        self._undo = ExitStack()
 
     def on_fit_start(self, trainer: Any, module: Any) -> None:
         """Quicken; on a CPU put the images that ``module.model`` gets into channels-last order."""
         network = getattr(module, "model", None)
         if isinstance(network, nn.Module) and module.device.type == "cpu":
-            self._undo.append(network.register_forward_pre_hook(channels_last).remove)
-        self._undo.append(quicken(module))
+            self._undo.callback(network.register_forward_pre_hook(channels_last).remove)
+        self._undo.callback(quicken(module))
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         """Undo it."""
-        while self._undo:
-            self._undo.pop()()
+        self._undo.close()

@@ -10,8 +10,16 @@ from snas_nni.settings import SearchSettings
 __all__ = ["PARTS", "Measurement", "plan"]
 
 PARTS = (
-    "schedule", "single_path", "last_epoch", "memory", "overhead", "loading", "growth", "gradient_error", "profile",
-)  # fmt: skip
+    "schedule",
+    "single_path",
+    "last_epoch",
+    "memory",
+    "overhead",
+    "loading",
+    "growth",
+    "gradient_error",
+    "profile",
+)
 SPACES = ("hub", "snas")
 TEMPERATURES = (1.0, 0.5, 0.2, 0.1, 0.03)
 TOLERANCES = tuple(sorted({1e-4, 1e-3, 1e-2, SearchSettings().skip_tolerance}))

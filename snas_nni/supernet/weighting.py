@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.memory_order import is_channels_last
 
 __all__ = ["negligible", "weighted_sum"]
 
@@ -115,7 +116,7 @@ class _WeightedSum(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, *outputs = ctx.saved_tensors
-        if all(_is_channels_last(output) for output in outputs):
+        if all(is_channels_last(output) for output in outputs):
             # A mean over the image, for one, sends it in the other order, which every layer before would stumble over.
             gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_weights = None
@@ -129,14 +130,10 @@ class _WeightedSum(torch.autograd.Function):
         return of_weights, *of_outputs
 
 
-def _is_channels_last(images: Tensor) -> bool:
-    return images.dim() == 4 and images.is_contiguous(memory_format=torch.channels_last)
-
-
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     precise = torch.promote_types(torch.float32, torch.promote_types(a.dtype, b.dtype))
     a, b = a.to(precise), b.to(precise)
-    if _is_channels_last(a) and _is_channels_last(b):
+    if is_channels_last(a) and is_channels_last(b):
         a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)  # so that flattening copies nothing
     if a.is_complex():
         return torch.vdot(b.reshape(-1), a.reshape(-1)).real  # the gradient of a real weight
