@@ -57,24 +57,25 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
     }
     if by_memory:
         summary["memory_ratio"] = _headline(by_memory)
-    for key, table in (("single_path_update_ratio", steps), ("single_path_memory_ratio", memory)):
-        by_space = {}
-        for space in ("hub", "snas"):
-            ours, theirs = table.get(f"single_path/{space}/search"), table.get(f"schedule/{space}/uniform/gumbel")
-            if ours and theirs:
-                by_space[space] = _ratio(theirs, ours) if table is steps else _ratio(ours, theirs)
-        if by_space:
-            summary[key] = _headline(by_space)
     if {"memory/plain", "memory/checkpointed"} <= memory.keys():
         summary["checkpointed_memory_ratio"] = _ratio(memory["memory/checkpointed"], memory["memory/plain"])
         summary["checkpointed_step_ratio"] = _ratio(steps["memory/checkpointed"], steps["memory/plain"])
-    by_child = {
-        space: _ratio(steps[f"last_epoch/{space}/search"], steps[f"last_epoch/{space}/child"])
-        for space in ("hub", "snas")
-        if {f"last_epoch/{space}/search", f"last_epoch/{space}/child"} <= steps.keys()
-    }
-    if by_child:
-        summary["last_epoch_over_child"] = _headline(by_child)
+    one_path, gumbel = "single_path/{}/search", "schedule/{}/uniform/gumbel"
+    for key, table, above, below in (
+        ("last_epoch_over_child", steps, "last_epoch/{}/search", "last_epoch/{}/child"),
+        ("single_path_update_ratio", steps, gumbel, one_path),
+        ("single_path_memory_ratio", memory, one_path, gumbel),
+    ):
+        by_space = {
+            space: _ratio(table[above.format(space)], table[below.format(space)])
+            for space in ("hub", "snas")
+            if {above.format(space), below.format(space)} <= table.keys()
+        }
+        if by_space:
+            summary[key] = _headline(by_space)
+    theirs = memory.get("schedule/snas/uniform/gumbel")
+    if theirs and "memory/checkpointed" in memory:
+        summary["checkpointed_memory_ratio_gumbeldarts"] = _ratio(memory["memory/checkpointed"], theirs)
     if {"loading/batch", "last_epoch/snas/search"} <= steps.keys():
         summary["loader_share"] = _ratio(steps["loading/batch"], steps["last_epoch/snas/search"])
     overhead = [run for run in runs if run["part"] == "overhead"]
