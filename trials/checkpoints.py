@@ -106,10 +106,12 @@ class Checkpoints(Checkpoint):
         """Whether any of the processes that train together got a signal: then all of them stop after one step."""
         if self._stopping is None:
             return False
+        number = self._stopping.requested or 0
         if trainer.world_size > 1:
-            number = largest(self._stopping.requested or 0, trainer.strategy.root_device)
-            self._stopping.requested = number or None
-        return self._stopping.requested is not None
+            number = largest(number, trainer.strategy.root_device)
+        if number:  # and no None otherwise: a signal may have come since, and waits for the next step of all
+            self._stopping.requested = number
+        return number > 0
 
     @staticmethod
     def _batches(trainer: Any) -> int:
