@@ -12,8 +12,9 @@ from exports.record import Architecture, count_parameters
 from exports.resolving import Spaces, find_space
 from exports.sample_check import checked_sample, make_space
 from exports.weights import load_weights
-from snas_nni.derivation import build_child, replace_empty_choices
-from snas_nni.reading import readable
+from snas_nni.derivation.child import build_child
+from snas_nni.files import readable
+from snas_nni.supernet.frozen import replace_empty_choices
 
 __all__ = ["build"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snas_nni.errors import SnasError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["ArchitectureFileError", "OnnxExportError"]
 

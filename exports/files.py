@@ -9,8 +9,7 @@ from typing import Any
 
 from exports.errors import ArchitectureFileError
 from exports.record import Architecture
-from snas_nni.reading import read_bounded, readable, reason_of, repeated_key
-from snas_nni.writing import replacing
+from snas_nni.files import read_bounded, readable, reason_of, repeated_key, replacing
 
 __all__ = ["MAX_BYTES", "as_text", "from_text", "load", "save", "write_atomically"]
 

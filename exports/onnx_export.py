@@ -25,7 +25,7 @@ from exports.onnx_tracing import (
 )
 from exports.record import Architecture
 from snas_nni.errors import SettingError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["METADATA_KEY", "OnnxReport", "export_onnx", "read_architecture"]
 

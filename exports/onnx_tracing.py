@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from exports.errors import OnnxExportError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["INPUT_NAME", "OUTPUT_NAME", "check_output", "checked_bytes", "on_cpu", "quiet", "traced_model"]
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from exports.errors import ArchitectureFileError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["as_plain", "inside"]
 

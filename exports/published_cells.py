@@ -8,7 +8,7 @@ from typing import Final
 from exports.errors import ArchitectureFileError
 from exports.files import from_text
 from exports.record import Architecture
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["PUBLISHED", "published"]
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from nni.nas.nn.pytorch import ModelSpace
 
 from exports.errors import ArchitectureFileError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["OWN_PACKAGES", "Spaces", "find_space"]
 

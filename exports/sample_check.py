@@ -16,7 +16,7 @@ from exports.errors import ArchitectureFileError
 from exports.plain import as_plain, inside
 from exports.size_guard import bounded_size
 from exports.space_reference import constructor_of
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["checked_sample", "make_space"]
 

@@ -15,7 +15,7 @@ from jsonschema.validators import extend
 
 from exports.errors import ArchitectureFileError
 from exports.plain import as_plain, inside
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["FORMAT", "VERSION", "architecture_schema", "checked_document"]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from exports.errors import ArchitectureFileError
 from exports.files import write_atomically
-from snas_nni.reading import read_bounded, readable, reason_of
+from snas_nni.files import read_bounded, readable, reason_of
 
 __all__ = ["load_weights", "read_weights", "room_for", "save_tensors", "save_weights"]
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from snas_nni.lazy_names import lazy_names
+from snas_nni.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
-    from snas_nni.derivation import build_child, derive_child
+    from snas_nni.derivation.child import build_child, derive_child
     from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
-    from snas_nni.optimization import Regularizer
+    from snas_nni.regularizer import Regularizer
     from snas_nni.resources import Budget, ResourcePenalty
+    from snas_nni.search.temperature import TemperatureSchedule
     from snas_nni.strategy import SNAS
-    from snas_nni.temperature import TemperatureSchedule
 
 __all__ = [
     "SNAS",
@@ -34,14 +34,14 @@ __all__ = [
 _HOMES = {
     "SNAS": "strategy",
     "Budget": "resources",
-    "Regularizer": "optimization",
+    "Regularizer": "regularizer",
     "ResourcePenalty": "resources",
     "SettingError": "errors",
     "SnasError": "errors",
-    "TemperatureSchedule": "temperature",
+    "TemperatureSchedule": "search.temperature",
     "UnsupportedSpaceError": "errors",
-    "build_child": "derivation",
-    "derive_child": "derivation",
+    "build_child": "derivation.child",
+    "derive_child": "derivation.child",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.sample import Sample
 from snas_nni.resources.costs import CostModel
-from snas_nni.sample import Sample
 
 __all__ = ["Regularization", "Regularizer"]
 

@@ -15,13 +15,11 @@ from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
-from snas_nni.choices import choice_of
-from snas_nni.derivation import derive_child
-from snas_nni.devices import of_the_first
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.derivation.child import derive_child
+from snas_nni.derivation.loose_ends import InputMemory
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
-from snas_nni.loose_ends import InputMemory
-from snas_nni.optimization import Regularizer, SnasLightningModule
 from snas_nni.resources import (
     Budget,
     BudgetController,
@@ -32,11 +30,14 @@ from snas_nni.resources import (
     count_supernet,
     measure_latency,
 )
-from snas_nni.settings import SearchSettings
-from snas_nni.supernet import hooks, in_place_of, prepare_stages, refuse_aliases
+from snas_nni.search.distributed import of_the_first
+from snas_nni.search.lightning_module import Regularizer, SnasLightningModule
+from snas_nni.search.settings import SearchSettings
+from snas_nni.search.temperature import Shape, TemperatureSchedule
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
+from snas_nni.supernet.hooks import hooks, refuse_aliases
 from snas_nni.supernet.operation import SampledArguments
-from snas_nni.temperature import Shape, TemperatureSchedule
+from snas_nni.supernet.stage import in_place_of, prepare_stages
 
 __all__ = ["SNAS"]
 
@@ -84,7 +85,7 @@ class SNAS(DARTS):
         channels_last: give the supernet its images in channels-last memory order; None: on a CPU, where a
             convolution supernet trains about 1.5 times as fast in it.
         initial_logits_std: standard deviation of the initial logits around 0.
-        regularizers: terms added to the loss; see :class:`~snas_nni.optimization.Regularizer`.
+        regularizers: terms added to the loss; see :class:`~snas_nni.regularizer.Regularizer`.
         budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
         latency_table: measured latencies, or the JSON file that holds them, for a penalty or budget of
             ``latency_ms``; measured at the start of the search on this machine if None and needed.

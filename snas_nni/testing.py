@@ -21,8 +21,8 @@ import torch
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
-from snas_nni.derivation import derive_child
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.derivation.child import derive_child
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
 from snas_nni.resources import count_child
 from snas_nni.strategy import SNAS

@@ -70,6 +70,7 @@ def test_nnis_strategies_come_before_its_oneshot_package():
 
 
 def test_nni_is_whole_whatever_is_imported_first():
-    code = "import snas_nni.supernet.layer, snas_nni.optimization, nni.nas.strategy as s; print(s.DARTS.__module__)"
+    first = "import snas_nni.supernet.layer, snas_nni.search.lightning_module"
+    code = f"{first}, nni.nas.strategy as s; print(s.DARTS.__module__)"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "nni.nas.oneshot.pytorch.strategy", done.stderr

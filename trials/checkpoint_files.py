@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snas_nni.errors import SnasError
-from snas_nni.writing import replacing
+from snas_nni.files import replacing
 
 __all__ = [
     "FOLDER",

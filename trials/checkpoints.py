@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import nn
 
-from snas_nni.devices import largest
 from snas_nni.errors import NotFiniteError
+from snas_nni.search.distributed import largest
 from trials.checkpoint_files import FOLDER, checkpoint_name, remove_old
 from trials.metrics_table import MetricsTable
 from trials.stopping import Stopping

@@ -13,7 +13,7 @@ from nni.experiment.config.utils import unset_base_path
 from nni.tools.package_utils import get_algo_meta, get_all_algo_meta
 
 from snas_nni.errors import SettingError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 from trials.plain_yaml import read_yaml
 
 __all__ = ["ExperimentFile", "read_experiment_file"]

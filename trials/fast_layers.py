@@ -8,8 +8,8 @@ from typing import Any
 from pytorch_lightning import Callback
 from torch import nn
 
-from snas_nni.fast_layers import quicken
-from snas_nni.memory_order import channels_last
+from snas_nni.cpu_kernels.fast_layers import quicken
+from snas_nni.cpu_kernels.memory_format import channels_last
 
 __all__ = ["FastLayers"]
 

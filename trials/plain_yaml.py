@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from snas_nni.errors import SettingError
-from snas_nni.reading import read_bounded, readable, reason_of
+from snas_nni.files import read_bounded, readable, reason_of
 
 __all__ = ["MAX_BYTES", "read_yaml"]
 

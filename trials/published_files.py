@@ -12,7 +12,7 @@ from exports import Architecture, save
 from search_spaces import SnasCellSpace
 from search_spaces.cell import CELL_INPUTS
 from search_spaces.edges import edge_pairs
-from snas_nni.derivation import build_child
+from snas_nni.derivation.child import build_child
 
 __all__ = ["LIVE_EDGES", "published_architecture", "write_published"]
 

@@ -16,7 +16,7 @@ from exports.building import recorded_weights
 from exports.resolving import find_space
 from exports.sample_check import checked_sample, make_space
 from exports.weights import read_weights, room_for
-from snas_nni.derivation import build_child
+from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError
 from trials.data import ClassificationData
 from trials.retrain_settings import ChildSettings

@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from snas_nni.errors import SettingError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 
 __all__ = ["groups_of", "merged", "refuse_class_paths", "refuse_unfit", "without_free_values"]
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from snas_nni.errors import SettingError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 from trials.plain_yaml import read_yaml
 from trials.settings import RunSettings
 from trials.settings_guard import groups_of, merged, refuse_class_paths, refuse_unfit, without_free_values

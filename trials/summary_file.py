@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from snas_nni.errors import SettingError
-from snas_nni.reading import read_bounded, readable, reason_of
+from snas_nni.files import read_bounded, readable, reason_of
 
 __all__ = ["Summary", "read_summary"]
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from exports import Architecture, build
 from snas_nni.errors import SettingError
-from snas_nni.reading import readable
+from snas_nni.files import readable
 from trials.data import ClassificationData, load_data
 from trials.progress import Progress
 from trials.resized_crop import with_augmentation

@@ -18,8 +18,8 @@ from exports import Architecture, ArchitectureFileError, build, load, load_weigh
 from exports.files import as_text
 from search_spaces import NasBench201Space, SnasCellSpace
 from snas_nni import SNAS
-from snas_nni.derivation import build_child
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.derivation.child import build_child
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.resources import LatencyTable, measure_latency
 from trials.experiment_file import read_experiment_file
 from trials.progress import Progress

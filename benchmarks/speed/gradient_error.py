@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.speed.training import snas_supernet
 from snas_nni import SNAS
-from snas_nni.sample import Sample
+from snas_nni.distribution.sample import Sample
 
 __all__ = ["gradient_error"]
 

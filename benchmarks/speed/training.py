@@ -18,8 +18,8 @@ from torch.utils.data import TensorDataset
 from benchmarks.speed.spaces import make_space
 from benchmarks.speed.timing import BatchTimer
 from snas_nni import SNAS
-from snas_nni.fast_layers import quicken
-from snas_nni.memory_order import channels_last
+from snas_nni.cpu_kernels.fast_layers import quicken
+from snas_nni.cpu_kernels.memory_format import channels_last
 
 __all__ = ["evaluator", "preset_logits", "search", "snas_supernet", "train_child"]
 

@@ -10,16 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snas_nni.choices import Choice
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.choices import Choice
+from snas_nni.distribution.polynomial import Polynomial
+from snas_nni.distribution.trace import Owner
 from snas_nni.errors import SettingError
-from snas_nni.resources.counting import Count, count_operations
+from snas_nni.resources.counting import Count, count_operations, lacking, owner_of, resolved
 from snas_nni.resources.dependence import operation_polynomials
-from snas_nni.resources.left_out import lacking, owner_of, resolved
 from snas_nni.resources.operations import Convention
 from snas_nni.resources.parameters import parameter_polynomials
-from snas_nni.resources.polynomial import Polynomial
-from snas_nni.resources.trace import Owner
 
 __all__ = ["COSTS", "CostModel", "count_child", "count_supernet"]
 

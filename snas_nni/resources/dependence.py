@@ -14,11 +14,11 @@ import math
 import random
 from collections.abc import Callable, Collection, Mapping
 
-from snas_nni.choices import Choice
+from snas_nni.distribution.choices import Choice
+from snas_nni.distribution.polynomial import ONE, Polynomial
+from snas_nni.distribution.trace import Owner
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.resources.counting import Count
-from snas_nni.resources.polynomial import ONE, Polynomial
-from snas_nni.resources.trace import Owner
 
 __all__ = ["operation_polynomials"]
 

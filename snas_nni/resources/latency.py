@@ -18,14 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snas_nni.choices import Choice, OneOf
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.choices import Choice, OneOf
+from snas_nni.distribution.polynomial import Polynomial, Term
+from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.errors import SettingError
-from snas_nni.reading import read_bounded, readable, reason_of, repeated_key
-from snas_nni.resources.counting import evaluating
-from snas_nni.resources.polynomial import Polynomial, Term
-from snas_nni.resources.trace import Owner, Trace
-from snas_nni.writing import replacing
+from snas_nni.files import read_bounded, readable, reason_of, repeated_key, replacing
+from snas_nni.supernet.evaluating import evaluating
 
 __all__ = ["LatencyTable", "measure_latency"]
 

@@ -10,9 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
+from snas_nni.distribution.polynomial import ONE, Polynomial
+from snas_nni.distribution.trace import Owner
 from snas_nni.resources.operations import Convention, is_normalization
-from snas_nni.resources.polynomial import ONE, Polynomial
-from snas_nni.resources.trace import Owner
 
 __all__ = ["Conditional", "parameter_polynomials"]
 

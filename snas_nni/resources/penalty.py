@@ -10,10 +10,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.sample import Sample
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.resources.costs import CostModel
-from snas_nni.sample import Sample
 
 __all__ = ["LEVELS", "OFFICIAL_COSTS", "Estimator", "ResourcePenalty", "Scale", "penalty_level"]
 

@@ -22,10 +22,10 @@ import torch
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.errors import SnasError
 from snas_nni.resources.costs import CostModel
-from snas_nni.resources.polynomial import Polynomial
 
 __all__ = ["Selection", "cost_range", "feasible", "most_probable"]
 

@@ -11,13 +11,13 @@ from nni.nas.nn.pytorch import ParametrizedModule
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
+from snas_nni.distribution.polynomial import ONE, Polynomial
+from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.resources.operations import Convention
-from snas_nni.resources.polynomial import ONE, Polynomial
-from snas_nni.resources.trace import Owner, Trace, same_shape
-from snas_nni.sample import ChoiceReader
 from snas_nni.supernet.operation import mutable_arguments
-from snas_nni.supernet.weighting import negligible, weighted_sum
+from snas_nni.supernet.weighting import negligible, same_shape, weighted_sum
 
 __all__ = ["MixedArguments"]
 

@@ -15,12 +15,12 @@ from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
-from snas_nni.derivation import follow
+from snas_nni.distribution.polynomial import Polynomial
+from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.resources.operations import Convention
-from snas_nni.resources.polynomial import Polynomial
-from snas_nni.resources.trace import Owner, Trace, same_shape
-from snas_nni.sample import ChoiceReader
-from snas_nni.supernet.weighting import negligible, weighted_sum
+from snas_nni.supernet.frozen import follow
+from snas_nni.supernet.weighting import negligible, same_shape, weighted_sum
 
 __all__ = ["MixedCell"]
 
@@ -191,7 +191,7 @@ class MixedCell(PathSamplingCell):
         if isinstance(unused, float):
             return state
         if next(iter(self.readers.values())).current.marks_left_out and not unused:
-            return torch.full_like(state, torch.nan)  # see snas_nni.loose_ends
+            return torch.full_like(state, torch.nan)  # see snas_nni.derivation.loose_ends
         return unused * state
 
     def _later(self, node: int) -> list[str]:

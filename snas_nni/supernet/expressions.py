@@ -9,9 +9,9 @@ from nni.mutable import MutableExpression
 from nni.nas.oneshot.pytorch.supermodule._expression_utils import traverse_all_options
 from torch import Tensor
 
-from snas_nni.resources.polynomial import ONE, Polynomial
-from snas_nni.resources.trace import Trace
-from snas_nni.sample import ChoiceReader
+from snas_nni.distribution.polynomial import ONE, Polynomial
+from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.distribution.trace import Trace
 
 __all__ = ["expression_conditions", "expression_numbers", "expression_value", "expression_weights", "traced_value"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snas_nni.distribution import ArchitectureDistribution
-from snas_nni.sample import ChoiceReader
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.sample import ChoiceReader
 
 __all__ = ["ForeignMemo", "SampledSoftmax"]
 

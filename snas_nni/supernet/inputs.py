@@ -9,12 +9,11 @@ from nni.nas.nn.pytorch import InputChoice
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
-from snas_nni.choices import AnyOf, SubsetOf
-from snas_nni.derivation import NoInputs
+from snas_nni.distribution.choices import AnyOf, SubsetOf
+from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.errors import UnsupportedSpaceError
-from snas_nni.resources.trace import same_shape
-from snas_nni.sample import ChoiceReader
-from snas_nni.supernet.weighting import negligible, weighted_sum
+from snas_nni.supernet.frozen import NoInputs
+from snas_nni.supernet.weighting import negligible, same_shape, weighted_sum
 
 __all__ = ["MixedInput"]
 
@@ -79,7 +78,7 @@ class MixedInput(InputChoice, BaseSuperNetModule):
         return f"label '{self.reader.choice.label}' (InputChoice of {self.n_candidates}, {self.reduction})"
 
     def freeze(self, sample: dict[str, Any]) -> nn.Module:
-        """Return NNI's ``ChosenInputs``, or :class:`~snas_nni.derivation.NoInputs` if none was chosen."""
+        """Return NNI's ``ChosenInputs``, or :class:`~snas_nni.supernet.frozen.NoInputs` if none was chosen."""
         frozen = super().freeze(sample)
         return frozen if frozen.chosen else NoInputs()
 

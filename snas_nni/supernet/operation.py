@@ -17,11 +17,11 @@ from nni.nas.nn.pytorch import ParametrizedModule
 from nni.nas.oneshot.pytorch.supermodule import operation as nni_operation
 from torch import Tensor, nn
 
+from snas_nni.distribution.polynomial import ONE, Polynomial
+from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.distribution.trace import Owner
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.resources.operations import Convention, is_normalization
-from snas_nni.resources.polynomial import ONE, Polynomial
-from snas_nni.resources.trace import Owner
-from snas_nni.sample import ChoiceReader
 from snas_nni.supernet.expressions import expression_value, expression_weights, traced_value
 
 __all__ = ["SLICED_OPERATIONS", "mutable_arguments"]

@@ -15,10 +15,10 @@ from typing import Any
 from nni.mutable import MutableExpression, frozen_context
 from torch import Tensor, nn
 
+from snas_nni.distribution.polynomial import Polynomial
+from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.distribution.trace import Owner
 from snas_nni.resources.operations import Convention
-from snas_nni.resources.polynomial import Polynomial
-from snas_nni.resources.trace import Owner
-from snas_nni.sample import ChoiceReader
 from snas_nni.supernet.expressions import expression_conditions, traced_value
 from snas_nni.supernet.repeat import MixedRepeat
 from snas_nni.supernet.weighting import weighted_sum

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snas_nni.cpu_kernels.memory_format import is_channels_last
 from snas_nni.errors import UnsupportedSpaceError
-from snas_nni.memory_order import is_channels_last
 
-__all__ = ["negligible", "weighted_sum"]
+__all__ = ["negligible", "same_shape", "weighted_sum"]
 
 
 def negligible(weights: Sequence[float], allowance: float) -> list[bool]:
@@ -149,3 +149,29 @@ def _unequal(outputs: Sequence[Any], where: Callable[[], str], index: int) -> Un
         f"{', '.join(described(o) for o in outputs)} (in the order they ran). "
         "All candidates of a choice must return the same shape for the same input."
     )
+
+
+def same_shape(outputs: Sequence[Any], names: Sequence[Any], where: str) -> Any:
+    """Return the first output, once all have its shape.
+
+    Raises:
+        UnsupportedSpaceError: names the choice and the shape of each candidate's output.
+    """
+
+    def described(output: Any) -> Any:
+        if isinstance(output, Tensor):
+            return tuple(output.shape)
+        if isinstance(output, Mapping):
+            return {key: described(value) for key, value in output.items()}
+        if isinstance(output, (list, tuple)):
+            return [described(value) for value in output]
+        return type(output).__name__
+
+    shapes = [described(output) for output in outputs]
+    if any(shape != shapes[0] for shape in shapes):
+        listed = ", ".join(f"{name}: {shape}" for name, shape in zip(names, shapes, strict=True))
+        raise UnsupportedSpaceError(
+            f"{where}: the candidates return different shapes for the same input ({listed}). "
+            "All candidates of a choice must return the same shape."
+        )
+    return outputs[0]

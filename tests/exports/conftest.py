@@ -13,7 +13,7 @@ def edge_child():
     """An EdgeSpace, its aggressive sample and a child with weights that are not the initial ones."""
     from small_export_spaces import EdgeSpace, aggressive_sample
 
-    from snas_nni.derivation import build_child
+    from snas_nni.derivation.child import build_child
 
     torch.manual_seed(3)
     space = EdgeSpace(6, classes=5)

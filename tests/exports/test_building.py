@@ -15,7 +15,7 @@ from small_export_spaces import (
 )
 
 from exports import Architecture, ArchitectureFileError, SpaceReference, build, load, save, save_weights
-from snas_nni.derivation import build_child
+from snas_nni.derivation.child import build_child
 
 
 def record(space, sample, arguments=None):
@@ -207,11 +207,11 @@ def test_modules_outside_are_refused(edge_architecture, class_path):
 @pytest.mark.parametrize(
     ("class_path", "words"),
     [
-        ("snas_nni.derivation.ModelSpace", "defines no class"),
-        ("snas_nni.derivation.nn", "defines no class"),
-        ("snas_nni.derivation.NoInputs", "not an NNI ModelSpace"),
-        ("snas_nni.derivation.build_child", "defines no class"),
-        ("snas_nni.derivation.NoInputs.forward", "cannot be imported"),
+        ("snas_nni.derivation.child.ModelSpace", "defines no class"),
+        ("snas_nni.derivation.child.nn", "defines no class"),
+        ("snas_nni.supernet.frozen.NoInputs", "not an NNI ModelSpace"),
+        ("snas_nni.derivation.child.build_child", "defines no class"),
+        ("snas_nni.supernet.frozen.NoInputs.forward", "cannot be imported"),
         ("snas_nni.nowhere.Space", "cannot be imported"),
         ("search_spaces.Absent", "defines no class"),
         ("trap_module.Borrowed", "defines no class"),

@@ -10,7 +10,7 @@ from torch import nn
 
 from exports import PUBLISHED, ArchitectureFileError, build, export_onnx, published
 from search_spaces import SnasCellSpace
-from snas_nni.derivation import build_child
+from snas_nni.derivation.child import build_child
 from trials.published_files import write_published
 
 FOLDER = Path(__file__).parents[2] / "exports" / "published"

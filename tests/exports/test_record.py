@@ -15,7 +15,7 @@ from small_export_spaces import (
 from torch import nn
 
 from exports import Architecture, ArchitectureFileError, SpaceReference
-from snas_nni.derivation import build_child
+from snas_nni.derivation.child import build_child
 
 
 def test_create_records_class_arguments_cells_and_size(edge_architecture, edge_child):

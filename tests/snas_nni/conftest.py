@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from snas_nni import SNAS, build_child, derive_child
-from snas_nni.choices import AnyOf, Choice, OneOf, SubsetOf
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.choices import AnyOf, Choice, OneOf, SubsetOf
 
 
 def tensors_of(output: Any) -> Iterator[Tensor]:

@@ -9,7 +9,7 @@ from torch import nn
 from exports import published
 from search_spaces import NasBench201Space, SnasCellSpace
 from search_spaces.operations import FactorizedReduce
-from snas_nni.derivation import build_child
+from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError
 from trials.drop_path import DropPath, droppable_edges
 

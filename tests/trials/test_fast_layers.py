@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from snas_nni.depthwise import _DepthwiseConvolution
+from snas_nni.cpu_kernels.depthwise import _DepthwiseConvolution
 from trials.fast_layers import FastLayers
 
 

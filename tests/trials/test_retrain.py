@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from exports import Architecture, ArchitectureFileError, build, load, published, read_architecture, save, save_weights
 from search_spaces import SnasCellSpace
-from snas_nni.derivation import build_child
+from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError, SnasError
 from trials.best_weights import BestWeights
 from trials.cli import main

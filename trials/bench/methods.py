@@ -17,8 +17,8 @@ from nni.nas.oneshot.pytorch.strategy import DARTS, GumbelDARTS, RandomOneShot
 from torch import Tensor, nn
 
 from snas_nni import SNAS
-from snas_nni.choices import Choice, choice_of
-from snas_nni.concrete import entropy
+from snas_nni.distribution.choices import Choice, choice_of
+from snas_nni.distribution.concrete import entropy
 from trials.settings import SearchSettings
 from trials.strategy import strategy_arguments
 

@@ -17,7 +17,7 @@ from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-from snas_nni.memory_order import channels_last
+from snas_nni.cpu_kernels.memory_format import channels_last
 from trials.bench.methods import Method, make_method
 from trials.bench.recalibration import recalibrated
 from trials.bench.subset import halves

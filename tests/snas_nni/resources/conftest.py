@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from snas_nni import SNAS, derive_child
-from snas_nni.choices import AnyOf, Choice, OneOf, SubsetOf
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.choices import AnyOf, Choice, OneOf, SubsetOf
+from snas_nni.distribution.polynomial import Polynomial, Term
 from snas_nni.resources import COSTS, Convention, CostModel, count_child, count_supernet
-from snas_nni.resources.polynomial import Polynomial, Term
 
 
 def counted(

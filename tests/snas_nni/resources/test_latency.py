@@ -15,10 +15,10 @@ from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, MutableConv
 from torch import nn
 
 from snas_nni import SNAS, Budget, ResourcePenalty, SettingError, derive_child
-from snas_nni.choices import AnyOf, OneOf
+from snas_nni.distribution.choices import AnyOf, OneOf
+from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.resources import LatencyTable, cost_range, measure_latency
 from snas_nni.resources.latency import _Stopwatch, _WatchedTrace
-from snas_nni.resources.polynomial import ONE, Polynomial
 
 IMAGES = torch.zeros(1, 3, 8, 8)
 

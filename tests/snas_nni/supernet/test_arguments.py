@@ -13,7 +13,7 @@ from nni.nas.nn.pytorch import (
 from torch import nn
 
 from snas_nni import UnsupportedSpaceError, derive_child
-from snas_nni.supernet import MixedArguments
+from snas_nni.supernet.arguments import MixedArguments
 
 ROWS = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 IMAGE = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))

@@ -7,7 +7,7 @@ from nni.nas.nn.pytorch import Cell, LayerChoice, MutableConv2d
 from torch import nn
 
 from snas_nni import derive_child
-from snas_nni.supernet import MixedCell
+from snas_nni.supernet.cell import MixedCell
 
 IMAGE = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
 

@@ -6,8 +6,8 @@ import nni
 import pytest
 import torch
 
-from snas_nni.choices import choice_of
-from snas_nni.distribution import ArchitectureDistribution
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.choices import choice_of
 from snas_nni.supernet.expressions import expression_numbers, expression_value, expression_weights
 
 A, B = nni.choice("a", [1, 2, 3]), nni.choice("b", [0, 2])

@@ -17,9 +17,9 @@ from nni.nas.hub.pytorch import (
 from nni.nas.hub.pytorch.nasnet import NDS, NDSStageDifferentiable
 
 from snas_nni import UnsupportedSpaceError, derive_child
-from snas_nni.inheritance import inherit_weights
+from snas_nni.derivation.inheritance import inherit_weights
 from snas_nni.resources import count_child
-from snas_nni.supernet import PredecessorReader
+from snas_nni.supernet.stage import PredecessorReader
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 NARROW = (8, 8, 8, 8, 8, 8, 8, 8, 16)
@@ -55,7 +55,7 @@ def test_one_step_then_a_child_equal_to_the_supernet(tools, caplog, name):
         assert torch.isfinite(gradient).all(), label
         assert gradient.any(), label
     for values in [distribution.mode(), *tools.all_or_some_samples(distribution, 1, seed=1)]:
-        with caplog.at_level(logging.WARNING, logger="snas_nni.derivation"):
+        with caplog.at_level(logging.WARNING, logger="snas_nni.derivation.child"):
             child = derive_child(supernet, values).eval()
         expected = tools.run_at(distribution, supernet, values, IMAGES)
         scale = float(expected.abs().max())

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from search_spaces import NasBench201Space
-from snas_nni.choices import AnyOf, OneOf, SubsetOf
+from snas_nni.distribution.choices import AnyOf, OneOf, SubsetOf
 from trials.bench.methods import make_method, uniform_sample
 from trials.bench.searching import search_with
 from trials.bench.settings import METHODS

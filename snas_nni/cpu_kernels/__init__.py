@@ -1,0 +1,1 @@
+"""Layers that PyTorch runs slowly on a CPU, run in ways that are fast there with the same results."""

@@ -1,0 +1,216 @@
+"""The architecture distribution: the logits of all labels, and everything that is drawn or read from them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snas_nni.distribution.choices import Choice, chosen_categories
+from snas_nni.distribution.concrete import concrete_log_density, concrete_log_sample, entropy, gumbel_noise
+from snas_nni.distribution.sample import ChoiceReader, CurrentSample, Sample
+from snas_nni.errors import SettingError, UnsupportedSpaceError
+
+__all__ = ["ArchitectureDistribution"]
+
+
+def _key(label: str) -> str:
+    # A parameter's name must not hold a dot; "%" is escaped too so that no two labels share a key. The colon keeps
+    # labels such as "values" or "type" apart from what a module has under that name.
+    return "label:" + label.replace("%", "%25").replace(".", "%2E")
+
+
+class ArchitectureDistribution(nn.Module):
+    """p(Z) = product over labels of a categorical distribution with logits a (paper, section 2.1).
+
+    Holds the trainable logits and the sample that the supernet runs with. Noise comes from a CPU generator of its
+    own, so that the search's draws do not depend on what else uses random numbers, and ranks that start with the
+    same seed draw the same Z.
+
+    Args:
+        choices: the choice behind each label of the space.
+        initial_std: the logits start as Normal(0, initial_std). The official code starts at Normal(1, 0.01); the
+            mean has no effect on the distribution, only on what weight decay does to it.
+        seed: of the initial logits and of all later draws.
+        sample_per_layer: every module draws its own Z; the paper shares one among all modules of a label.
+    """
+
+    def __init__(
+        self,
+        choices: Mapping[str, Choice],
+        *,
+        initial_std: float = 0.01,
+        seed: int = 0,
+        sample_per_layer: bool = False,
+    ) -> None:
+        super().__init__()
+        self.choices = dict(choices)
+        self.sample_per_layer = sample_per_layer
+        self.generator = torch.Generator().manual_seed(seed)
+        self.current = CurrentSample()
+        self.readers: dict[str, list[ChoiceReader]] = {label: [] for label in choices}
+        self.logits = nn.ParameterDict(
+            {
+                _key(label): nn.Parameter(torch.randn(choice.logits_shape, generator=self.generator) * initial_std)
+                for label, choice in self.choices.items()
+            }
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ArchitectureDistribution:
+        # `model.bfloat16()` reaches every parameter below it. Logits stay in float32: at temperature 0.03 the
+        # 8 bits of a bfloat16 mantissa would move a sample by more than the noise does.
+        def keep_precision(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            if moved.dtype in (torch.float16, torch.bfloat16):
+                return tensor.to(device=moved.device)
+            return moved
+
+        return super()._apply(keep_precision, recurse)  # type: ignore[no-untyped-call]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ArchitectureDistribution:
+        return self  # one supernet has one distribution, whatever is copied around it
+
+    def logits_of(self, label: str) -> nn.Parameter:
+        """Trainable logits of a label, of the shape that its choice asks for."""
+        return self.logits[_key(label)]
+
+    def rows_of(self, label: str) -> Tensor:
+        """Logits of the categorical variables of a label, shape ``(rows, C)``."""
+        return self.choices[label].rows(self.logits_of(label))
+
+    def bind(self, label: str) -> ChoiceReader:
+        """Give a module of the supernet its view of ``label``.
+
+        Raises:
+            UnsupportedSpaceError: the space has no such label.
+        """
+        if label not in self.choices:
+            raise UnsupportedSpaceError(
+                f"label '{label}' is used by a module but is not a mutable of the space. "
+                f"The space has: {', '.join(sorted(self.choices))}."
+            )
+        reader = ChoiceReader(self.current, self.choices[label], len(self.readers[label]))
+        self.readers[label].append(reader)
+        return reader
+
+    def draw(self, temperature: float, generator: torch.Generator | None = None) -> Sample:
+        """Draw one relaxed Z for every label.
+
+        Args:
+            temperature: lambda > 0.
+            generator: a CPU generator to use in place of the search's own.
+
+        Raises:
+            SettingError: the temperature is not positive.
+        """
+        if not temperature > 0:
+            raise SettingError(f"temperature must be positive, got {temperature}.")
+        by_size: dict[int, list[str]] = defaultdict(list)
+        rows: dict[str, Tensor] = {}
+        for label in self.choices:
+            layers = max(1, len(self.readers[label])) if self.sample_per_layer else 1
+            label_rows = self.rows_of(label)
+            rows[label] = label_rows.expand(layers, *label_rows.shape)
+            by_size[label_rows.shape[-1]].append(label)
+        log_rows: dict[str, Tensor] = {}
+        # One kernel per number of categories rather than one per label.
+        for size, labels in by_size.items():
+            logits = torch.cat([rows[label].reshape(-1, size) for label in labels])
+            noise = gumbel_noise(logits.shape, generator or self.generator).to(logits)
+            log_z = concrete_log_sample(logits, temperature, noise)
+            parts = log_z.split([rows[label].shape[0] * rows[label].shape[1] for label in labels])  # type: ignore[no-untyped-call]
+            log_rows.update((label, part.view(rows[label].shape)) for label, part in zip(labels, parts, strict=True))
+        return Sample(self.choices, {label: log_rows[label] for label in self.choices}, temperature)
+
+    def draw_single_path(self, temperature: float) -> Sample:
+        """Draw one child: a one-hot Z of each label from its categorical distribution (DSNAS, arXiv 2002.09128).
+
+        Only the chosen candidates run. The gradient of a label's logits is its credit, dL/dZ at the chosen
+        candidate, times the score, grad log p(Z).
+
+        Args:
+            temperature: of the search, for those who ask the sample; the draw does not depend on it.
+        """
+        relaxed = self.draw(1.0)  # whose argmax is distributed as softmax(a), whatever the temperature
+        log_rows, rows = {}, {}
+        for label, log_z in relaxed.log_rows.items():
+            chosen = nn.functional.one_hot(log_z.detach().argmax(-1), log_z.shape[-1]).to(log_z.dtype)
+            log_rows[label] = chosen.log()
+            rows[label] = _Scored.apply(self.rows_of(label).expand_as(chosen), chosen)
+        return Sample(self.choices, log_rows, temperature, rows=rows, is_one_hot=True)
+
+    def use(self, sample: Sample) -> AbstractContextManager[Sample]:
+        """Run the supernet with ``sample`` inside a ``with`` block."""
+        return self.current.use(sample)
+
+    def one_hot_sample(self, values: Mapping[str, Any]) -> Sample:
+        """The one-hot Z of an NNI sample ``{label: value}``.
+
+        Raises:
+            ValueError: names a label that is missing, or whose value no candidate has.
+        """
+        log_rows = {}
+        for label, choice in self.choices.items():
+            categories = chosen_categories(choice, values)
+            rows = self.rows_of(label).detach()
+            log_z = torch.full_like(rows, -torch.inf)
+            log_z[torch.arange(len(rows)), torch.tensor(categories)] = 0.0
+            log_rows[label] = log_z.unsqueeze(0)
+        return Sample(self.choices, log_rows, 0.0, is_one_hot=True)
+
+    def mode(self) -> dict[str, Any]:
+        """The most probable NNI sample: the argmax of every Z, the zero operation included."""
+        return {label: choice.value(self.rows_of(label).argmax(-1).tolist()) for label, choice in self.choices.items()}
+
+    def mode_sample(self) -> Sample:
+        """The one-hot Z of :meth:`mode`."""
+        return self.one_hot_sample(self.mode())
+
+    def log_density(self, sample: Sample) -> Tensor:
+        """Log-density of a relaxed sample, log-probability of a one-hot one: a scalar; the sample is a constant."""
+        if sample.is_one_hot:
+            probabilities = [
+                (sample.rows[label].detach() * torch.log_softmax(self.rows_of(label), -1)).sum()
+                for label in self.choices
+            ]
+            return torch.stack(probabilities).sum()
+        terms = [
+            concrete_log_density(sample.log_rows[label].detach(), self.rows_of(label), sample.temperature).sum()
+            for label in self.choices
+        ]
+        return torch.stack(terms).sum()
+
+    def expected_weights(self, label: str) -> Tensor:
+        """Probability of each candidate to be in the child, shape ``(K,)``, differentiable."""
+        return self.choices[label].weights(torch.softmax(self.rows_of(label), dim=-1))
+
+    def probabilities(self) -> dict[str, dict[Any, float]]:
+        """Probability of each candidate to be in the child, ``{label: {candidate: p}}``."""
+        return {
+            label: dict(zip(choice.candidates, self.expected_weights(label).tolist(), strict=True))
+            for label, choice in self.choices.items()
+        }
+
+    def entropies(self) -> dict[str, float]:
+        """Entropy of each label in nats."""
+        return {label: float(entropy(self.rows_of(label)).sum()) for label in self.choices}
+
+
+class _Scored(torch.autograd.Function):
+    """One-hot rows that are constants forward and send credit times score backward; ``apply(logits, one_hot)``."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, one_hot: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, one_hot)
+        return one_hot.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        logits, one_hot = ctx.saved_tensors
+        credit = (gradient * one_hot).sum(-1, keepdim=True)
+        return credit * (one_hot - torch.softmax(logits, -1)), None
