@@ -33,7 +33,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from benchmarks.budget_report import table, write_plot
-from exports.files import write_atomically
+from exports.architecture.files import write_atomically
 from search_spaces import SnasCellSpace
 from search_spaces.operations import Zero
 from search_spaces.shared import SharedAvgPool, SharedMaxPool

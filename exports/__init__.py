@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from snas_nni.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
-    from exports.building import build
+    from exports.architecture.files import load, save
+    from exports.architecture.published_cells import PUBLISHED, published
+    from exports.architecture.record import Architecture
+    from exports.architecture.schema import architecture_schema
+    from exports.architecture.space_reference import SpaceReference
     from exports.errors import ArchitectureFileError, OnnxExportError
-    from exports.files import load, save
-    from exports.onnx_export import OnnxReport, export_onnx, read_architecture
-    from exports.published_cells import PUBLISHED, published
-    from exports.record import Architecture
-    from exports.schema import architecture_schema
-    from exports.space_reference import SpaceReference
-    from exports.weights import load_weights, save_weights
+    from exports.onnx_files.export import OnnxReport, export_onnx, read_architecture
+    from exports.rebuilding.build import build
+    from exports.rebuilding.weights import load_weights, save_weights
 
 __all__ = [
     "PUBLISHED",
@@ -39,21 +39,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "PUBLISHED": "published_cells",
-    "Architecture": "record",
+    "PUBLISHED": "architecture.published_cells",
+    "Architecture": "architecture.record",
     "ArchitectureFileError": "errors",
     "OnnxExportError": "errors",
-    "OnnxReport": "onnx_export",
-    "SpaceReference": "space_reference",
-    "architecture_schema": "schema",
-    "build": "building",
-    "export_onnx": "onnx_export",
-    "load": "files",
-    "load_weights": "weights",
-    "published": "published_cells",
-    "read_architecture": "onnx_export",
-    "save": "files",
-    "save_weights": "weights",
+    "OnnxReport": "onnx_files.export",
+    "SpaceReference": "architecture.space_reference",
+    "architecture_schema": "architecture.schema",
+    "build": "rebuilding.build",
+    "export_onnx": "onnx_files.export",
+    "load": "architecture.files",
+    "load_weights": "rebuilding.weights",
+    "published": "architecture.published_cells",
+    "read_architecture": "onnx_files.export",
+    "save": "architecture.files",
+    "save_weights": "rebuilding.weights",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

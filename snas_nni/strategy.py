@@ -20,6 +20,7 @@ from snas_nni.derivation.loose_ends import InputMemory
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
+from snas_nni.regularizer import Regularizer
 from snas_nni.resources import (
     Budget,
     BudgetController,
@@ -31,7 +32,7 @@ from snas_nni.resources import (
     measure_latency,
 )
 from snas_nni.search.distributed import of_the_first
-from snas_nni.search.lightning_module import Regularizer, SnasLightningModule
+from snas_nni.search.lightning_module import SnasLightningModule
 from snas_nni.search.settings import SearchSettings
 from snas_nni.search.temperature import Shape, TemperatureSchedule
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax

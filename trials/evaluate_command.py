@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     given = read_given(architecture_first(arguments), None, EvaluateSettings)
     settings = made_of(given, EvaluateSettings)
 
-    from exports.files import write_atomically
+    from exports.architecture.files import write_atomically
     from trials.evaluation import evaluate, find_device, onnx_predictor, torch_predictor
     from trials.loaders import evaluation_loader
     from trials.progress import Progress

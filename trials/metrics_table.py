@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from exports.files import write_atomically
+from exports.architecture.files import write_atomically
 
 __all__ = ["MetricsTable"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from exports import OnnxExportError
-from exports.onnx_runtime_check import relative_difference
+from exports.onnx_files.runtime_check import relative_difference
 from trials.evaluation import Evaluation, evaluate, onnx_predictor, torch_predictor
 
 __all__ = ["Agreement", "agreement"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import yaml
 
-from exports.files import write_atomically
+from exports.architecture.files import write_atomically
 from snas_nni.errors import SettingError
 from trials.checkpoint_files import newest_usable
 from trials.output_lock import LOCK_NAME, locked

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from exports import ArchitectureFileError
-from exports.files import write_atomically
+from exports.architecture.files import write_atomically
 from snas_nni.errors import SnasError
 from trials.data import ClassificationData, LabelledTensors
 from trials.evaluation import onnx_predictor

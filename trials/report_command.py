@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     from exports import load
-    from exports.pictures import save_pictures
+    from exports.pictures.picture import save_pictures
     from exports.report import write_report
     from trials.progress import Progress
 

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from exports import Architecture, export_onnx, save, save_weights
-from exports.files import write_atomically
-from snas_nni.errors import SettingError
+from exports.architecture.files import write_atomically
+from exports.run_folder import SearchResult
 
-__all__ = ["SearchResult", "final_numbers", "read_result", "write_results"]
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What one search run found.
-
-    Attributes:
-        output: folder with architecture.json, weights.safetensors, model.onnx, metrics.csv and summary.json.
-        metrics: accuracies in [0, 1], losses in nats, and what else was measured.
-        parameters: number of parameters of the child.
-    """
-
-    output: Path
-    metrics: dict[str, float]
-    parameters: int
+__all__ = ["final_numbers", "write_results"]
 
 
 def final_numbers(result: SearchResult) -> dict[str, Any]:
@@ -42,19 +26,6 @@ def final_numbers(result: SearchResult) -> dict[str, Any]:
         **{name: metrics[name] for name in ("macs", "entropy", "seconds") if name in metrics},
         "output": str(result.output),
     }
-
-
-def read_result(output: Path) -> SearchResult:
-    """Read what a finished run in ``output`` found.
-
-    Raises:
-        SettingError: its summary cannot be read.
-    """
-    try:
-        document = json.loads((output / "summary.json").read_text(encoding="utf-8"))
-        return SearchResult(output, dict(document["metrics"]), int(document["parameters"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"{str(output / 'summary.json')!r} is not the summary of a run: {error}") from error
 
 
 def write_results(

@@ -11,6 +11,7 @@ import pytorch_lightning as lightning
 import torch
 from torch import nn
 
+from exports.run_folder import SearchResult, read_result
 from snas_nni.errors import SettingError
 from trials.best_weights import BestWeights
 from trials.checkpoint_files import epochs_done
@@ -23,7 +24,7 @@ from trials.loaders import evaluation_loader
 from trials.nni_trial import NniTrial
 from trials.progress import Progress, readable_duration
 from trials.resized_crop import with_augmentation
-from trials.results import SearchResult, final_numbers, read_result
+from trials.results import final_numbers
 from trials.retrain_child import RetrainedChild, build_for, find_architecture, inherit_weights
 from trials.retrain_fit import fit
 from trials.retrain_output import RetrainOutput

@@ -12,10 +12,10 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import nn
 
 from exports import PUBLISHED, Architecture, ArchitectureFileError, load, published
-from exports.building import recorded_weights
-from exports.resolving import find_space
-from exports.sample_check import checked_sample, make_space
-from exports.weights import read_weights, room_for
+from exports.rebuilding.build import recorded_weights
+from exports.rebuilding.check_sample import checked_sample, make_space
+from exports.rebuilding.find_space import find_space
+from exports.rebuilding.weights import read_weights, room_for
 from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError
 from trials.data import ClassificationData

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from exports import Architecture, save
-from exports.weights import save_tensors
+from exports.rebuilding.weights import save_tensors
+from exports.run_folder import SearchResult
 from trials.best_weights import BestWeights
 from trials.data import ClassificationData
 from trials.evaluation import evaluate, torch_predictor
@@ -19,7 +20,7 @@ from trials.nni_trial import NniTrial
 from trials.onnx_agreement import agreement
 from trials.output_folder import recorded_settings
 from trials.progress import Progress
-from trials.results import SearchResult, write_results
+from trials.results import write_results
 from trials.retrain_child import RetrainedChild
 from trials.retrain_settings import RetrainSettings
 from trials.strategy import child_costs

@@ -13,6 +13,7 @@ from nni.nas.experiment import NasExperiment
 from nni.nas.experiment.config import NasExperimentConfig
 
 from exports import Architecture
+from exports.run_folder import SearchResult, read_result
 from snas_nni import SNAS
 from trials.checkpoint_files import batches_done, epochs_done
 from trials.checkpoints import Checkpoints
@@ -25,7 +26,7 @@ from trials.loaders import evaluation_loader, training_loader
 from trials.nni_trial import NniTrial
 from trials.output_folder import OutputFolder, recorded_settings
 from trials.progress import Progress, readable_duration
-from trials.results import SearchResult, final_numbers, read_result, write_results
+from trials.results import final_numbers, write_results
 from trials.settings import RunSettings
 from trials.space import make_space
 from trials.stopping import Stopping

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from nni.nas.nn.pytorch import ModelSpace
 
-from exports.space_reference import constructor_of
+from exports.architecture.space_reference import constructor_of
 from snas_nni.errors import SettingError, SnasError
 from trials.data import ClassificationData, import_dotted
 from trials.settings import SpaceSettings

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from exports import Architecture, build
+from exports.run_folder import read_summary
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
 from trials.data import ClassificationData, load_data
@@ -19,7 +20,6 @@ from trials.retrain_child import find_architecture
 from trials.retrain_settings import AugmentationSettings
 from trials.settings import DataSettings
 from trials.settings_reader import checked_group
-from trials.summary_file import read_summary
 
 __all__ = ["Trained", "load_trained"]
 

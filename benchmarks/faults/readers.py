@@ -15,7 +15,7 @@ import yaml
 
 from benchmarks.faults.mutations import damaged_bytes, damaged_document, yaml_bombs
 from exports import Architecture, ArchitectureFileError, build, load, load_weights, save, save_weights
-from exports.files import as_text
+from exports.architecture.files import as_text
 from search_spaces import NasBench201Space, SnasCellSpace
 from snas_nni import SNAS
 from snas_nni.derivation.child import build_child

@@ -1,7 +1,6 @@
 """Reports: one HTML file about a search run or an experiment, which needs nothing else to be read."""
 
-from exports.report.front import pareto_front
-from exports.report.page import experiment_page, run_page
-from exports.report.writing import write_report
+from exports.report.experiment_view import pareto_front
+from exports.report.page import experiment_page, run_page, write_report
 
 __all__ = ["experiment_page", "pareto_front", "run_page", "write_report"]

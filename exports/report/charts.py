@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from exports.pictures_svg import number
+from exports.pictures.svg import number
 from exports.report.metrics_log import Points
 from exports.report.numbers import compact, ticks
 

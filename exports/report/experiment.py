@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from exports.report.numbers import as_mapping, as_number
-from exports.report.run import RUN_FILES, Run, read_json, read_run
+from exports.report.run import Run, read_json, read_run
+from exports.run_folder import RUN_FILES
 
 __all__ = ["EXPERIMENT_FILE", "Experiment", "Trial", "read_experiment"]
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from exports.errors import ArchitectureFileError
-from exports.pictures_graph import CellGraph
+from exports.pictures.graph import CellGraph
 from exports.report.numbers import compact, percent
 from exports.report.run import Run
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from html import escape
 
-from exports.pictures_shapes import MONO_WIDTH, shorten
-from exports.pictures_svg import number
+from exports.pictures.shapes import MONO_WIDTH, shorten
+from exports.pictures.svg import number
 from exports.report.metrics_log import Points
 
 __all__ = ["LEVELS", "heat_map", "shown_epochs"]

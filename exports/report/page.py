@@ -6,18 +6,24 @@ import base64
 import hashlib
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from exports.pictures_svg import picture_css
-from exports.report.experiment import Experiment
+from exports.architecture.files import write_atomically
+from exports.errors import ArchitectureFileError
+from exports.pictures.svg import picture_css
+from exports.report.experiment import EXPERIMENT_FILE, Experiment, read_experiment
 from exports.report.experiment_view import view_experiment
-from exports.report.run import Run
+from exports.report.run import Run, read_run
 from exports.report.run_view import view_run
+from exports.run_folder import RUN_FILES
 
-__all__ = ["experiment_page", "run_page"]
+__all__ = ["REPORT_FILE", "experiment_page", "run_page", "write_report"]
+
+REPORT_FILE = "report.html"
 
 
 def run_page(run: Run, title: str) -> str:
@@ -62,3 +68,43 @@ def _environment() -> Environment:
 @cache
 def _asset(name: str) -> str:
     return resources.files("exports.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def write_report(path: str | Path, output: str | Path | None = None) -> Path:
+    """Write the report on a run or an experiment.
+
+    Args:
+        path: its folder, or a file in it.
+        output: the file to write; ``report.html`` in the folder where it is not given.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        ArchitectureFileError: the folder is neither, its experiment.json is broken, or the report cannot be written.
+    """
+    path = Path(path).expanduser()
+    folder = path.parent if path.is_file() else path
+    target = Path(output).expanduser() if output is not None else folder / REPORT_FILE
+    if (folder / EXPERIMENT_FILE).is_file():
+        try:
+            content = experiment_page(read_experiment(folder))
+        except (OSError, ValueError) as error:
+            raise ArchitectureFileError(
+                "(file)",
+                f"cannot be read: {error}",
+                "Run the experiment again, or report on one run",
+                folder / EXPERIMENT_FILE,
+            ) from error
+    elif any((folder / name).is_file() for name in RUN_FILES):
+        content = run_page(read_run(folder), title=f"Run {folder.resolve().name}")
+    else:
+        raise ArchitectureFileError(
+            "(file)",
+            "is neither the folder of a search nor of an experiment",
+            f"Give a folder with one of {', '.join((EXPERIMENT_FILE, *RUN_FILES))}",
+            path,
+        )
+    # Half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
+    write_atomically(target, content.encode("utf-8", "replace"))
+    return target

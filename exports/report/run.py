@@ -10,22 +10,15 @@ from typing import Any
 
 import yaml
 
+from exports.architecture.files import load
+from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
-from exports.files import load
-from exports.record import Architecture
 from exports.report.metrics_log import MetricsLog, Points
 from exports.report.numbers import as_mapping, as_number
+from exports.run_folder import RUN_FILES
 
-__all__ = ["RUN_FILES", "Run", "read_json", "read_run"]
+__all__ = ["Run", "read_json", "read_run"]
 
-RUN_FILES = {
-    "summary.json": "written last, by a search that ended",
-    "architecture.json": "the child",
-    "weights.safetensors": "the child's weights",
-    "model.onnx": "the child for ONNX Runtime",
-    "metrics.csv": "numbers by epoch",
-    "settings.yml": "settings",
-}
 MOST_BYTES = 64 * 2**20
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from markupsafe import Markup
 
 from exports.errors import ArchitectureFileError
-from exports.pictures import cell_picture, choices_picture
-from exports.pictures_palette import FAMILIES, family_of
-from exports.pictures_svg import to_svg
+from exports.pictures.palette import FAMILIES, family_of
+from exports.pictures.picture import cell_picture, choices_picture
+from exports.pictures.svg import to_svg
 from exports.report.findings import Finding, findings
 from exports.report.numbers import as_mapping, as_number, compact, duration, percent, plain_text
 from exports.report.run import Run

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 # The spaces need a module that can be imported by name, as a user's would.
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "report")]
 
 
 @pytest.fixture(scope="session")

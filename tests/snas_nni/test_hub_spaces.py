@@ -24,7 +24,7 @@ from nni.nas.hub.pytorch import (
     ShuffleNetSpace,
 )
 
-from snas_nni.testing import STEPS, check_space
+from exports.conformance import STEPS, check_space
 
 PAGE = Path(__file__).parents[2] / "docs" / "hub_spaces.md"
 NARROW = (8, 8, 8, 8, 8, 8, 8, 8, 16)

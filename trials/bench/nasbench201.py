@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from exports.files import write_atomically
+from exports.architecture.files import write_atomically
 from search_spaces import NasBench201Space, to_arch_string
 from snas_nni.errors import SettingError
 from trials.bench.lookup import read_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from exports.files import write_atomically
+from exports.architecture.files import write_atomically
 from trials.bench.rows import Row, Rows
 from trials.bench.summary import by_method, in_order, markdown_table, mean_and_deviation
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from exports.files import write_atomically
+from exports.architecture.files import write_atomically
 from snas_nni.errors import SettingError
 
 __all__ = ["Row", "Rows"]

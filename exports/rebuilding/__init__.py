@@ -1,0 +1,1 @@
+"""From an architecture file and weights back to a network, without trusting either."""
