@@ -39,12 +39,13 @@ from search_spaces.operations import Zero
 from search_spaces.shared import SharedAvgPool, SharedMaxPool
 from snas_nni import SNAS, Budget
 from snas_nni.resources import cost_range, count_child
-from trials.data import ClassificationData, load_data
-from trials.lightning_setup import SILENT
-from trials.loaders import evaluation_loader, training_loader
+from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.sources import load_data
+from trials.data.types import ClassificationData
 from trials.progress import Progress
-from trials.settings import DataSettings
-from trials.training import ClassificationTraining, accuracy_and_loss
+from trials.settings.search import DataSettings
+from trials.training.classifier import ClassificationTraining, accuracy_and_loss
+from trials.training.trainer import SILENT
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (0, 1, 2)

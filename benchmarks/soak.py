@@ -33,16 +33,15 @@ from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning import Callback
 from scipy.stats import theilslopes
 
-from trials.checkpoints import Checkpoints
-from trials.data import load_data
-from trials.epoch_report import EpochReport
-from trials.lightning_setup import make_trainer, quieten_libraries
-from trials.loaders import evaluation_loader, training_loader
+from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.sources import load_data
 from trials.progress import Progress
-from trials.settings import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
-from trials.space import make_space
-from trials.strategy import make_strategy
-from trials.training import ClassificationTraining
+from trials.runs.components import make_space, make_strategy
+from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
+from trials.state.checkpoint_callback import Checkpoints
+from trials.training.callbacks import EpochReport
+from trials.training.classifier import ClassificationTraining
+from trials.training.trainer import make_trainer, quieten_libraries
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

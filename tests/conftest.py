@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+sys.path.append(str(Path(__file__).parents[1]))  # benchmarks/ is no part of the installed packages
 
 # A machine that is busy with other work must not fail a property test by being slow.
 settings.register_profile(

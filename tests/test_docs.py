@@ -10,9 +10,9 @@ from torch import nn
 
 from trials.cli import _VERBS as VERBS
 from trials.cli import main
-from trials.retrain_settings import RetrainSettings
-from trials.settings import RunSettings
-from trials.settings_reader import _known_keys as known_keys
+from trials.settings.reader import _known_keys as known_keys
+from trials.settings.retrain import RetrainSettings
+from trials.settings.search import RunSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -6,9 +6,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from snas_nni import SNAS, Budget, ResourcePenalty
-from trials.retrain_settings import RetrainSettings
-from trials.settings import RunSettings
-from trials.settings_guard import groups_of
+from trials.settings.guard import groups_of
+from trials.settings.retrain import RetrainSettings
+from trials.settings.search import RunSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 

@@ -77,7 +77,7 @@ def test_it_ships_what_its_packages_need(installed):
         "    folder = pathlib.Path(package.__file__).parent\n"
         f"    assert str(folder).startswith({str(installed.parent)!r}), folder\n"
         "    assert (folder / 'py.typed').is_file(), folder\n"
-        "assert (pathlib.Path(trials.__file__).parent / 'listen_on_loopback.cjs').is_file()\n"
+        "assert (pathlib.Path(trials.__file__).parent / 'experiments' / 'listen_on_loopback.cjs').is_file()\n"
         "assert exports.architecture_schema()['additionalProperties'] is False\n"
     )
     subprocess.run([installed / "python", "-c", script], check=True, cwd=installed)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from trials.checkpoint_files import checkpoints_in, read_checkpoint
+from trials.state.checkpoint_files import checkpoints_in, read_checkpoint
 
 __all__ = ["differences"]
 

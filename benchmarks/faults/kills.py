@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.comparison import differences
-from trials.checkpoint_files import checkpoints_in
+from trials.state.checkpoint_files import checkpoints_in
 
 __all__ = ["run"]
 

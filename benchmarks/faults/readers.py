@@ -21,12 +21,12 @@ from snas_nni import SNAS
 from snas_nni.derivation.child import build_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.resources import LatencyTable, measure_latency
-from trials.experiment_file import read_experiment_file
+from trials.experiments.experiment_file import read_experiment_file
 from trials.progress import Progress
-from trials.retrain_settings import RetrainSettings
-from trials.settings import RunSettings
-from trials.settings_reader import made_of, read_given
-from trials.trained import load_trained
+from trials.runs.trained_run import load_trained
+from trials.settings.reader import made_of, read_given
+from trials.settings.retrain import RetrainSettings
+from trials.settings.search import RunSettings
 
 __all__ = ["Reader", "RoundTripError", "all_readers"]
 

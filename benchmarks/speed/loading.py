@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from trials.augmentation import Augmentation, Normalisation
-from trials.data import ClassificationData, LabelledTensors
-from trials.loaders import training_loader
+from trials.data.augmentation import Augmentation, Normalisation
+from trials.data.loaders import training_loader
+from trials.data.types import ClassificationData, LabelledTensors
 
 __all__ = ["loading"]
 

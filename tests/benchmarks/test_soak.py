@@ -1,10 +1,7 @@
 import random
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[2]))  # benchmarks/ is no part of the installed packages
 
 from benchmarks.soak import judged, page, plot, tens
 

@@ -9,9 +9,9 @@ from nni.experiment.config import ExperimentConfig
 from nni.experiment.config.training_services import FrameworkControllerConfig, KubeflowConfig, RemoteConfig
 
 from snas_nni.errors import SettingError
-from trials.experiment_file import read_experiment_file
-from trials.launch import LaunchOptions, launch
-from trials.settings_reader import read_settings
+from trials.experiments.experiment_file import read_experiment_file
+from trials.experiments.launch import LaunchOptions, launch
+from trials.settings.reader import read_settings
 
 FOLDER = Path(__file__).parents[2] / "examples" / "training_services"
 CLASSES = {"remote": RemoteConfig, "frameworkcontroller": FrameworkControllerConfig, "kubeflow": KubeflowConfig}

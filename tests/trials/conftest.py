@@ -13,13 +13,11 @@ import cloudpickle
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parents[2]))  # benchmarks/ is no part of the installed packages
-
 PATIENCE = 180.0  # seconds; a busy machine takes long
 
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["trials.search", "trials.retrain", "trials.nni_trial"])
+_server.set_forkserver_preload(["trials.runs.search", "trials.runs.retrain", "trials.state.nni_trial"])
 
 
 def _run(

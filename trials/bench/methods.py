@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from snas_nni import SNAS
 from snas_nni.distribution.choices import Choice, choice_of
 from snas_nni.distribution.concrete import entropy
-from trials.settings import SearchSettings
-from trials.strategy import strategy_arguments
+from trials.runs.components import strategy_arguments
+from trials.settings.search import SearchSettings
 
 __all__ = ["Method", "make_method", "uniform_sample"]
 

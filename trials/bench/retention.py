@@ -11,7 +11,7 @@ from trials.bench.searching import search_with, train_on
 from trials.bench.settings import RetentionSettings
 from trials.bench.subset import load_part
 from trials.progress import Progress
-from trials.space import make_space
+from trials.runs.components import make_space
 
 __all__ = ["run_retention"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from trials.bench.rows import Row, Rows
 from trials.bench.settings import BenchSettings
-from trials.lightning_setup import quieten_libraries
-from trials.output_folder import deciding
 from trials.progress import Progress, readable_duration
+from trials.state.output_folder import deciding
+from trials.training.trainer import quieten_libraries
 
 __all__ = ["deciding_settings", "run_rows"]
 

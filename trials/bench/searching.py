@@ -21,14 +21,14 @@ from snas_nni.cpu_kernels.memory_format import channels_last
 from trials.bench.methods import Method, make_method
 from trials.bench.recalibration import recalibrated
 from trials.bench.subset import halves
-from trials.data import ClassificationData
-from trials.epoch_report import epoch_line
-from trials.evaluation import evaluate
-from trials.lightning_setup import SILENT
-from trials.loaders import evaluation_loader, training_loader
+from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.types import ClassificationData
 from trials.progress import Progress
-from trials.settings import SearchSettings, TrainingSettings
-from trials.training import ClassificationTraining, accuracy_and_loss
+from trials.settings.search import SearchSettings, TrainingSettings
+from trials.training.callbacks import epoch_line
+from trials.training.classifier import ClassificationTraining, accuracy_and_loss
+from trials.training.evaluation import evaluate
+from trials.training.trainer import SILENT
 
 __all__ = ["Found", "recalibration_batches", "search_with", "train_on"]
 

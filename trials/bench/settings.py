@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from snas_nni.errors import SettingError
-from trials.ranges import require, require_one_of
-from trials.settings import DataSettings, SearchSettings, SpaceSettings, TrainingSettings
+from trials.settings.ranges import require, require_one_of
+from trials.settings.search import DataSettings, SearchSettings, SpaceSettings, TrainingSettings
 
 __all__ = ["METHODS", "BenchSettings", "NasBench201Settings", "RetentionSettings"]
 

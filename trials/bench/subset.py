@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from snas_nni.errors import SettingError
 from trials.bench.settings import NasBench201Settings, RetentionSettings
-from trials.data import ClassificationData, LabelledTensors, load_data
+from trials.data.sources import load_data
+from trials.data.splits import stratified_split
+from trials.data.types import ClassificationData, LabelledTensors
 from trials.progress import Progress
-from trials.splits import stratified_split
 
 __all__ = ["halves", "load_part", "smaller"]
 

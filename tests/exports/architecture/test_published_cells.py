@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.published_files import write_published
 from exports import PUBLISHED, ArchitectureFileError, build, export_onnx, published
 from search_spaces import SnasCellSpace
 from snas_nni.derivation.child import build_child
-from trials.published_files import write_published
 
 FOLDER = Path(__file__).parents[3] / "exports" / "published"
 CIFAR = {"mild": 422_212_608, "moderate": 440_681_472, "aggressive": 374_906_880}

@@ -9,9 +9,9 @@ from snas_nni.distribution.choices import AnyOf, OneOf, SubsetOf
 from trials.bench.methods import make_method, uniform_sample
 from trials.bench.searching import search_with
 from trials.bench.settings import METHODS
-from trials.data import ClassificationData, LabelledTensors
+from trials.data.types import ClassificationData, LabelledTensors
 from trials.progress import Progress
-from trials.settings import SearchSettings, TrainingSettings
+from trials.settings.search import SearchSettings, TrainingSettings
 
 
 def make_data() -> ClassificationData:

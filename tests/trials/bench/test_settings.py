@@ -3,7 +3,7 @@ import pytest
 from snas_nni.errors import SettingError
 from trials.bench.running import deciding_settings
 from trials.bench.settings import NasBench201Settings, RetentionSettings
-from trials.settings_reader import made_of, read_given, settings_help
+from trials.settings.reader import made_of, read_given, settings_help
 
 
 def read(kind, *words):

@@ -3,7 +3,7 @@ import torch
 
 from snas_nni.errors import SettingError
 from trials.bench.subset import halves, smaller
-from trials.data import ClassificationData, LabelledTensors
+from trials.data.types import ClassificationData, LabelledTensors
 
 
 def make_data() -> ClassificationData:

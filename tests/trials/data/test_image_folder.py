@@ -1,0 +1,149 @@
+"""Image folders: decoded once, cached by content, and clear about what is wrong."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from snas_nni.errors import SettingError
+from trials.data import image_cache as decoded_images
+from trials.data.sources import load_data
+from trials.progress import Progress
+from trials.settings.search import DataSettings
+
+
+def write_image(path: Path, value: int, size: tuple[int, int] = (6, 6)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((size[1], size[0], 3), value, np.uint8)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for split, count in (("train", 4), ("test", 2)):
+        for label, name in enumerate(("cat", "dog")):
+            for index in range(count):
+                write_image(tmp_path / "images" / split / name / f"{index}.png", 100 * label + index)
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    seen: list[Path] = []
+    original = decoded_images.decode_image
+
+    def counted(path: Path, size: int | None) -> torch.Tensor:
+        seen.append(path)
+        return original(path, size)
+
+    monkeypatch.setattr(decoded_images, "decode_image", counted)
+    return seen
+
+
+def read(folder: Path, **settings):
+    base = {"source": "folder", "path": str(folder), "cache": str(folder.parent / "cache")}
+    return load_data(DataSettings(**{**base, "validation_fraction": 0.25, **settings}), Progress(quiet=True))
+
+
+def test_images_keep_their_labels_and_values(folder: Path) -> None:
+    data = read(folder)
+    assert data.class_names == ("cat", "dog")
+    assert (len(data.train), len(data.validation), len(data.test)) == (6, 2, 4)
+    assert data.train.inputs.dtype == torch.uint8
+    assert data.input_shape == (3, 6, 6)
+    for split in (data.train, data.validation, data.test):
+        assert torch.equal((split.inputs[:, 0, 0, 0] >= 100).long(), split.labels)
+
+
+def test_second_read_comes_from_the_cache(folder: Path, decodings: list[Path]) -> None:
+    first = read(folder)
+    assert len(decodings) == 12
+    second = read(folder)
+    assert len(decodings) == 12
+    assert torch.equal(first.train.inputs, second.train.inputs)
+    assert torch.equal(first.train.labels, second.train.labels)
+
+
+def test_changed_folder_is_decoded_again(folder: Path, decodings: list[Path]) -> None:
+    read(folder)
+    changed = folder / "train" / "cat" / "0.png"
+    status = changed.stat()
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+    read(folder)
+    assert len(decodings) == 12 + 8  # the test split is as it was
+
+
+def test_another_size_is_another_cache_entry(folder: Path, decodings: list[Path]) -> None:
+    read(folder)
+    assert read(folder, image_size=4).input_shape == (3, 4, 4)
+    assert len(decodings) == 24
+
+
+def test_damaged_cache_is_decoded_again(folder: Path, decodings: list[Path]) -> None:
+    first = read(folder)
+    for file in (folder.parent / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:40])
+    assert torch.equal(read(folder).train.inputs, first.train.inputs)
+    assert len(decodings) == 24
+
+
+def test_corrupt_image_is_named_or_skipped(folder: Path) -> None:
+    (folder / "train" / "dog" / "0.png").write_bytes(b"no image")
+    with pytest.raises(SettingError, match=r"train/dog/0\.png.*data\.corrupt"):
+        read(folder)
+    data = read(folder, corrupt="skip")
+    assert len(data.train) + len(data.validation) == 7
+
+
+def test_truncated_image_is_corrupt(folder: Path) -> None:
+    path = folder / "train" / "cat" / "1.png"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(SettingError, match=r"cat/1\.png"):
+        read(folder)
+
+
+def test_empty_class_folder_is_named(folder: Path) -> None:
+    for split in ("train", "test"):
+        (folder / split / "empty_one").mkdir()
+    with pytest.raises(SettingError, match="empty_one"):
+        read(folder)
+
+
+def test_class_missing_from_test_is_named(folder: Path) -> None:
+    write_image(folder / "train" / "bird" / "0.png", 3)
+    with pytest.raises(SettingError, match="bird"):
+        read(folder)
+
+
+def test_missing_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="train/ and test/"):
+        read(tmp_path)
+    with pytest.raises(SettingError, match=r"data\.path"):
+        load_data(DataSettings(source="folder"), Progress(quiet=True))
+
+
+def test_unequal_sizes_ask_for_a_size(folder: Path) -> None:
+    write_image(folder / "train" / "cat" / "9.png", 5, size=(9, 7))
+    with pytest.raises(SettingError, match=r"cat/9\.png.*image_size"):
+        read(folder)
+    assert read(folder, image_size=5).input_shape == (3, 5, 5)
+
+
+def test_resizing_keeps_the_middle(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 12, 3), np.uint8)
+    pixels[:, 4:8] = 200
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    image = decoded_images.decode_image(tmp_path / "wide.png", 4)
+    assert torch.equal(image, torch.full((3, 4, 4), 200, dtype=torch.uint8))
+
+
+def test_val_is_test_in_imagenet_layout_and_validation_beside_test(folder: Path) -> None:
+    for label, name in enumerate(("cat", "dog")):
+        write_image(folder / "val" / name / "0.png", 100 * label + 50)
+    data = read(folder)
+    assert (len(data.train), len(data.validation), len(data.test)) == (8, 2, 4)
+    (folder / "test").rename(folder / "elsewhere")
+    data = read(folder)
+    assert (len(data.train), len(data.validation), len(data.test)) == (6, 2, 2)

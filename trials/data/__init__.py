@@ -1,0 +1,17 @@
+"""Data: sources by name, splits, images in folders, augmentation, batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from snas_nni.lazy_imports import lazy_names
+
+if TYPE_CHECKING:
+    from trials.data.sources import load_data
+    from trials.data.types import ClassificationData, LabelledTensors
+
+__all__ = ["ClassificationData", "LabelledTensors", "load_data"]
+
+_HOMES = {"ClassificationData": "types", "LabelledTensors": "types", "load_data": "sources"}
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,0 +1,96 @@
+"""8-bit ONNX files by ONNX Runtime's own static quantisation, calibrated on training images."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from exports import ArchitectureFileError
+from exports.architecture.files import write_atomically
+from snas_nni.errors import SnasError
+from trials.data.types import ClassificationData, LabelledTensors
+from trials.training.evaluation import onnx_predictor
+from trials.data.loaders import evaluation_loader
+
+__all__ = ["quantize"]
+
+
+def quantize(source: Path, target: Path, data: ClassificationData, images: int, seed: int = 0) -> None:
+    """Write an 8-bit file that stores weights as int8 and computes with int8 activations (QDQ form).
+
+    Args:
+        source: the ONNX file of numbers in 32 bits, which is left as it is.
+        target: the file to write; it appears when ONNX Runtime has run it, and not at all otherwise.
+        data: its training split gives the ranges of the activations.
+        images: how many of them, at least 1.
+        seed: of their choice.
+
+    Raises:
+        SnasError: the file cannot be quantised, written, loaded or run.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(data.train), generator=generator)[:images]
+    chosen = data.train.select(rows)
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        prepared, written = Path(folder) / "prepared.onnx", Path(folder) / "quantized.onnx"
+        try:
+            from onnxruntime import quantization
+            from onnxruntime.quantization.shape_inference import quant_pre_process
+
+            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+            quantization.quantize_static(
+                str(prepared),
+                str(written),
+                _reader(source, data, chosen),
+                quant_format=quantization.QuantFormat.QDQ,
+                activation_type=quantization.QuantType.QInt8,
+                weight_type=quantization.QuantType.QInt8,
+                per_channel=True,
+            )
+        except Exception as error:
+            raise SnasError(f"{source}: ONNX Runtime cannot quantise it: {type(error).__name__}: {error}") from error
+        few = LabelledTensors(chosen.inputs[:2], chosen.labels[:2])
+        onnx_predictor(written)(next(iter(evaluation_loader(data, few)))[0])
+        try:
+            write_atomically(target, written.read_bytes())
+        except ArchitectureFileError as error:
+            raise SnasError(str(error)) from error
+
+
+def _reader(source: Path, data: ClassificationData, chosen: LabelledTensors) -> Any:
+    import onnxruntime
+    from onnxruntime.quantization import CalibrationDataReader
+
+    session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    batches = iter(evaluation_loader(data, chosen))
+
+    class Reader(CalibrationDataReader):
+        """Gives normalised, unchanged training images batch by batch."""
+
+        def get_next(self) -> dict[str, Any] | None:
+            """Return the next batch, or None after the last."""
+            batch = next(batches, None)
+            return None if batch is None else {name: batch[0].numpy()}
+
+    return Reader()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep ONNX Runtime's advice, which has been followed, out of the user's terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

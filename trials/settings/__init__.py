@@ -1,0 +1,1 @@
+"""What a search and a retraining can be given: names, defaults, ranges, and how files are read."""

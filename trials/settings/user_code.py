@@ -1,0 +1,52 @@
+"""Code of the user's own that a setting names: where it is looked for, and how it is imported."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import cast
+
+from snas_nni.errors import SettingError
+
+__all__ = ["add_current_folder_to_path", "import_dotted"]
+
+
+def import_dotted(path: str, key: str) -> Callable[..., object]:
+    """Import ``package.module.name``.
+
+    Args:
+        path: dotted path of a function or class.
+        key: the setting that holds it, for the error message.
+
+    Raises:
+        SettingError: no such module, or no such callable in it.
+    """
+    module_name, _, attribute = path.rpartition(".")
+    if not module_name:
+        raise SettingError(f"{key}: {path!r} is neither built in nor a dotted path like my_module.MyName")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        raise SettingError(f"{key}: cannot import {path!r}: {error}") from error
+    except AttributeError as error:
+        raise SettingError(f"{key}: module {module_name!r} has no {attribute!r}") from error
+    if not callable(found):
+        raise SettingError(f"{key}: {path!r} is a {type(found).__name__}, not a class or function")
+    return cast(Callable[..., object], found)
+
+
+_OWN_PACKAGES = ("snas_nni", "search_spaces", "exports", "trials")
+
+
+def add_current_folder_to_path() -> None:
+    """Let a user's own modules in the current folder be imported.
+
+    At the end of the path, so that a folder called like one of this project's packages does not hide it.
+    """
+    # An empty entry, which `python -m` puts in front, means the current folder too.
+    sys.path[:] = [entry for entry in sys.path if entry != ""]
+    for name in _OWN_PACKAGES:  # an editable install is found after the whole path, so find it now
+        importlib.import_module(name)
+    if "." not in sys.path:
+        sys.path.append(".")

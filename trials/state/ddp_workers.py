@@ -1,0 +1,87 @@
+"""Training on several devices: Lightning starts this command again for each further one, which follows the first.
+
+A follower must not make an output folder, ask NNI for parameters or print. It reads the first one's settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snas_nni.errors import SettingError
+from trials.progress import Progress
+from trials.state.checkpoint_files import newest_usable
+from trials.state.output_folder import OutputFolder, OutputSettings, open_output
+
+if TYPE_CHECKING:
+    from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
+
+__all__ = ["Lead", "lead_to_follow", "leading", "open_or_follow"]
+
+_VARIABLE = "SNAS_NNI_LEAD"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """What a follower is told.
+
+    Attributes:
+        output: the first process's output folder, which holds its settings.yml.
+        resume: the folder that is resumed; None for a new run.
+    """
+
+    output: Path
+    resume: str | None
+
+
+def lead_to_follow() -> Lead | None:
+    """Return whom this process follows; None for the first process, and for the only one.
+
+    Raises:
+        SettingError: another launcher than Lightning's started this process beside others.
+    """
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        return None
+    text = os.environ.get(_VARIABLE)
+    if text is None:
+        raise SettingError("start one process only; with several devices it starts the others itself")
+    document = json.loads(text)
+    return Lead(Path(document["output"]), document["resume"])
+
+
+@contextlib.contextmanager
+def open_or_follow(
+    settings: OutputSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
+) -> Iterator[OutputFolder]:
+    """The folder of the results, which the first process opens for those that follow it.
+
+    Args:
+        settings: of the run.
+        trial: the NNI trial that this is; None outside an experiment.
+        lead: whom this process follows; None for the first.
+        progress: told about unusable checkpoints.
+
+    Raises:
+        SettingError: see :func:`~trials.state.output_folder.open_output`.
+    """
+    if lead is not None:
+        yield OutputFolder(lead.output, newest_usable(Path(lead.resume), progress.say) if lead.resume else None)
+        return
+    with open_output(settings, trial, progress) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def leading(opened: OutputFolder) -> Iterator[None]:
+    """Let processes that are started inside follow the one that writes into this folder."""
+    resumed = str(opened.checkpoint.parent.parent) if opened.checkpoint else None
+    os.environ[_VARIABLE] = json.dumps({"output": str(opened.path), "resume": resumed})
+    try:
+        yield
+    finally:
+        del os.environ[_VARIABLE]

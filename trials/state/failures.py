@@ -1,0 +1,88 @@
+"""How a long run that fails is told: the cause in one line on stderr, the traceback on stdout for who wants it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from snas_nni.errors import NotFiniteError, SnasError
+from trials.state.checkpoint_files import CheckpointError, checkpoints_in
+from trials.state.signals import StoppedError
+
+__all__ = ["exit_code_of", "failures_explained"]
+
+
+def exit_code_of(run: Callable[[], object], what: str) -> int:
+    """Run something long and return 0, 1 if it failed with an error that nobody foresaw, 130 or 143 if stopped.
+
+    Args:
+        run: what to do.
+        what: its name for the message, such as "the search".
+
+    Raises:
+        SnasError: a user's mistake, to be shown without a traceback.
+    """
+    try:
+        run()
+    except SnasError:
+        raise
+    except StoppedError as error:
+        return error.exit_code
+    except Exception as error:
+        traceback.print_exc(file=sys.stdout)
+        print(f"error: {what} failed: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+@contextlib.contextmanager
+def failures_explained(output: Path) -> Iterator[None]:
+    """Say of failures that come from outside the program what they are, where the state is, and what to do.
+
+    Args:
+        output: folder of the run.
+
+    Raises:
+        SnasError: in place of errors of the disk and of processes that prepare batches, and of losses that are not
+            finite.
+    """
+    try:
+        yield
+    except StoppedError:
+        print(f"stopped. {_where_it_stands(output)}", file=sys.stderr)
+        raise
+    except NotFiniteError as error:
+        raise NotFiniteError(f"{error} {_where_it_stands(output)}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}. {_where_it_stands(output)}") from error
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise SnasError(
+            f"output: cannot write {error.filename or output}: {error.strerror}. Make room, then resume. "
+            f"{_where_it_stands(output)}"
+        ) from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise SnasError(
+            f"a process that prepares batches ended: {str(error).splitlines()[0]} Most often memory ran out: set "
+            f"data.workers lower (0 prepares batches in the search's own process). {_where_it_stands(output)}"
+        ) from error
+
+
+def _where_it_stands(output: Path) -> str:
+    """Name the last good checkpoint and how to go on from it."""
+    checkpoints = checkpoints_in(output)
+    if (output / "summary.json").exists():
+        return f"The results are complete in {output}"
+    if not checkpoints:
+        return "There is no checkpoint yet."
+    return f"The last good checkpoint is {checkpoints[-1]}; go on from it with --resume {output}"

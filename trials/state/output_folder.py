@@ -1,0 +1,223 @@
+"""The folder of a run's results: a new one, or the one of a run that was cut off."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import yaml
+
+from exports.architecture.files import write_atomically
+from snas_nni.errors import SettingError
+from trials.progress import Progress
+from trials.state.checkpoint_files import newest_usable
+
+if TYPE_CHECKING:
+    from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
+
+__all__ = ["LOCK_NAME", "OutputFolder", "OutputSettings", "deciding", "locked", "open_output", "recorded_settings"]
+
+SETTINGS_NAME, SUMMARY_NAME = "settings.yml", "summary.json"
+# They change where things are or what is shown, not what comes out.
+_FREE = ("output", "resume", "quiet", "checkpoint", "accelerator", "devices")
+_FREE_OF_DATA = ("path", "cache", "download", "workers")
+
+
+class OutputSettings(Protocol):
+    """The settings of any run that leaves a folder; a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def output(self) -> str | None:
+        """Folder of the results."""
+        ...
+
+    @property
+    def resume(self) -> str | None:
+        """Output folder of the run to go on with."""
+        ...
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """Where a run writes.
+
+    Attributes:
+        path: the folder, which exists.
+        checkpoint: the state to go on from; None to begin.
+        finished: everything is there already; only an NNI trial that was cut off in its last moment meets this.
+    """
+
+    path: Path
+    checkpoint: Path | None = None
+    finished: bool = False
+
+
+@contextlib.contextmanager
+def open_output(settings: OutputSettings, trial: NniTrial | None, progress: Progress) -> Iterator[OutputFolder]:
+    """Find or make the folder, and keep other runs out of it inside the ``with`` block.
+
+    A run that is resumed goes on in its own folder, unless another is given. A trial that NNI runs again goes on in
+    its folder too.
+
+    Raises:
+        SettingError: the folder has something in it, is in use, or cannot be made; or there is nothing to resume.
+    """
+    source = _resumed_folder(settings, trial)
+    folder = source if source is not None and settings.output is None else _new_folder(settings, trial)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"output: cannot make the folder {str(folder)!r}: {error.strerror}") from error
+    folder = folder.resolve()
+    with locked(folder):
+        if folder != source and any(entry.name != LOCK_NAME for entry in folder.iterdir()):
+            raise SettingError(
+                f"output: the folder {str(folder)!r} is not empty; give another one"
+                + (f", or go on with --resume {folder}" if _is_cut_off(folder) else "")
+            )
+        checkpoint = None
+        if source is not None:
+            _refuse_other_settings(source, settings)
+            if (source / SUMMARY_NAME).exists():
+                if trial is None:
+                    raise SettingError(
+                        f"resume: the run in {str(source)!r} is finished; there is nothing to go on with"
+                    )
+                yield OutputFolder(folder, finished=True)
+                return
+            checkpoint = newest_usable(source, lambda line: progress.say(f"warning: {line}"))
+            progress.say(
+                f"going on from {checkpoint.name}" if checkpoint else "no checkpoint was written yet: begins anew"
+            )
+        write_atomically(folder / SETTINGS_NAME, _settings_text(settings).encode())
+        yield OutputFolder(folder, checkpoint)
+
+
+def recorded_settings(settings: OutputSettings) -> dict[str, Any]:
+    """Return the settings that decide a result, as plain values."""
+    document: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return {name: value for name, value in document.items() if name not in ("output", "resume", "quiet", "checkpoint")}
+
+
+def deciding(document: Any, free: Collection[str]) -> dict[str, Any]:
+    """Return the settings that decide a result: not where the data is and how fast it comes.
+
+    Args:
+        document: settings as plain values, those of a group in a dictionary.
+        free: names of those that decide nothing either.
+    """
+    if not isinstance(document, dict):
+        return {}
+    kept = {name: value for name, value in document.items() if name not in free}
+    if isinstance(kept.get("data"), dict):
+        kept["data"] = {name: value for name, value in kept["data"].items() if name not in _FREE_OF_DATA}
+    return kept
+
+
+def _settings_text(settings: OutputSettings) -> str:
+    """Return settings.yml, which ``--config`` reads back: to repeat a run, or to resume it."""
+    document = recorded_settings(settings)
+    if "checkpoint" in settings.__dataclass_fields__:
+        document["checkpoint"] = asdict(settings)["checkpoint"]
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def _new_folder(settings: OutputSettings, trial: NniTrial | None) -> Path:
+    if settings.output is not None:
+        return Path(settings.output).expanduser()
+    if trial is not None:
+        return trial.output_folder
+    return Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+
+
+def _resumed_folder(settings: OutputSettings, trial: NniTrial | None) -> Path | None:
+    if settings.resume is not None:
+        folder = Path(settings.resume).expanduser()
+        if not (folder / SETTINGS_NAME).is_file():
+            raise SettingError(f"resume: there is no run in {str(folder)!r}; give the output folder of one")
+        return folder.resolve()
+    if trial is not None and settings.output is None and (trial.output_folder / SETTINGS_NAME).is_file():
+        return trial.output_folder.resolve()
+    return None
+
+
+def _is_cut_off(folder: Path) -> bool:
+    return (folder / SETTINGS_NAME).is_file() and not (folder / SUMMARY_NAME).exists()
+
+
+def _refuse_other_settings(source: Path, settings: OutputSettings) -> None:
+    """A resumed run has the settings that it began with, or its result would be of no settings at all."""
+    try:
+        before = yaml.safe_load((source / SETTINGS_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise SettingError(f"resume: {str(source / SETTINGS_NAME)!r} cannot be read: {error}") from error
+    first, now = (_flat(deciding(each, _FREE)) for each in (before, recorded_settings(settings)))
+    different = sorted(name for name in first.keys() | now.keys() if first.get(name) != now.get(name))
+    if different:
+        name = different[0]
+        raise SettingError(
+            f"resume: the run in {str(source)!r} began with {name} {first.get(name)!r}, not {now.get(name)!r}. "
+            "Resume it with the same settings (they are read from its folder if you give none), or begin a new one"
+        )
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, dict) and value:
+            found.update(_flat(value, f"{prefix}{name}."))
+        elif value is not None and value != {}:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+try:
+    import fcntl
+except ImportError:  # Windows: its users are protected by "the folder is not empty" alone
+    fcntl = None  # type: ignore[assignment]
+
+
+LOCK_NAME = ".lock"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock inside a ``with`` block; the system gives it back however the process ends.
+
+    A record lock, which processes that prepare batches do not inherit: a killed run must not seem alive by them.
+
+    Raises:
+        SettingError: another process holds it, or the folder cannot be written.
+    """
+    path = folder / LOCK_NAME
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise SettingError(f"output: cannot write into {str(folder)!r}: {error.strerror}") from error
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise SettingError(
+                    f"output: process {_holder(descriptor)} is writing into {str(folder)!r}. Nothing was changed; wait "
+                    "for it, or give another folder"
+                ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    text = os.pread(descriptor, 20, 0).decode("ascii", "replace")
+    return text if text.isdecimal() else "of another user"

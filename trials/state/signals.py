@@ -1,0 +1,133 @@
+"""Stopping a run on a signal: first at the next step, with a checkpoint; then at once."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+__all__ = ["StoppedError", "Stopping", "TerminatedError", "ignore_signals", "signals_as_exceptions"]
+
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows has no SIGHUP
+
+
+class StoppedError(BaseException):
+    """A signal asked the run to stop, and it did; like KeyboardInterrupt, not an Exception.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+        return 128 + self.number
+
+
+class Stopping:
+    """Listens for SIGINT, SIGTERM and SIGHUP inside a ``with`` block.
+
+    While training, the first one waits for the step's end; at any other time it raises :class:`StoppedError` at once.
+    The second one ends the process without any further work, which is safe: no file is ever half written.
+
+    Attributes:
+        requested: number of the signal that came while training; None for none.
+    """
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self._training = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stopping:
+        if threading.current_thread() is threading.main_thread():  # others cannot have handlers
+            self._before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
+            self._listen()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def training(self, begins: bool) -> None:
+        """Say that training begins or ends; its beginning takes the signals back from Lightning."""
+        self._training = begins
+        if begins and self._before:
+            self._listen()
+
+    def raise_if_requested(self) -> None:
+        """Stop here, if it was asked for.
+
+        Raises:
+            StoppedError: it was.
+        """
+        if self.requested is not None:
+            raise StoppedError(self.requested)
+
+    def _listen(self) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested is not None:
+            _quit(128 + number)
+        self.requested = number
+        if not self._training:
+            raise StoppedError(number)
+        # os.write, because print in a signal handler may meet a print that it interrupted.
+        os.write(2, b"stopping after this step, with a checkpoint; once more to quit at once\n")
+
+
+def _quit(code: int, end: Callable[[int], Any] = os._exit) -> None:
+    for child in multiprocessing.active_children():
+        child.kill()
+    with contextlib.suppress(Exception):  # the signal may have met a print
+        sys.stdout.flush()
+    end(code)
+
+
+_TERMINATING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class TerminatedError(BaseException):
+    """SIGTERM or SIGHUP came; like KeyboardInterrupt, not an Exception."""
+
+
+@contextlib.contextmanager
+def signals_as_exceptions() -> Iterator[None]:
+    """Raise :class:`TerminatedError` inside on SIGTERM and SIGHUP; SIGINT raises KeyboardInterrupt as ever."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise TerminatedError
+
+    # A handler that Python did not install reads as None; the default is the best that can be put back.
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (*_TERMINATING, signal.SIGINT)}
+    for number in _TERMINATING:
+        signal.signal(number, terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """Let a clean-up run to its end: from now on, a second Ctrl-C does nothing.
+
+    The end of :func:`signals_as_exceptions` takes it back.
+    """
+    for number in (*_TERMINATING, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,1 @@
+"""Training and judging a network: Lightning modules, callbacks, trainers, evaluation."""

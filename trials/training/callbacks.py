@@ -1,0 +1,261 @@
+"""Drop-path: each image loses some of the edges of a cell while a child is trained (paper, section 3)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from nni.nas.nn.pytorch import Cell
+from pytorch_lightning import Callback
+from torch import Tensor, nn
+from torchvision.ops import stochastic_depth
+
+from snas_nni.cpu_kernels.fast_layers import quicken
+from snas_nni.cpu_kernels.memory_format import channels_last
+from snas_nni.errors import SettingError, SnasError
+from trials.data.loaders import seeded_generator
+from trials.progress import Progress, readable_duration
+from trials.state.nni_trial import NniTrial
+
+__all__ = ["BestWeights", "DropPath", "EpochReport", "EpochSeed", "FastLayers", "droppable_edges", "epoch_line"]
+
+
+def droppable_edges(child: nn.Module) -> list[nn.Module]:
+    """Return the operations on the edges of all cells of a child, but for identities and zero operations.
+
+    A cell is any module with a list or dictionary of modules called ``edges``, as in ``search_spaces``, or NNI's
+    ``Cell``.
+    """
+    edges = dict.fromkeys(edge for module in child.modules() for edge in _edges(module))  # shared ones once
+    return [edge for edge in edges if not (isinstance(edge, nn.Identity) or getattr(edge, "is_zero", False))]
+
+
+def _edges(module: nn.Module) -> Iterator[nn.Module]:
+    if isinstance(module, Cell):
+        for operations in module.ops:
+            yield from operations
+        return
+    edges = getattr(module, "edges", None)
+    if isinstance(edges, nn.ModuleDict):
+        yield from edges.values()
+    elif isinstance(edges, nn.ModuleList):
+        yield from edges
+
+
+class DropPath(Callback):
+    """Sets an edge's output to zero with a probability that rises, drawn for each image of a batch.
+
+    In epoch ``e`` of ``n``, counted from 0, the probability is ``final * e / n``. What is kept is scaled so that
+    the expected output is unchanged. Edges are hooked for the time of training and in training mode only: the
+    child itself, its weights' names and what is exported do not know of it.
+
+    Args:
+        final: probability that the last epoch comes near to, in [0, 1).
+    """
+
+    def __init__(self, final: float) -> None:
+        self.final = final
+        self.probability = 0.0
+        self._handles: list[Any] = []
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Hook the edges.
+
+        Raises:
+            SettingError: the child has no cells.
+        """
+        self.remove()
+        if self.final == 0:
+            return
+        if not any(True for module in pl_module.modules() for _ in _edges(module)):
+            raise SettingError(
+                f"training.drop_path is {self.final}, but {type(pl_module.model).__name__} has no cells whose edges "
+                "could be dropped; set it to 0"
+            )
+        self._handles = [edge.register_forward_hook(self._drop) for edge in droppable_edges(pl_module)]
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Set the epoch's probability; not at the epoch's start, whose hook a resumed run does not call."""
+        self.probability = self.final * trainer.current_epoch / trainer.max_epochs
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        """Take the hooks off."""
+        self.remove()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Take the hooks off, whatever happened."""
+        self.remove()
+
+    def remove(self) -> None:
+        """Take the hooks off; the child is then as it was."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def _drop(self, edge: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        dropped: Tensor = stochastic_depth(output, self.probability, mode="row", training=edge.training)
+        return dropped
+
+
+Save = Callable[[Mapping[str, Tensor], int, float], None]
+
+
+class BestWeights(Callback):
+    """Keeps the child's weights of the epoch with the highest validation accuracy; the lower loss breaks a tie.
+
+    They are part of the checkpoint, so that a resumed run can still end with weights from before the cut.
+
+    Args:
+        save: called with the ``state_dict``, the epoch counted from 1 and the accuracy in [0, 1] whenever there
+            are better ones, so that a run that is cut off leaves the best so far.
+
+    Attributes:
+        weights: the ``state_dict``, on the CPU; empty before the first epoch ended.
+        epoch: counted from 1.
+        accuracy: in [0, 1].
+        loss: mean cross-entropy in nats.
+    """
+
+    def __init__(self, save: Save) -> None:
+        self._save = save
+        self.weights: dict[str, Tensor] = {}
+        self.epoch = 0
+        self.accuracy = -math.inf
+        self.loss = math.inf
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Write the best of the run that is resumed to this run's folder."""
+        if self.weights and trainer.is_global_zero:
+            self._save(self.weights, self.epoch, self.accuracy)
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Compare. Lightning validates before this hook, so the metrics are the epoch's own.
+
+        Raises:
+            SnasError: the training loss is not finite.
+        """
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if not math.isfinite(metrics.get("train_loss", 0.0)):
+            raise SnasError(
+                f"the training loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}: lower "
+                "training.learning_rate, or use another precision"
+            )
+        accuracy, loss = metrics["val_acc"], metrics["val_loss"]
+        if (accuracy, -loss) <= (self.accuracy, -self.loss):
+            return
+        self.accuracy, self.loss, self.epoch = accuracy, loss, trainer.current_epoch + 1
+        self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.model.state_dict().items()}
+        if trainer.is_global_zero:
+            self._save(self.weights, self.epoch, self.accuracy)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the checkpoint keeps."""
+        return {"weights": self.weights, "epoch": self.epoch, "accuracy": self.accuracy, "loss": self.loss}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what the checkpoint kept."""
+        self.weights = dict(state_dict["weights"])
+        self.epoch, self.accuracy, self.loss = (state_dict[name] for name in ("epoch", "accuracy", "loss"))
+
+
+class EpochReport(Callback):
+    """Reports how the search stands after each epoch.
+
+    Args:
+        progress: prints the lines.
+        trial: told each epoch's child accuracy; None outside an experiment.
+    """
+
+    def __init__(self, progress: Progress, trial: NniTrial | None = None) -> None:
+        self._progress = progress
+        self._trial = trial
+        self._start = 0.0
+        self._first_epoch = 0
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start the clock; a resumed search does not start at epoch 0."""
+        self._start = time.monotonic()
+        self._first_epoch = trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Print and report. Lightning validates before this hook, so the metrics are the epoch's own."""
+        # Asked by every process: what is a mean over several devices is computed here.
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if not trainer.is_global_zero:
+            return
+        done, total = trainer.current_epoch + 1, trainer.max_epochs
+        elapsed = time.monotonic() - self._start
+        left = elapsed / (done - self._first_epoch) * (total - done)
+        self._progress.say(epoch_line(done, total, metrics, left))
+        if self._trial is not None and "val_acc" in metrics:
+            self._trial.report_intermediate(
+                {
+                    "default": metrics["val_acc"],
+                    "epoch": done,
+                    "epochs": total,
+                    **{
+                        name.removeprefix("search/").replace("/", "_"): metrics[name]
+                        for name in ("sampled/val_acc", "search/temperature", "search/entropy")
+                        if name in metrics
+                    },
+                }
+            )
+
+
+def epoch_line(done: int, total: int, metrics: Mapping[str, float], seconds_left: float) -> str:
+    """Write one epoch as one line; what was not measured is left out."""
+    parts = [f"epoch {done:>{len(str(total))}}/{total}"]
+    for label, name, form in (
+        ("temperature", "search/temperature", "{:.3f}"),
+        ("entropy", "search/entropy", "{:.2f}"),
+        ("train", "train_acc", "{:.1%}"),
+        ("sampled", "sampled/val_acc", "{:.1%}"),
+        ("child", "val_acc", "{:.1%}"),
+    ):
+        if name in metrics:
+            parts.append(f"{label} {form.format(metrics[name])}")
+    parts.append(f"{readable_duration(seconds_left)} left")
+    return "  ".join(parts)
+
+
+_STREAM = 2**40  # apart from the streams of the loaders, which count from the first image of a batch
+
+
+class EpochSeed(Callback):
+    """Seeds torch, on all devices, before the first batch of each epoch; each process with a stream of its own.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Seed the epoch; not at its start, whose hook a resumed run does not call."""
+        if batch_idx == 0:
+            torch.manual_seed(
+                seeded_generator(self.seed, trainer.current_epoch, _STREAM + trainer.global_rank).initial_seed()
+            )
+
+
+class FastLayers(Callback):
+    """Quickens the network when training begins and leaves it as it was."""
+
+    def __init__(self) -> None:
+        self._undo = ExitStack()
+
+    def on_fit_start(self, trainer: Any, module: Any) -> None:
+        """Quicken; on a CPU put the images that ``module.model`` gets into channels-last order."""
+        network = getattr(module, "model", None)
+        if isinstance(network, nn.Module) and module.device.type == "cpu":
+            self._undo.callback(network.register_forward_pre_hook(channels_last).remove)
+        self._undo.callback(quicken(module))
+
+    def teardown(self, trainer: Any, module: Any, stage: str) -> None:
+        """Undo it."""
+        self._undo.close()

@@ -1,0 +1,87 @@
+"""What every run asks of Lightning: its Trainer, TensorBoard logs, and no hints nobody can act on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from snas_nni.errors import SettingError
+from trials.settings.retrain import RetrainSettings
+from trials.settings.search import RunSettings
+from trials.state.checkpoint_files import SafeCheckpointIO
+
+__all__ = ["SILENT", "make_trainer", "quieten_libraries", "tensorboard"]
+
+SILENT: Final = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+"""Arguments of a Trainer whose progress this project shows itself."""
+
+
+def make_trainer(
+    kind: Callable[..., Any],
+    settings: RunSettings | RetrainSettings,
+    output: Path,
+    from_step: int,
+    callbacks: list[Callback],
+    **more: Any,
+) -> Any:
+    """Make the Trainer of a run.
+
+    Args:
+        kind: Lightning's class, or NNI's traced one.
+        settings: of the run: devices and precision.
+        output: folder of logs and checkpoints.
+        from_step: batches that an earlier part of the run has done.
+        callbacks: of the Trainer.
+        more: its other arguments.
+
+    Raises:
+        SettingError: this machine has no such accelerator or number of devices, or cannot do that precision.
+    """
+    try:
+        return kind(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            precision=settings.precision,
+            default_root_dir=str(output),
+            logger=tensorboard(output, from_step),
+            plugins=[SafeCheckpointIO()],
+            callbacks=callbacks,
+            use_distributed_sampler=False,  # the training loader's sampler takes its share itself
+            log_every_n_steps=10,
+            **SILENT,
+            **more,
+        )
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
+        raise SettingError(f"accelerator, devices or precision: {' '.join(str(error).split())}") from error
+
+
+def tensorboard(output: Path, from_step: int = 0) -> Any:
+    """Return Lightning's TensorBoard logger, or False where TensorBoard is not installed; metrics.csv has the same.
+
+    Args:
+        output: folder of the run.
+        from_step: what an earlier part of the run wrote from this batch on is not shown: it comes again.
+    """
+    with contextlib.suppress(ModuleNotFoundError):  # an optional extra
+        return TensorBoardLogger(save_dir=output, name="", version="tensorboard", purge_step=from_step or None)
+    return False
+
+
+def quieten_libraries() -> None:
+    """Keep hints that a user of this command cannot act on out of the output; errors stay."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # NNI logs that a search failed, which the exception then says with the reason.
+    logging.getLogger("nni").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=UserWarning)
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="nni")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", category=FutureWarning)

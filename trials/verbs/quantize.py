@@ -1,0 +1,76 @@
+"""``snas-nni quantize``: an 8-bit ONNX file beside the one of a result folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from snas_nni.errors import SettingError
+from trials.settings.ranges import require
+from trials.settings.reader import architecture_first, made_of, read_given, settings_help
+from trials.settings.search import DataSettings
+from trials.settings.user_code import add_current_folder_to_path
+
+__all__ = ["QuantizeSettings", "run"]
+
+_INTRODUCTION = """\
+usage: snas-nni quantize FOLDER|architecture.json [--SETTING VALUE]...
+
+Writes model.int8.onnx beside model.onnx, which stays, and compares their sizes and their accuracies on the test split.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeSettings:
+    """One quantisation.
+
+    Args:
+        architecture: result folder, or the architecture.json in it
+        space: dotted path of your own space's class, which may then be imported
+        data: the images; those of the training unless given
+        images: training images that calibrate the ranges of activations, at least 1
+        seed: of their choice, at least 0
+        quiet: print nothing but errors
+    """
+
+    architecture: str = ""
+    space: str | None = None
+    data: DataSettings = field(default_factory=DataSettings)
+    images: int = 512
+    seed: int = 0
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        require("images", self.images, at_least=1)
+        require("seed", self.seed, at_least=0)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; return the exit code.
+
+    Raises:
+        SnasError: a user's mistake, to be shown without a traceback.
+    """
+    if any(word in ("-h", "--help") for word in arguments):
+        print(_INTRODUCTION + settings_help(QuantizeSettings))
+        return 0
+    add_current_folder_to_path()
+    given = read_given(architecture_first(arguments), None, QuantizeSettings)
+    settings = made_of(given, QuantizeSettings)
+
+    from trials.data.loaders import evaluation_loader
+    from trials.progress import Progress
+    from trials.runs.quantization import quantize
+    from trials.runs.trained_run import load_trained
+    from trials.training.evaluation import evaluate, onnx_predictor
+
+    progress = Progress(settings.quiet)
+    trained = load_trained(settings.architecture, settings.space, given.get("data", {}), progress)
+    if not trained.onnx.is_file():
+        raise SettingError(f"architecture: there is no {trained.onnx}; write it with snas-nni export")
+    small = trained.onnx.with_name("model.int8.onnx")
+    quantize(trained.onnx, small, trained.data, settings.images, settings.seed)
+    for path in (trained.onnx, small):
+        found = evaluate(onnx_predictor(path), evaluation_loader(trained.data, trained.data.test))
+        progress.say(f"{path.name:<16}  {path.stat().st_size:>11,} bytes  top-1 {found.top1}")
+    return 0

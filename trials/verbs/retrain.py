@@ -1,0 +1,64 @@
+"""``snas-nni retrain``: one retraining from the command line or as an NNI trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trials.settings.reader import architecture_first, made_of, read_given, settings_help
+from trials.settings.recipes import with_recipe
+from trials.settings.retrain import RetrainSettings
+from trials.settings.user_code import add_current_folder_to_path
+from trials.state.failures import exit_code_of
+from trials.verbs.common import settings_and_trial, settings_file_of
+
+__all__ = ["read_retrain_settings", "run"]
+
+_INTRODUCTION = """\
+usage: snas-nni retrain ARCHITECTURE [--config FILE] [--SETTING VALUE]...
+
+Trains the network of an architecture.json, at another size if you like, and writes its weights and an ONNX file.
+Settings come from the recipe, then from YAML files, the command line and (inside an NNI experiment) the tuner; the
+later one wins. The defaults below are those of the recipe cifar10.
+
+  snas-nni retrain runs/photos/architecture.json --data.source folder --data.path photos --recipe cifar10
+  snas-nni retrain mild --data.source cifar10 --data.download true \\
+      --space.init_args.auxiliary true --precision 16-mixed
+  snas-nni retrain architecture.json --space.init_args.channels 36 --space.init_args.cells 20 \\
+      --space.init_args.affine true --weights new
+  snas-nni retrain --resume runs/20300101-120000-000
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; return the exit code.
+
+    Raises:
+        SnasError: a user's mistake, to be shown without a traceback.
+    """
+    if any(word in ("-h", "--help") for word in arguments):
+        print(_INTRODUCTION + settings_help(RetrainSettings))
+        return 0
+    add_current_folder_to_path()
+    settings, trial = settings_and_trial(read_retrain_settings, arguments)
+    from trials.runs.retrain import run_retrain
+
+    return exit_code_of(lambda: run_retrain(settings, trial), "the retraining")
+
+
+def read_retrain_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RetrainSettings:
+    """Read settings; the first word may be the architecture, and a resumed run's own settings come first.
+
+    Args:
+        arguments: of the command line.
+        tuned: parameters of a tuner by dotted keys; they override everything else.
+
+    Raises:
+        SettingError: a key is unknown, or a value has the wrong type or is out of its range.
+    """
+    words = architecture_first(arguments)
+    given = read_given(words, tuned, RetrainSettings)
+    if "resume" in given:
+        file = settings_file_of(given["resume"], "a retraining")
+        given = read_given([f"--config={file}", *words], tuned, RetrainSettings)
+    return made_of(with_recipe(given), RetrainSettings)
