@@ -6,7 +6,7 @@ too, so that nothing is said by colour alone.
 
 from __future__ import annotations
 
-from snas_nni.distribution.choices import SKIP_NAMES, ZERO_NAMES
+from snas_nni.distribution.operation_names import SKIP_NAMES, ZERO_NAMES
 
 __all__ = ["FAMILIES", "PALETTE", "family_of"]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from snas_nni.errors import UnsupportedSpaceError
 
-__all__ = ["SKIP_NAMES", "ZERO_NAMES", "AnyOf", "Choice", "OneOf", "SubsetOf", "choice_of", "chosen_categories"]
+__all__ = ["AnyOf", "Choice", "OneOf", "SubsetOf", "choice_of", "chosen_categories"]
 
 # Subsets are enumerated. 4,096 rows of logits are nothing beside a supernet; C(20, 10) would not be.
 MAX_SUBSETS = 4096
@@ -202,9 +202,3 @@ def choice_of(mutable: LabeledMutable) -> Choice:
         f"label '{label}': {type(mutable).__name__} is not a choice among finitely many candidates, so it has no "
         "logits. Replace it by nni.choice with a list of values, or fix its value before the search."
     )
-
-
-ZERO_NAMES = frozenset({"none", "zero"})
-
-
-SKIP_NAMES = frozenset({"skip_connect", "skip", "identity"})

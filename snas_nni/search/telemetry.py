@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
-from snas_nni.distribution.choices import SKIP_NAMES, ZERO_NAMES
 from snas_nni.distribution.concrete import entropy
+from snas_nni.distribution.operation_names import SKIP_NAMES, ZERO_NAMES
 from snas_nni.distribution.sample import Sample
 
 __all__ = ["CreditMeter", "EpochTelemetry", "logit_movement", "search_metrics"]
