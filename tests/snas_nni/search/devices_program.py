@@ -1,4 +1,4 @@
-"""A search that test_devices.py starts as one process, or as two that train together; its argument is JSON."""
+"""A search that test_distributed.py starts as one process, or as two that train together; its argument is JSON."""
 
 import json
 import os
@@ -173,3 +173,5 @@ if __name__ == "__main__":
             check_gradients(case) if case.get("gradients") else main(case)
         except SnasError as error:
             torch.save({"error": str(error)}, Path(case["output"]) / f"rank{os.environ.get('RANK', '0')}.pt")
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # threads of gloo that outlive the interpreter abort the process
