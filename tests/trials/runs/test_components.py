@@ -52,7 +52,7 @@ def test_current_folder_is_searched_last(tmp_path: Path) -> None:
     (tmp_path / "search_spaces" / "__init__.py").write_text("raise ImportError('the wrong one')")
     (tmp_path / "my_space.py").write_text("class MySpace: pass")
     program = (
-        "from trials.settings.reader import add_current_folder_to_path as add; add();"
+        "from trials.settings.user_code import add_current_folder_to_path as add; add();"
         "import search_spaces, my_space; print(search_spaces.SnasCellSpace.__name__, my_space.MySpace.__name__)"
     )
     done = subprocess.run(
