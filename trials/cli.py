@@ -10,6 +10,7 @@ from collections.abc import Sequence
 __all__ = ["main"]
 
 _VERBS = {
+    "init": "write a space, a data function, a search file and a test to begin with",
     "launch": "run an NNI experiment file to its end and show the best architecture",
     "search": "run one search",
     "retrain": "train an architecture.json from scratch, at full size, or on with its weights",
