@@ -19,6 +19,7 @@ _VERBS = {
     "export": "turn an architecture.json into a checked ONNX file",
     "show": "print an architecture.json so that people can read it",
     "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
+    "runs": "list the runs in a folder, so that they compare",
     "report": "write one HTML page about a search or an experiment",
 }
 USER_ERROR = 2
