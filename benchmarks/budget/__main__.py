@@ -34,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.budget", description=__doc__)
     parser.add_argument("--spaces", nargs="+", default=list(SPACES), choices=list(SPACES))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--tables", nargs="+", default=["runs", "truth", "peer"], choices=["runs", "truth", "peer"])
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -42,7 +43,11 @@ def main() -> int:
     path = arguments.output / "budget.json"
     document: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"truth": [], "runs": [], "peer": []}
     document |= {"command": "python -m benchmarks.budget", "epochs": EPOCHS}
-    due = [key for key in _keys(arguments.spaces, arguments.seeds) if not _has(document, *key)]
+    due = [
+        key
+        for key in _keys(arguments.spaces, arguments.seeds)
+        if key[0] in arguments.tables and not _has(document, *key)
+    ]
     start = time.monotonic()
     for number, (table, key, row) in enumerate(due, 1):
         document[table].append({**key, **_measure(table, key, row)})
