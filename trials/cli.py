@@ -20,6 +20,7 @@ _VERBS = {
     "show": "print an architecture.json so that people can read it",
     "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
     "runs": "list the runs in a folder, so that they compare",
+    "card": "write a model card of a run",
     "report": "write one HTML page about a search or an experiment",
 }
 USER_ERROR = 2
