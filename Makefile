@@ -54,6 +54,8 @@ bench-retention: $(VENV)/.installed-test
 # Pages of docs/ that are written from the code; `make test` compares them.
 docs: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m tests.test_settings_page
+	$(BIN)/python -W ignore -m tests.test_architecture_page
+	$(BIN)/python -W ignore -m tests.test_api_pages
 
 # The documentation as a site in site/. Strict: a link or a reference that leads nowhere fails.
 site: $(VENV)/.installed-docs
