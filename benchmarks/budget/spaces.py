@@ -74,7 +74,7 @@ class WidthSpace(ModelSpace):
         widths = [nni.choice(f"width{index}", [4, 8, 16]) for index in range(3)]
         self.body = nn.Sequential()
         for before, after in zip([in_channels, *widths], widths, strict=False):
-            self.body.append(MutableConv2d(before, after, 3, padding=1, bias=False))
+            self.body.append(MutableConv2d(before, after, 3, padding=1))  # NNI cannot freeze one without bias
             self.body.append(MutableBatchNorm2d(after))
             self.body.append(nn.ReLU())
         self.head = MutableLinear(widths[-1], classes)
