@@ -50,7 +50,7 @@ class ResourcePenalty:
     Raises:
         SettingError: a value outside its range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from search_spaces import SnasCellSpace
         >>> from snas_nni import SNAS
