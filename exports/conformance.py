@@ -69,7 +69,7 @@ def check_space(
     Raises:
         SnasError: with the whole report, if a step failed.
 
-    Example:
+    Examples:
         >>> from nni.nas.nn.pytorch import LayerChoice
         >>> class TwoLayers(ModelSpace):
         ...     def __init__(self):

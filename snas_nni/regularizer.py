@@ -22,7 +22,7 @@ class Regularizer(Protocol):
     ``state_dict()`` and ``load_state_dict(state)``, kept in checkpoints; ``read``, the weights that the last call
     read, by label.
 
-    Example:
+    Examples:
         >>> class LowEntropy(Regularizer):
         ...     name = "entropy"
         ...     def __call__(self, distribution, sample, step):

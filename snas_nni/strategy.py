@@ -99,7 +99,7 @@ class SNAS(DARTS):
     Raises:
         SettingError: an argument outside its range.
 
-    Example:
+    Examples:
         An experiment mutates the space, trains it and derives the child. The same by hand, without the training:
 
         >>> from search_spaces import SnasCellSpace

@@ -50,7 +50,7 @@ def load(path: str | Path) -> Architecture:
         ArchitectureFileError: naming the file, the key path that is wrong, and what to do; also for files
             that cannot be read, are larger than 4 MiB, are not JSON, or are of another version.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> from exports import published, save
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "architecture.json"

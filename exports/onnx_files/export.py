@@ -74,7 +74,7 @@ def export_onnx(
             is left behind, and an older file of that name is untouched.
         SettingError: ``input_shape``, ``batch_sizes`` or ``tolerance`` is out of range.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
         >>> report = export_onnx(network, pathlib.Path(tempfile.mkdtemp()) / "model.onnx", (3, 8, 8))

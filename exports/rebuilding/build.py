@@ -39,7 +39,7 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
             the sample, or builds a child of another size than recorded; the weights are missing or do not
             fit.
 
-    Example:
+    Examples:
         >>> from exports import published
         >>> architecture = published("mild")  # or load("architecture.json")
         >>> child = build(architecture, weights=False)  # new ones; a file of a search finds its own

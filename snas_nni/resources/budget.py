@@ -50,7 +50,7 @@ class Budget:
     Raises:
         SettingError: no bound, or a value outside its range.
 
-    Example:
+    Examples:
         >>> budget = Budget(params=2.3e6, latency_ms=5)
         >>> budget.bounds
         {'params': 2300000.0, 'latency_ms': 5}

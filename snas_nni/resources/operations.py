@@ -197,7 +197,7 @@ def register_operation(name: str, macs: Handler | None) -> None:
         name: its ATen name without overload, such as ``"grid_sampler_2d"``.
         macs: gets ``(arguments, result)`` and returns MACs; None declares the operation free.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from snas_nni.resources import count_child
         >>> class Products(torch.nn.Module):

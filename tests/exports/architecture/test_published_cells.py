@@ -109,6 +109,7 @@ def test_sizes_of_cells(level, first_three, cell_6, cell_7, middle, cell_13, cel
     assert (parameters(child.stem), parameters(child.classifier)) == (3_132, 5_770)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "channels", "size", "million_macs"),
     [

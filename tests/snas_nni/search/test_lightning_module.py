@@ -169,6 +169,7 @@ class TestStep:
         assert_equal(logits_of(searched.strategy), logits_of(expected.strategy))
         assert_equal(weights_of(searched), weights_of(expected))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "settings",
         [
