@@ -259,8 +259,8 @@ class SNAS(DARTS):
             initial_std=self.settings.initial_logits_std,
             seed=self.settings.seed,
             sample_per_layer=self.settings.sample_per_layer,
+            skip_tolerance=self.settings.skip_tolerance,
         )
-        self._distribution.current.skip_tolerance = self.settings.skip_tolerance
         self._mutated = model
         self._cost_model = None
         prepare_stages(model, self._distribution.bind)
