@@ -16,12 +16,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's own strategies
 import pytorch_lightning as lightning
 import torch
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.oneshot.pytorch.strategy import GumbelDARTS
 from nni.nas.profiler.pytorch.flops import NumParamsProfiler
 from nni.nas.profiler.pytorch.utils.shape_formula import (
     find_shape_inference_formula,
@@ -29,6 +27,7 @@ from nni.nas.profiler.pytorch.utils.shape_formula import (
     register_shape_inference_formula,
 )
 from nni.nas.space import RawFormatModelSpace
+from nni.nas.strategy import GumbelDARTS
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.nn.pytorch import ParametrizedModule, Repeat
-from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
 from snas_nni.derivation.loose_ends import channels_read, slice_like
+from snas_nni.nni_compat import MixedOperation
 from snas_nni.supernet.base import Counterpart, SampledModule
 
 __all__ = ["inherit_weights"]

@@ -1,7 +1,5 @@
 """What each candidate costs, C(Z) as a multilinear form, the penalty and the budget."""
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
-
 from snas_nni.resources.budget import Budget, BudgetController, BudgetReport
 from snas_nni.resources.costs import COSTS, CostModel, count_child, count_supernet
 from snas_nni.resources.latency import LatencyTable, measure_latency

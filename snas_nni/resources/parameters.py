@@ -6,11 +6,11 @@ import itertools
 from collections import defaultdict
 from typing import Any
 
-from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.trace import Owner
+from snas_nni.nni_compat import MixedOperation
 from snas_nni.resources.operations import Convention, is_normalization
 from snas_nni.supernet.base import SampledModule
 

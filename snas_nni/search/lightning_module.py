@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 
 from snas_nni.cpu_kernels.fast_layers import quicken
@@ -18,6 +16,7 @@ from snas_nni.cpu_kernels.memory_format import channels_last
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError, SettingError
+from snas_nni.nni_compat import BaseOneShotLightningModule
 from snas_nni.regularizer import Regularization, Regularizer
 from snas_nni.resources.costs import CostModel
 from snas_nni.search.distributed import (

@@ -9,12 +9,12 @@ from typing import Any
 
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import ParametrizedModule
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.nni_compat import BaseSuperNetModule, plain_type
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.operation import mutable_arguments
 from snas_nni.supernet.weighting import same_shape
@@ -124,4 +124,4 @@ def _built(module: ParametrizedModule, values: dict[str, Any]) -> nn.Module:
 
     args = [frozen(argument) for argument in module.trace_args]
     kwargs = {name: frozen(argument) for name, argument in module.trace_kwargs.items()}
-    return (module._bound_type or type(module))(*args, **kwargs)
+    return plain_type(type(module))(*args, **kwargs)

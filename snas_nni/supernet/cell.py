@@ -11,12 +11,12 @@ import torch
 from nni.nas.nn.pytorch import Cell, LayerChoice
 from nni.nas.nn.pytorch.base import recursive_freeze
 from nni.nas.nn.pytorch.cell import preprocess_cell_inputs
-from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.nni_compat import PathSamplingCell
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.frozen import follow
 from snas_nni.supernet.weighting import same_shape

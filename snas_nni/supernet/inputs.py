@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from nni.nas.nn.pytorch import InputChoice
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from snas_nni.distribution.choices import AnyOf, SubsetOf
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.nni_compat import BaseSuperNetModule
 from snas_nni.supernet.base import SampledModule
 from snas_nni.supernet.frozen import NoInputs
 from snas_nni.supernet.weighting import same_shape, weighted_sum

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nni.nas.nn.pytorch import LayerChoice
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.nni_compat import BaseSuperNetModule
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.weighting import same_shape
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import ParametrizedModule
-from nni.nas.oneshot.pytorch.supermodule import operation as nni_operation
 from torch import Tensor, nn
 
+from snas_nni import nni_compat
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.errors import UnsupportedSpaceError
@@ -48,7 +48,7 @@ def _outcomes(arguments: dict[str, Any], names: Sequence[str]) -> tuple[list[str
     return sorted(labels), outcomes
 
 
-class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
+class SampledArguments(nni_compat.MixedOperationSamplingPolicy):
     """Gives NNI's mixed operations their arguments from the running sample."""
 
     def __init__(self, operation: Any, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ class _Sliced(SampledModule):
         arguments = {**self.init_arguments}  # type: ignore[attr-defined]
         for name, expression in self.mutable_arguments.items():  # type: ignore[attr-defined]
             arguments[name] = expression.freeze(sample)
-        layer = self.bound_type._bound_type(**arguments)  # type: ignore[attr-defined]
+        layer = nni_compat.plain_type(self.bound_type)(**arguments)
         state = {k: v for k, v in self.freeze_weight(**arguments).items() if v is not None}  # type: ignore[attr-defined]
         if state:  # nothing to copy, and no device to follow, where a normalisation has neither weights nor statistics
             layer.to(next(iter(state.values())))
@@ -155,13 +155,13 @@ class _Sliced(SampledModule):
         """Refuse combinations of values that slices of one weight cannot express."""
 
 
-class SlicedLinear(_Sliced, nni_operation.MixedLinear):
+class SlicedLinear(_Sliced, nni_compat.MixedLinear):
     """``MutableLinear`` with choices of its sizes."""
 
     sliced = ("in_features", "out_features")
 
 
-class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
+class SlicedConv2d(_Sliced, nni_compat.MixedConv2d):
     """``MutableConv2d`` with choices of channels, kernel size (with its padding) and proportional groups."""
 
     sliced = ("in_channels", "out_channels", "kernel_size", "groups")
@@ -193,7 +193,7 @@ class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
         shrinks = set()
         for kernel, padding, dilation in outcomes:
             if not isinstance(padding, str):
-                sizes = (cls._to_tuple(value) for value in (kernel, padding, dilation))
+                sizes = (nni_compat.axis_sizes(cls, value) for value in (kernel, padding, dilation))
                 shrinks.add(tuple(d * (k - 1) - 2 * p for k, p, d in zip(*sizes, strict=True)))
         if len(shrinks) != 1:
             raise UnsupportedSpaceError(
@@ -202,7 +202,7 @@ class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
             )
 
 
-class SlicedBatchNorm2d(_Sliced, nni_operation.MixedBatchNorm2d):
+class SlicedBatchNorm2d(_Sliced, nni_compat.MixedBatchNorm2d):
     """``MutableBatchNorm2d`` with a choice of its number of features."""
 
     sliced = ("num_features",)
@@ -214,13 +214,13 @@ class SlicedBatchNorm2d(_Sliced, nni_operation.MixedBatchNorm2d):
         return {name: None if tensor is None else tensor[:size] for name, tensor in tensors.items()}
 
 
-class SlicedLayerNorm(_Sliced, nni_operation.MixedLayerNorm):
+class SlicedLayerNorm(_Sliced, nni_compat.MixedLayerNorm):
     """``MutableLayerNorm`` with a choice of its shape."""
 
     sliced = ("normalized_shape",)
 
 
-class SlicedMultiheadAttention(_Sliced, nni_operation.MixedMultiHeadAttention):
+class SlicedMultiheadAttention(_Sliced, nni_compat.MixedMultiHeadAttention):
     """``MutableMultiheadAttention`` with choices of its sizes."""
 
     sliced = ("embed_dim", "kdim", "vdim")

@@ -7,11 +7,11 @@ from typing import Any
 
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import Repeat
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.nni_compat import BaseSuperNetModule
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.expressions import (
     expression_conditions,

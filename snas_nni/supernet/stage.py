@@ -6,7 +6,6 @@ then a cell of the stage before, of another size. The child has another layer th
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,14 +16,13 @@ from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.nni_compat import loaded_nasnet_hub
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.expressions import expression_conditions, traced_value
 from snas_nni.supernet.repeat import MixedRepeat
 from snas_nni.supernet.weighting import weighted_sum
 
 __all__ = ["MixedStage", "PredecessorReader", "in_place_of", "prepare_stages"]
-
-_HUB = "nni.nas.hub.pytorch.nasnet"
 
 
 @dataclass
@@ -144,7 +142,7 @@ class PredecessorReader(SampledModule, nn.Module):
 
 def in_place_of(hook: Callable[..., Any]) -> Callable[..., Any]:
     """This project's form of a stage where a hook is NNI's own, which is exact for deep stages only."""
-    hub = sys.modules.get(_HUB)
+    hub = loaded_nasnet_hub()
     if hub is not None and hook == hub.NDSStageDifferentiable.mutate:
         return MixedStage.mutate
     return hook
@@ -152,7 +150,7 @@ def in_place_of(hook: Callable[..., Any]) -> Callable[..., Any]:
 
 def prepare_stages(space: nn.Module, bind: Callable[[str], ChoiceReader]) -> None:
     """Give every first cell behind a stage that may be a single cell both layers, before the space is mutated."""
-    hub: Any = sys.modules.get(_HUB)  # a space of the hub has imported it
+    hub: Any = loaded_nasnet_hub()  # a space of the hub has imported it
     for module in list(space.modules()) if hub is not None else []:
         stages: list[Any] = [m for m in module.children() if _is_stage(m)] if isinstance(module, nn.ModuleList) else []
         for before, after in pairwise(stages):
@@ -172,5 +170,5 @@ def prepare_stages(space: nn.Module, bind: Callable[[str], ChoiceReader]) -> Non
 
 
 def _is_stage(module: nn.Module) -> Any:
-    hub = sys.modules.get(_HUB)
+    hub = loaded_nasnet_hub()
     return hub is not None and type(module) is hub.NDSStage

@@ -6,7 +6,6 @@ import copy
 import time
 from pathlib import Path
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import pytorch_lightning as lightning
 import torch
 from torch import nn
