@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from snas_nni.errors import SnasError  # on demand: it costs seconds, which plain help should not take
 
     try:
-        code: int = importlib.import_module(f"trials.{verb}_command").run(rest)
+        code: int = importlib.import_module(f"trials.verbs.{verb}").run(rest)
         return code
     except SnasError as error:
         print(f"error: {error}", file=sys.stderr)
