@@ -18,7 +18,7 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
 from snas_nni.nni_compat import DARTS, BaseSuperNetModule
-from snas_nni.regularizer import Regularizer
+from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import (
     Budget,
     BudgetController,
@@ -84,7 +84,7 @@ class SNAS(DARTS):
         channels_last: give the supernet its images in channels-last memory order; None: on a CPU, where a
             convolution supernet trains about 1.5 times as fast in it.
         initial_logits_std: standard deviation of the initial logits around 0.
-        regularizers: terms added to the loss; see :class:`~snas_nni.regularizer.Regularizer`.
+        regularizers: terms added to the loss, each a :class:`~snas_nni.regularizer.Regularizer` or a plain function.
         budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
         latency_table: measured latencies, or the JSON file that holds them, for a penalty or budget of
             ``latency_ms``; measured at the start of the search on this machine if None and needed.
@@ -120,7 +120,7 @@ class SNAS(DARTS):
         skip_tolerance: float = 5e-4,
         channels_last: bool | None = None,
         initial_logits_std: float = 0.01,
-        regularizers: Sequence[Regularizer] = (),
+        regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | torch.Tensor]] = (),
         budget: Budget | None = None,
         latency_table: str | Path | LatencyTable | None = None,
         cost_convention: Convention | None = None,
@@ -150,7 +150,7 @@ class SNAS(DARTS):
             initial_logits_std=initial_logits_std,
             seed=torch.initial_seed() % 2**32 if seed is None else seed,
         )
-        self.regularizers = list(regularizers)
+        self.regularizers = [as_regularizer(regularizer) for regularizer in regularizers]
         self.budget_controller = (
             None if budget is None else BudgetController(budget, final_temperature=self.settings.temperature(1.0))
         )
@@ -210,7 +210,7 @@ class SNAS(DARTS):
         return CostModel(model.choices, {**model.parts, "latency_ms": table.parts}, model.peaks)
 
     def _wants_latency(self) -> bool:
-        return any("latency_ms" in getattr(regularizer, "costs", ()) for regularizer in self.regularizers)
+        return any("latency_ms" in regularizer.costs for regularizer in self.regularizers)
 
     def _costs_for_batch(self, batch: Any) -> CostModel:
         if self._cost_model is not None or self.example_input is not None:

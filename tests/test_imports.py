@@ -16,7 +16,7 @@ HEAVY = ("torch", "nni", "pytorch_lightning", "matplotlib")
     "code",
     [
         "import snas_nni, exports; dir(snas_nni)",
-        "from snas_nni import SnasError",
+        "from snas_nni import SnasError, Regularizer, RegularizerTerm",
         "from exports import load; load('exports/published/mild.json')",
         "from trials.cli import main; assert main(['--help']) == 0",
         "from trials.cli import main; assert main(['show', 'exports/published/mild.json']) == 0",

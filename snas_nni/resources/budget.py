@@ -20,11 +20,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.costs import CostModel
 from snas_nni.resources.selection import Selection, cost_range, feasible, most_probable
 
@@ -110,7 +110,7 @@ class BudgetReport:
         return "\n".join(lines)
 
 
-class BudgetController:
+class BudgetController(Regularizer):
     """A regularizer that keeps the expected costs within a budget.
 
     Args:
@@ -139,21 +139,16 @@ class BudgetController:
         """Whether the search had to be held back once the bound had reached the budget."""
         self._start: dict[str, float] = {}
         self._initial_temperature: float | None = None
-        self.read: dict[str, Tensor] = {}
-        """The weights that the last call read, by label; telemetry watches their gradients."""
         self._model: CostModel | None = None
+        self.costs = self.budget.bounds
 
-    @property
-    def costs(self) -> dict[str, float]:
-        """The bounds, by name of the cost: what has to be counted for it, under the name that a penalty has too."""
-        return self.budget.bounds
-
-    def prepare(self, model: CostModel) -> None:
+    def prepare(self, cost_model: CostModel) -> None:
         """Learn what the candidates cost, and refuse a budget that no child or every child meets.
 
         Raises:
             SettingError: with the cost of the cheapest or of the dearest child.
         """
+        model = cost_model
         for name, bound in self.budget.bounds.items():
             model.check(name)
             cheapest, dearest = cost_range(model, name)
@@ -171,20 +166,20 @@ class BudgetController:
         if not feasible(model, {name: (-math.inf, bound) for name, bound in self.budget.bounds.items()}):
             raise SettingError("no child of the space meets all bounds of the budget together. Raise one of them.")
 
-    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
-        """The augmented Lagrangian's term, a scalar; also moves the multipliers."""
+    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> RegularizerTerm:
+        """The augmented Lagrangian's term; also moves the multipliers."""
         terms = []
-        self.read = {label: distribution.expected_weights(label) for label in distribution.choices}
+        read = {label: distribution.expected_weights(label) for label in distribution.choices}
         looseness = self._looseness(sample.temperature)
         for name, budget in self.budget.bounds.items():
-            expected = self._prepared().cost(name, self.read)
+            expected = self._prepared().cost(name, read)
             start = self._start.setdefault(name, float(expected.detach()))
             violation = expected / (budget + looseness * max(0.0, start - budget)) - 1
             multiplier, r = self.multipliers[name], self.stiffness
             terms.append((torch.clamp(multiplier + r * violation, min=0) ** 2 - multiplier**2) / (2 * r))
             self.multipliers[name] = max(0.0, multiplier + self.rate * float(violation.detach()))
             self.binding[name] |= looseness == 0 and self.multipliers[name] > 0
-        return torch.stack(terms).sum()
+        return RegularizerTerm(torch.stack(terms).sum(), read)
 
     def _looseness(self, temperature: float) -> float:
         """1 at the first step, 0 once the temperature has fallen far enough."""

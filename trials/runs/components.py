@@ -50,10 +50,7 @@ def strategy_arguments(search: SearchSettings) -> dict[str, Any]:
 def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:
     if settings.penalty == "none":
         return []
-    penalty = penalty_level(settings.penalty)
-    if settings.penalty_weight is not None:
-        penalty.weight = settings.penalty_weight
-    return [penalty]
+    return [penalty_level(settings.penalty, settings.penalty_weight)]
 
 
 def _budget(settings: ResourceSettings) -> Budget | None:
