@@ -13,7 +13,7 @@ from snas_nni.lazy_imports import lazy_names
 if TYPE_CHECKING:
     from snas_nni.derivation.child import build_child, derive_child
     from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
-    from snas_nni.regularizer import Regularizer
+    from snas_nni.regularizer import Regularizer, RegularizerTerm
     from snas_nni.resources import Budget, ResourcePenalty
     from snas_nni.search.temperature import TemperatureSchedule
     from snas_nni.strategy import SNAS
@@ -22,6 +22,7 @@ __all__ = [
     "SNAS",
     "Budget",
     "Regularizer",
+    "RegularizerTerm",
     "ResourcePenalty",
     "SettingError",
     "SnasError",
@@ -37,6 +38,7 @@ _HOMES = {
     "SNAS": "strategy",
     "Budget": "resources",
     "Regularizer": "regularizer",
+    "RegularizerTerm": "regularizer",
     "ResourcePenalty": "resources",
     "SettingError": "errors",
     "SnasError": "errors",

@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's own strategies
 import torch
 from nni.mutable import Mutable
 from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.oneshot.pytorch.strategy import DARTS
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
@@ -20,7 +17,8 @@ from snas_nni.derivation.loose_ends import InputMemory
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
-from snas_nni.regularizer import Regularizer
+from snas_nni.nni_compat import DARTS, BaseSuperNetModule
+from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import (
     Budget,
     BudgetController,
@@ -86,7 +84,7 @@ class SNAS(DARTS):
         channels_last: give the supernet its images in channels-last memory order; None: on a CPU, where a
             convolution supernet trains about 1.5 times as fast in it.
         initial_logits_std: standard deviation of the initial logits around 0.
-        regularizers: terms added to the loss; see :class:`~snas_nni.regularizer.Regularizer`.
+        regularizers: terms added to the loss, each a :class:`~snas_nni.regularizer.Regularizer` or a plain function.
         budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
         latency_table: measured latencies, or the JSON file that holds them, for a penalty or budget of
             ``latency_ms``; measured at the start of the search on this machine if None and needed.
@@ -138,7 +136,7 @@ class SNAS(DARTS):
         skip_tolerance: float = 5e-4,
         channels_last: bool | None = None,
         initial_logits_std: float = 0.01,
-        regularizers: Sequence[Regularizer] = (),
+        regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | torch.Tensor]] = (),
         budget: Budget | None = None,
         latency_table: str | Path | LatencyTable | None = None,
         cost_convention: Convention | None = None,
@@ -168,7 +166,7 @@ class SNAS(DARTS):
             initial_logits_std=initial_logits_std,
             seed=torch.initial_seed() % 2**32 if seed is None else seed,
         )
-        self.regularizers = list(regularizers)
+        self.regularizers = [as_regularizer(regularizer) for regularizer in regularizers]
         self.budget_controller = (
             None if budget is None else BudgetController(budget, final_temperature=self.settings.temperature(1.0))
         )
@@ -228,7 +226,7 @@ class SNAS(DARTS):
         return CostModel(model.choices, {**model.parts, "latency_ms": table.parts}, model.peaks)
 
     def _wants_latency(self) -> bool:
-        return any("latency_ms" in getattr(regularizer, "costs", ()) for regularizer in self.regularizers)
+        return any("latency_ms" in regularizer.costs for regularizer in self.regularizers)
 
     def _costs_for_batch(self, batch: Any) -> CostModel:
         if self._cost_model is not None or self.example_input is not None:
@@ -275,8 +273,8 @@ class SNAS(DARTS):
             initial_std=self.settings.initial_logits_std,
             seed=self.settings.seed,
             sample_per_layer=self.settings.sample_per_layer,
+            skip_tolerance=self.settings.skip_tolerance,
         )
-        self._distribution.current.skip_tolerance = self.settings.skip_tolerance
         self._mutated = model
         self._cost_model = None
         prepare_stages(model, self._distribution.bind)

@@ -16,7 +16,7 @@ HEAVY = ("torch", "nni", "pytorch_lightning", "matplotlib")
     "code",
     [
         "import snas_nni, exports; dir(snas_nni)",
-        "from snas_nni import SnasError",
+        "from snas_nni import SnasError, Regularizer, RegularizerTerm",
         "from exports import load; load('exports/published/mild.json')",
         "from trials.cli import main; assert main(['--help']) == 0",
         "from trials.cli import main; assert main(['show', 'exports/published/mild.json']) == 0",
@@ -45,33 +45,43 @@ def test_everything_that_is_offered_is_there_and_known_to_type_checkers(package)
 
 
 def imports_of(path):
-    """Names of the modules that a file imports at its top level, in order."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    """Names of the modules that a file imports anywhere, inside functions too, by their place in it."""
+    for node in sorted(ast.walk(ast.parse(path.read_text(encoding="utf-8"))), key=lambda n: getattr(n, "lineno", 0)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_nnis_strategies_come_before_its_oneshot_package():
+def test_one_file_imports_nnis_oneshot_package_after_its_strategies():
     """The other way round a circular import is swallowed, and NNI's own strategies cannot be used any more."""
-    found = 0
+    importing = {}
     for package in ("snas_nni", "search_spaces", "exports", "trials", "benchmarks"):
         for path in (ROOT / package).rglob("*.py"):
             names = list(imports_of(path))
-            late = [index for index, name in enumerate(names) if name.startswith("nni.nas.oneshot")]
-            if not late:
-                continue
-            found += 1
-            above = [folder / "__init__.py" for folder in path.parents if (folder / "__init__.py").exists()]
-            first = "nni.nas.strategy" in names[: late[0]]
-            assert first or any("nni.nas.strategy" in imports_of(init) for init in above), path
-    assert found > 5
+            if any(name.startswith("nni.nas.oneshot") for name in names):
+                importing[path.relative_to(ROOT).as_posix()] = names
+    assert list(importing) == ["snas_nni/nni_compat.py"]
+    (names,) = importing.values()
+    first = next(index for index, name in enumerate(names) if name.startswith("nni.nas.oneshot"))
+    assert "nni.nas.strategy" in names[:first]
+
+
+def test_private_names_of_nni_stand_in_one_file():
+    """Also those that NNI keeps in a module whose name begins with an underscore."""
+    for path in (ROOT / "snas_nni").rglob("*.py"):
+        names = [name for name in imports_of(path) if name.startswith("nni.")]
+        private = [name for name in names if any(part.startswith("_") for part in name.split("."))]
+        assert not private or path.name == "nni_compat.py", (path, private)
+        assert "_bound_type" not in path.read_text(encoding="utf-8") or path.name == "nni_compat.py", path
 
 
 @pytest.mark.slow
-def test_nni_is_whole_whatever_is_imported_first():
-    first = "import snas_nni.supernet.layer, snas_nni.search.lightning_module"
+@pytest.mark.parametrize(
+    "first", ["import snas_nni.supernet.layer, snas_nni.search.lightning_module", "import snas_nni.resources"]
+)
+def test_nni_is_whole_whatever_is_imported_first(first):
     code = f"{first}, nni.nas.strategy as s; print(s.DARTS.__module__)"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "nni.nas.oneshot.pytorch.strategy", done.stderr

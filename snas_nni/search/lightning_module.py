@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 
 from snas_nni.cpu_kernels.fast_layers import quicken
@@ -18,7 +16,8 @@ from snas_nni.cpu_kernels.memory_format import channels_last
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError, SettingError
-from snas_nni.regularizer import Regularization, Regularizer
+from snas_nni.nni_compat import BaseOneShotLightningModule
+from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.costs import CostModel
 from snas_nni.search.distributed import (
     average,
@@ -31,6 +30,7 @@ from snas_nni.search.distributed import (
 )
 from snas_nni.search.evaluator_log import EvaluatorLog
 from snas_nni.search.optimizers import logits_optimizer, weights_optimizer, without_parameters
+from snas_nni.search.regularization import Regularization
 from snas_nni.search.resume_state import (
     PartialMeans,
     metric_states,
@@ -65,7 +65,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         training_module: Any,
         distribution: ArchitectureDistribution,
         settings: SearchSettings,
-        regularizers: Sequence[Regularizer] = (),
+        regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | Tensor]] = (),
         count_costs: Callable[[Any], CostModel] | None = None,
     ) -> None:
         super().__init__(training_module)
@@ -119,13 +119,16 @@ class SnasLightningModule(BaseOneShotLightningModule):
             with self.distribution.use(sample), local_backward(self.trainer):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
-                total = loss + self._penalty(sample)
+                terms = self.regularization.terms(self.distribution, sample, self.search_step)
+                for name, term in terms:
+                    self.log(f"penalty/{name}", term.value.detach(), on_step=False, on_epoch=True)
+                total = loss + sum(term.value for _, term in terms)
                 value = float(total.detach())
                 if devices > 1:
                     value = average(value, total.device)  # so that all of them stop, if one has to
                 if not math.isfinite(value):
                     raise self._not_finite(value)
-                self._telemetry.watch(value, sample, self.regularization.read())
+                self._telemetry.watch(value, sample, [term for _, term in terms])
                 shares = count // devices if spread else count
                 self.manual_backward(total / (shares * self.settings.accumulate_batches))
         return output
@@ -134,13 +137,6 @@ class SnasLightningModule(BaseOneShotLightningModule):
         if self.settings.sampling == "single_path":
             return self.distribution.draw_single_path(self.temperature)
         return self.distribution.draw(self.temperature)
-
-    def _penalty(self, sample: Sample) -> Tensor | float:
-        total: Tensor | float = 0.0
-        for name, term in self.regularization.terms(self.distribution, sample, self.search_step):
-            self.log(f"penalty/{name}", term.detach(), on_step=False, on_epoch=True)
-            total = total + term
-        return total
 
     def _logits_step_on(self, batch: Any, batch_idx: int) -> None:
         """First-order bi-level update, for comparison: logits on a batch of their own."""

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import pytorch_lightning as lightning
 import torch
 from nni.nas.evaluator.pytorch import LightningModule

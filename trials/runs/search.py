@@ -6,7 +6,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import pytorch_lightning as lightning
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.experiment import NasExperiment

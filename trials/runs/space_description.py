@@ -19,8 +19,6 @@ from trials.settings.search import SpaceSettings
 
 __all__ = ["describe_space"]
 
-_COLUMNS = ("params", "macs", "memory_access")
-
 
 def describe_space(class_path: str, arguments: Sequence[str], input_shape: Sequence[int]) -> str:
     """Describe a model space.
@@ -53,7 +51,7 @@ def describe_space(class_path: str, arguments: Sequence[str], input_shape: Seque
     if costs is not None:
         lines += ["", "costs of nested choices are means over the choices around and inside them, each uniform"]
         lines += ["", "cheapest and dearest child"]
-        for name in _COLUMNS:
+        for name in costs.names:
             low, high = cost_range(costs, name)
             lines.append(f"  {name:<14}{low:>16,.0f}{high:>16,.0f}")
     return "\n".join(lines)
@@ -74,9 +72,9 @@ def _candidates(label: str, candidates: Sequence[Any], costs: CostModel | None) 
     if costs is None:
         yield from (f"  {candidate}" for candidate in candidates)
         return
-    yield "  " + " " * width + "".join(f"{name:>16}" for name in _COLUMNS)
+    yield "  " + " " * width + "".join(f"{name:>16}" for name in costs.names)
     for candidate, cost in zip(candidates, costs.candidate_costs(label), strict=True):
-        yield f"  {candidate!s:<{width}}" + "".join(f"{cost[name]:>16,.0f}" for name in _COLUMNS)
+        yield f"  {candidate!s:<{width}}" + "".join(f"{cost[name]:>16,.0f}" for name in costs.names)
 
 
 def _users(supernet: nn.Module) -> Mapping[str, list[str]]:
