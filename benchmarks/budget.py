@@ -33,11 +33,11 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from benchmarks.budget_report import table, write_plot
-from exports.architecture.files import write_atomically
 from search_spaces import SnasCellSpace
 from search_spaces.operations import Zero
 from search_spaces.shared import SharedAvgPool, SharedMaxPool
 from snas_nni import SNAS, Budget
+from snas_nni.files import write_atomically
 from snas_nni.resources import cost_range, count_child
 from trials.data.loaders import evaluation_loader, training_loader
 from trials.data.sources import load_data

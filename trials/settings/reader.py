@@ -13,8 +13,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
+from snas_nni.plain_yaml import read_yaml
 from trials.settings.guard import groups_of, merged, refuse_class_paths, refuse_unfit, without_free_values
-from trials.settings.plain_yaml import read_yaml
 from trials.settings.search import RunSettings
 
 __all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read_settings"]

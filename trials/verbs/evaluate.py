@@ -60,10 +60,10 @@ def run(arguments: Sequence[str]) -> int:
     given = read_given(architecture_first(arguments), None, EvaluateSettings)
     settings = made_of(given, EvaluateSettings)
 
-    from exports.architecture.files import write_atomically
     from trials.data.loaders import evaluation_loader
     from trials.progress import Progress
     from trials.runs.trained_run import load_trained
+    from trials.state.failures import write_result
     from trials.training.evaluation import evaluate, find_device, onnx_predictor, torch_predictor
 
     device = find_device(settings.accelerator)
@@ -81,5 +81,5 @@ def run(arguments: Sequence[str]) -> int:
         if found.top5 is not None:
             progress.say(f"{name:<12}  top-5 {found.top5}")
     if settings.output is not None:
-        write_atomically(Path(settings.output).expanduser(), (json.dumps(document, indent=2) + "\n").encode())
+        write_result(Path(settings.output).expanduser(), (json.dumps(document, indent=2) + "\n").encode())
     return 0
