@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any, cast
 
 from nni.nas.nn.pytorch import ModelSpace
 
+import snas_nni.search.settings
 from exports.architecture.space_reference import constructor_of
 from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
@@ -19,8 +20,6 @@ from trials.settings.search import ResourceSettings, RunSettings, SearchSettings
 from trials.settings.user_code import import_dotted
 
 __all__ = ["constructor_arguments", "make_space", "make_strategy", "strategy_arguments"]
-
-_NOT_OF_THE_STRATEGY = ("epochs", "batch_size")
 
 
 def make_strategy(settings: RunSettings) -> SNAS:
@@ -40,7 +39,7 @@ def make_strategy(settings: RunSettings) -> SNAS:
 
 def strategy_arguments(search: SearchSettings) -> dict[str, Any]:
     """Return those of the search's settings that are arguments of the strategy."""
-    return {name: value for name, value in asdict(search).items() if name not in _NOT_OF_THE_STRATEGY}
+    return {each.name: getattr(search, each.name) for each in fields(snas_nni.search.settings.SearchSettings)}
 
 
 def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:

@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 
 from exports import Architecture, export_onnx, save, save_weights
-from exports.architecture.files import write_atomically
 from exports.run_folder import SearchResult
+from snas_nni.files import write_atomically
 
 __all__ = ["final_numbers", "write_results"]
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import yaml
 
-from exports.architecture.files import write_atomically
 from snas_nni.errors import SettingError
+from snas_nni.files import write_atomically
+from snas_nni.plain_yaml import read_yaml
 from trials.progress import Progress
 from trials.state.checkpoint_files import newest_usable
+from trials.state.failures import failures_explained
 
 if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
@@ -97,7 +99,8 @@ def open_output(settings: OutputSettings, trial: NniTrial | None, progress: Prog
             progress.say(
                 f"going on from {checkpoint.name}" if checkpoint else "no checkpoint was written yet: begins anew"
             )
-        write_atomically(folder / SETTINGS_NAME, _settings_text(settings).encode())
+        with failures_explained(folder):
+            write_atomically(folder / SETTINGS_NAME, _settings_text(settings).encode())
         yield OutputFolder(folder, checkpoint)
 
 
@@ -156,9 +159,9 @@ def _is_cut_off(folder: Path) -> bool:
 def _refuse_other_settings(source: Path, settings: OutputSettings) -> None:
     """A resumed run has the settings that it began with, or its result would be of no settings at all."""
     try:
-        before = yaml.safe_load((source / SETTINGS_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SettingError(f"resume: {str(source / SETTINGS_NAME)!r} cannot be read: {error}") from error
+        before = read_yaml(source / SETTINGS_NAME)
+    except SettingError as error:
+        raise SettingError(f"resume: the run's {SETTINGS_NAME} cannot be read: {error}") from error
     first, now = (_flat(deciding(each, _FREE)) for each in (before, recorded_settings(settings)))
     different = sorted(name for name in first.keys() | now.keys() if first.get(name) != now.get(name))
     if different:
