@@ -32,7 +32,7 @@ def usage_of(run: Run) -> Usage | None:
         weights = "" if run.architecture.weights else ", weights=False"
         pytorch = (
             "import torch\n"
-            "from exports import build, load\n"
+            "from snas_nni import build, load\n"
             f'child = build(load("architecture.json"){spaces}{weights}).eval()\n'
             "with torch.no_grad():\n"
             f"    logits = child(torch.zeros(1, {zeros}))"
