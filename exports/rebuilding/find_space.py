@@ -24,8 +24,8 @@ Spaces: TypeAlias = "type[ModelSpace] | str | Iterable[type[ModelSpace] | str] |
 def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
     """Return the class that ``class_path`` names.
 
-    Importing a module runs its code, so a file alone never decides what is imported: only modules inside
-    ``search_spaces``, ``snas_nni`` and ``nni.nas.hub``, and those that ``spaces`` names, are.
+    Importing a module runs its code, so a file alone cannot cause an import: only modules inside
+    ``search_spaces``, ``snas_nni`` and ``nni.nas.hub``, and those that ``spaces`` names, are imported.
 
     Args:
         class_path: ``package.module.Class``.
@@ -34,8 +34,8 @@ def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
             recorded from a script (``__main__.Name``).
 
     Raises:
-        ArchitectureFileError: nobody allowed the class, or it is not there, or it is not a model space that
-            its module defines.
+        ArchitectureFileError: the class is in none of these, does not exist, or is not a model space that its
+            module defines.
         HiddenPackageError: it is in ``search_spaces``, and the program has imported another package of that name.
     """
     given = list_of(spaces)
@@ -54,7 +54,7 @@ def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
             "If you trust that code, pass the class, build(..., spaces=[TheSpace]), or name its package, "
             f"build(..., spaces=[{readable(class_path.split('.')[0])!r}])",
         )
-    # This name means our package in a file, whatever else has it: a file decides nothing about other folders.
+    # In a file this name means our package, also where another package has it: a file must not reach other folders.
     own = module_name.partition(".")[0] == "search_spaces"
     try:
         module = own_module(module_name) if own else importlib.import_module(module_name)
