@@ -55,7 +55,7 @@ def check_space(
     export: bool = True,
     raise_on_failure: bool = True,
 ) -> SpaceReport:
-    """Tell whether a space can be searched, costed, derived, rebuilt from JSON and exported to ONNX.
+    """Check whether a space can be searched, costed, derived, rebuilt from JSON and exported to ONNX.
 
     Args:
         make_space: makes the space anew; a class that can be called without arguments, or a function.

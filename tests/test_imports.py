@@ -17,6 +17,9 @@ HEAVY = ("torch", "nni", "pytorch_lightning", "matplotlib")
     [
         "import snas_nni, exports; dir(snas_nni)",
         "from snas_nni import SnasError, Regularizer, RegularizerTerm",
+        "import snas_nni; snas_nni.load('exports/published/mild.json')",
+        "from snas_nni import cell_picture; cell_picture([{'from': 0, 'to': 1, 'op': 'skip'}], 'my').svg()",
+        "import sys; sys.argv[1:] = ['--help']; from snas_nni.command import main; assert main() == 0",
         "from exports import load; load('exports/published/mild.json')",
         "from trials.cli import main; assert main(['--help']) == 0",
         "from trials.cli import main; assert main(['show', 'exports/published/mild.json']) == 0",
@@ -30,18 +33,45 @@ def test_no_torch_where_only_files_are_read(code):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def names_in(statements):
+    """Names that ``from module import name`` gives, each with its module."""
+    return {alias.name: each.module for each in statements if isinstance(each, ast.ImportFrom) for alias in each.names}
+
+
+def seen_by_type_checkers(package):
+    """What a type checker finds in a package: in its stub, or where it alone looks in the code."""
+    init = Path(importlib.import_module(package).__file__)
+    stub = init.with_suffix(".pyi")
+    if stub.exists():
+        return names_in(ast.parse(stub.read_text(encoding="utf-8")).body)
+    (checked,) = [node for node in ast.parse(init.read_text(encoding="utf-8")).body if isinstance(node, ast.If)]
+    return names_in(checked.body)
+
+
 @pytest.mark.parametrize("package", ["snas_nni", "exports"])
 def test_everything_that_is_offered_is_there_and_known_to_type_checkers(package):
     module = importlib.import_module(package)
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-    (checked,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {alias.name: each.module for each in checked.body for alias in each.names}
-    assert seen == {name: f"{package}.{home}" for name, home in module._HOMES.items()}
+    seen = seen_by_type_checkers(package)
+    handed_on = getattr(module, "_HANDED_ON", {})
+    assert seen == {**{name: f"{package}.{home}" for name, home in module._HOMES.items()}, **handed_on}
     assert set(module.__all__) == set(seen) <= set(dir(module))
     for name, home in seen.items():
         assert getattr(module, name) is getattr(importlib.import_module(home), name)
     with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
         _ = module.nothing
+
+
+def test_the_stub_lists_what_the_package_offers():
+    stub = ROOT / "snas_nni" / "__init__.pyi"
+    (listed,) = [node for node in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(node, ast.Assign)]
+    assert set(ast.literal_eval(listed.value)) == set(importlib.import_module("snas_nni").__all__)
+
+
+def test_snas_nni_offers_all_of_exports_and_no_name_of_a_module_of_its_own():
+    offered = set(importlib.import_module("snas_nni").__all__)
+    assert set(importlib.import_module("exports").__all__) <= offered
+    modules = {path.stem for path in (ROOT / "snas_nni").iterdir()}
+    assert not offered & modules  # importing such a module would put it in the place of the name
 
 
 def imports_of(path):

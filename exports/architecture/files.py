@@ -22,7 +22,7 @@ __all__ = ["MAX_BYTES", "as_text", "from_text", "load", "save", "write_file"]
 
 MAX_BYTES = 4 * 2**20  # a hundred times what a large search records
 SORTED_SECTIONS = ("sample", "probabilities", "entropy", "settings", "versions", "metrics")
-JSON_REMEDY = "Give a file that was written by exports.save"
+JSON_REMEDY = "Give a file that was written by snas_nni.save"
 
 
 def save(architecture: Architecture, path: str | Path) -> Architecture:

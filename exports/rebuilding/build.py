@@ -24,7 +24,7 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
 
     Nothing is unpickled. The only code that runs is that of the space's class, and a module is imported for
     it only when it is inside ``search_spaces``, ``snas_nni`` or ``nni.nas.hub`` or when ``spaces`` names it.
-    The arguments are the file's: they decide how large a network is made.
+    The arguments are read from the file, so the file sets the size of the network.
 
     Args:
         architecture: the record, usually from ``load``.
@@ -75,7 +75,7 @@ def with_weights(child: nn.Module, frozen: Callable[[], nn.Module], path: Path, 
 
 
 def child_of(architecture: Architecture, spaces: Spaces) -> tuple[nn.Module, Callable[[], nn.Module]]:
-    """Build the child with new weights, and check that it is the size it was; and tell how a search makes it."""
+    """Return the child with new weights, checked for its recorded size, and how a search makes it."""
     arguments = architecture.space.arguments
     space_class = find_space(architecture.space.class_path, spaces)
     space = make_space(space_class, arguments)

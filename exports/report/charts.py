@@ -19,11 +19,11 @@ MOST_MARKS = 60
 
 @dataclass(frozen=True)
 class Series:
-    """A line: its name, its ``(epoch, value)`` points, its colour (1 to 4), and whether it is dashed."""
+    """A line: its name, its ``(epoch, value)`` points, its color (1 to 4), and whether it is dashed."""
 
     name: str
     points: Points
-    colour: int = 1
+    color: int = 1
     dashed: bool = False
 
 
@@ -107,12 +107,12 @@ def line_chart(
             continue
         path = "L".join(f"{number(frame.x(x))} {number(frame.y(y))}" for x, y in line.points)
         dashed = " dashed" if line.dashed else ""
-        body.append(f'<path class="line line-{line.colour}{dashed}" d="M{path}"/>')
+        body.append(f'<path class="line line-{line.color}{dashed}" d="M{path}"/>')
         marked = line.points if len(line.points) <= MOST_MARKS else line.points[-1:]
         for x, y in marked:
             hint = escape(f"{line.name}, epoch {x}: {text(y)}")
             body.append(
-                f'<circle class="mark mark-{line.colour}" cx="{number(frame.x(x))}" cy="{number(frame.y(y))}" r="3">'
+                f'<circle class="mark mark-{line.color}" cx="{number(frame.x(x))}" cy="{number(frame.y(y))}" r="3">'
                 f"<title>{hint}</title></circle>"
             )
     return _svg(f"{label}. " + "; ".join(_in_words(line, text) for line in series if line.points), body)

@@ -18,7 +18,7 @@ __all__ = ["Chart", "HeatMaps", "accuracy_chart", "cost_charts", "cost_title", "
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart with its headline, and ``(colour, name, last value, dashed)`` of its lines."""
+    """A drawn chart with its headline, and ``(color, name, last value, dashed)`` of its lines."""
 
     title: str
     svg: Markup
@@ -162,5 +162,5 @@ def _chart(
     if not lines:
         return None
     exact = exact or text
-    legend = tuple((str(line.colour), line.name, exact(line.points[-1][1]), line.dashed) for line in lines)
+    legend = tuple((str(line.color), line.name, exact(line.points[-1][1]), line.dashed) for line in lines)
     return Chart(title, Markup(line_chart(title, lines, text, bound, top)), legend, note)
