@@ -18,6 +18,7 @@ _VERBS = {
     "export": "turn an architecture.json into a checked ONNX file",
     "show": "print an architecture.json so that people can read it",
     "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
+    "env": "print the shell's line after which nnictl itself starts a manager that others do not reach",
     "report": "write one HTML page about a search or an experiment",
 }
 USER_ERROR = 2
