@@ -23,6 +23,7 @@ _VERBS = {
     "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
     "runs": "list the runs in a folder, so that they compare",
     "card": "write a model card of a run",
+    "env": "print the shell's line after which nnictl itself starts a manager that others do not reach",
     "report": "write one HTML page about a search or an experiment",
 }
 USER_ERROR = 2

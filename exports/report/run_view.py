@@ -13,6 +13,7 @@ from exports.pictures.palette import FAMILIES, family_of
 from exports.pictures.picture import cell_picture, choices_picture
 from exports.pictures.svg import to_svg
 from exports.report.findings import Finding, findings
+from exports.report.heat_map import shown_epochs
 from exports.report.numbers import as_mapping, as_number, compact, duration, percent, plain_text
 from exports.report.run import Run
 from exports.report.run_charts import Chart, HeatMaps, accuracy_chart, cost_charts, heat_maps, search_charts
@@ -35,6 +36,9 @@ OWN_COLUMNS = (
     ("search/top2_gap", "gap"),
 )
 
+
+MOST_EPOCHS = 300
+"""Rows of the table of epochs."""
 
 LABEL_COLUMNS = ("label", "in the child", "probability", "next best", "entropy", "credit, task", "credit, cost")
 
@@ -70,6 +74,7 @@ class RunView:
     versions: list[tuple[str, str]]
     labels: tuple[list[str], list[list[tuple[str, str]]]]
     epochs: tuple[list[str], list[list[str]]]
+    logged_epochs: int
 
 
 def view_run(run: Run) -> RunView:
@@ -94,6 +99,7 @@ def view_run(run: Run) -> RunView:
         versions=list(_flat(run.architecture.versions if run.architecture else {})),
         labels=_with_content(LABEL_COLUMNS, list(_labels(run))),
         epochs=_epochs(run),
+        logged_epochs=len(run.log.epochs),
     )
 
 
@@ -196,7 +202,7 @@ def _epochs(run: Run) -> tuple[list[str], list[list[str]]]:
     columns = [(column, name) for column, name in OWN_COLUMNS if run.log.columns.get(column)]
     columns += [(name, name) for name in sorted((*run.log.under("penalty/"), *run.log.under("budget/")))]
     rows = []
-    for epoch in run.log.epochs:
+    for epoch in shown_epochs(run.log.epochs, MOST_EPOCHS):
         values = [as_number(run.log.columns[column].get(epoch)) for column, _ in columns]
         rows.append([str(epoch), *("" if value is None else f"{value:.5g}" for value in values)])
     return [name for _, name in columns], rows

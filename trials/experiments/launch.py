@@ -27,7 +27,7 @@ __all__ = ["LaunchOptions", "launch"]
 
 _POLL_SECONDS = 1.0
 _COPIED = ("architecture.json", "weights.safetensors", "model.onnx", "summary.json", "metrics.csv", "settings.yml")
-SUCCESS, NO_TRIAL_SUCCEEDED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+SUCCESS, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 1, 130
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     """Run the experiment in ``path`` and return the exit code.
 
     Returns:
-        0 when a trial succeeded, 1 when none did, 130 after Ctrl-C, 143 after SIGTERM. The experiment is stopped
-        in every case.
+        0 when a trial succeeded, 1 when none did, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. The experiment
+        is stopped in every case, also when this process is killed.
 
     Raises:
         SnasError: the file is wrong, or NNI does not start.
@@ -85,10 +85,11 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
             experiment.finish()
             print(f"interrupted{experiment.how_to_go_on()}", file=sys.stderr)
             return INTERRUPTED
-        except TerminatedError:
-            experiment.finish()
-            print(f"terminated{experiment.how_to_go_on()}", file=sys.stderr)
-            return TERMINATED
+        except TerminatedError as error:
+            with contextlib.suppress(OSError):  # the terminal may be what has gone
+                experiment.finish()
+                print(f"terminated{experiment.how_to_go_on()}", file=sys.stderr)
+            return error.exit_code
     if experiment.finish():
         return SUCCESS
     experiment.print_cause()
@@ -124,7 +125,6 @@ class _Experiment:
                     print(f"error: {error}. Was the experiment stopped from outside?", file=sys.stderr)
                     return
                 self._status = answer["status"]
-                manager.remember_processes()
                 display.show(self._trials)
                 time.sleep(_POLL_SECONDS)
         if self._status == "ERROR":

@@ -8,15 +8,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
+from trials.state.closed_terminal import leave_closed_terminal
+
 __all__ = ["StoppedError", "Stopping", "TerminatedError", "ignore_signals", "signals_as_exceptions"]
 
-_SIGNALS = tuple(
+_SIGNALS: tuple[int, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # Windows has no SIGHUP
+
+
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class StoppedError(BaseException):
@@ -53,7 +58,7 @@ class Stopping:
 
     def __enter__(self) -> Stopping:
         if threading.current_thread() is threading.main_thread():  # others cannot have handlers
-            self._before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
+            self._before = _handlers(_SIGNALS)
             self._listen()
         return self
 
@@ -78,10 +83,11 @@ class Stopping:
             raise StoppedError(self.requested)
 
     def _listen(self) -> None:
-        for number in _SIGNALS:
+        for number in self._before:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        leave_closed_terminal()
         if self.requested is not None:
             _quit(128 + number)
         self.requested = number
@@ -102,8 +108,8 @@ def _quit(code: int, end: Callable[[int], Any] = os._exit) -> None:
 _TERMINATING = (signal.SIGTERM, signal.SIGHUP)
 
 
-class TerminatedError(BaseException):
-    """SIGTERM or SIGHUP came; like KeyboardInterrupt, not an Exception."""
+class TerminatedError(StoppedError):
+    """SIGTERM or SIGHUP came."""
 
 
 @contextlib.contextmanager
@@ -111,17 +117,24 @@ def signals_as_exceptions() -> Iterator[None]:
     """Raise :class:`TerminatedError` inside on SIGTERM and SIGHUP; SIGINT raises KeyboardInterrupt as ever."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise TerminatedError
+        leave_closed_terminal()
+        raise TerminatedError(number)
 
-    # A handler that Python did not install reads as None; the default is the best that can be put back.
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (*_TERMINATING, signal.SIGINT)}
-    for number in _TERMINATING:
+    before = _handlers((*_TERMINATING, signal.SIGINT))
+    for number in before.keys() - {signal.SIGINT}:
         signal.signal(number, terminate)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _handlers(numbers: Iterable[int]) -> dict[int, Any]:
+    """Return the handlers of signals; SIGHUP is left out where it is ignored, as nohup asks for."""
+    # A handler that Python did not install reads as None; the default is the best that can be put back.
+    found = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
+    return {number: handler for number, handler in found.items() if (number, handler) != (_HANGUP, signal.SIG_IGN)}
 
 
 def ignore_signals() -> None:
