@@ -21,7 +21,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```python title=\"([^\"]+)\"\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 REGISTRIES = {
     "snas_nni/resources/cost_info.py": "COSTS",
-    "trials/data/sources.py": "SOURCES",
+    "trials/settings/sources.py": "SOURCES",
     "trials/cli.py": "VERBS",
 }
 
@@ -91,10 +91,10 @@ def probabilities(strategy):
     return {label: distribution.rows_of(label).softmax(-1).flatten() for label in distribution.choices}
 
 
-@pytest.mark.xfail(not there_is("trials/data/sources.py"), strict=True, reason="no registry of data sources yet")
+@pytest.mark.xfail(not there_is("trials/settings/sources.py"), strict=True, reason="no registry of data sources yet")
 def test_a_data_source(add, tmp_path, monkeypatch):
     add("trials/data/waves.py")
-    add("trials/data/sources.py")
+    add("trials/settings/sources.py")
     monkeypatch.chdir(tmp_path)
     (command,) = re.findall(r"^snas-nni (search --data\.source waves.*)$", PAGE, re.MULTILINE)
     small = "--space.init_args.channels 2 --space.init_args.cells 3 --search.batch_size 32 --output found --quiet"

@@ -113,6 +113,18 @@ class TestLinks:
             assert rewritten(text, "index.md", set()) == text
 
 
+def test_bars_in_the_code_of_tables():
+    changed = building("links").with_bars_in_tables
+    assert changed("| a | `b\\|c` |\nno table `b\\|c`") == "| a | `b|c` |\nno table `b\\|c`"
+    assert changed("| int \\| None | `d` |") == "| int \\| None | `d` |"
+
+
+@pytest.mark.slow
+def test_a_cell_with_bars_stays_in_its_column(site):
+    text = (site / "results" / "nasbench201.html").read_text(encoding="utf-8")
+    assert re.search(r"<td><code>\|[^<\\]*\|</code></td>", text)
+
+
 def test_roles_become_links_and_code():
     as_markdown = building("docstrings").as_markdown
     places = {"Budget": "snas_nni.Budget"}

@@ -1,8 +1,8 @@
-"""MkDocs hook: the project's files as pages, and links that lead out of docs/ as links to the project page.
+"""MkDocs hook: the project's files as pages, with links and tables as the site needs them.
 
 README.md, CHANGELOG.md and CONTRIBUTING.md are pages of the site without being copied by hand. Links are written for
 a reader of the repository; on the site a link to a page stays one, and a link to a source file leads to the project
-page.
+page. In tables GitHub wants a bar in code escaped, and Python-Markdown does not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 FILES_AS_PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 _ORIGINS = {page: origin for origin, page in FILES_AS_PAGES.items()}
 _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"(\]\()(?!https?://|mailto:|#)([^)#\s]+)([^)]*\))")
 
 
@@ -61,6 +62,14 @@ def rewritten(markdown: str, page: str, pages: set[str]) -> str:
     return "".join(part if part.startswith("```") else _LINK.sub(link, part) for part in parts)
 
 
+def with_bars_in_tables(markdown: str) -> str:
+    """Return the Markdown of a page with plain bars in the code of its tables."""
+    lines = markdown.split("\n")
+    return "\n".join(
+        _CODE.sub(lambda match: match[0].replace("\\|", "|"), line) if line.startswith("|") else line for line in lines
+    )
+
+
 def on_config(config: Any) -> Any:
     """Put the link to the project page into the footer."""
     config.extra["social"] = [{"icon": "fontawesome/brands/git-alt", "link": repository(), "name": "project page"}]
@@ -76,5 +85,5 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Rewrite the links of every page."""
-    return rewritten(markdown, page.file.src_uri, {file.src_uri for file in files})
+    """Rewrite the links and tables of every page."""
+    return with_bars_in_tables(rewritten(markdown, page.file.src_uri, {file.src_uri for file in files}))
