@@ -17,6 +17,7 @@ from exports.report.numbers import as_mapping, as_number, compact, duration, per
 from exports.report.run import Run
 from exports.report.run_charts import Chart, HeatMaps, accuracy_chart, cost_charts, heat_maps, search_charts
 from exports.report.usage import Usage, usage_of
+from snas_nni.resources import COSTS
 
 __all__ = ["RunView", "Tile", "view_run"]
 
@@ -111,15 +112,12 @@ def _tiles(run: Run) -> list[Tile]:
     last = run.log.last("val_acc")
     if not tiles and last is not None:
         tiles.append(Tile("Child in the last epoch", percent(last), f"{last:.6g}, on validation data"))
-    for value, name in (
-        (run.parameters, "Parameters"),
-        (metrics.get("macs"), "MACs"),
-        (metrics.get("memory_access"), "Memory access"),
-    ):
-        if value is not None:
-            tiles.append(Tile(name, compact(value), f"{value:,.0f}" + (" elements" if "access" in name else "")))
-    if "latency_ms" in metrics:
-        tiles.append(Tile("Latency", f"{metrics['latency_ms']:.3g} ms", f"{metrics['latency_ms']:.6g} ms"))
+    for key, info in COSTS.items():
+        value = run.parameters if key == "params" else metrics.get(key)
+        if value is not None and info.measured:
+            tiles.append(Tile(info.title, f"{value:.3g} {info.unit}", f"{value:.6g} {info.unit}"))
+        elif value is not None:
+            tiles.append(Tile(info.title, compact(value), f"{value:,.0f} {info.unit}".rstrip()))
     if "seconds" in metrics:
         tiles.append(Tile("Time", duration(metrics["seconds"]), f"{metrics['seconds']:,.1f} s"))
     return tiles

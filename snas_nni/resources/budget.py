@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,24 +25,21 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.regularizer import Regularizer, RegularizerTerm
+from snas_nni.resources.cost_info import COSTS
 from snas_nni.resources.costs import CostModel
 from snas_nni.resources.selection import Selection, cost_range, feasible, most_probable
 
 __all__ = ["Budget", "BudgetController", "BudgetReport"]
 
 _TIGHT_AT = 0.3
-_COSTS = ("params", "macs", "memory_access", "latency_ms")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Budget:
-    """Upper bounds on what a child costs; give one or several.
+    """Upper bounds on what a child costs; give one or several, such as ``Budget(params=2.3e6, latency_ms=5)``.
 
     Attributes:
-        params: parameters.
-        macs: multiply-accumulates for one sample input.
-        memory_access: elements read plus written for one sample input.
-        latency_ms: milliseconds by the latency table.
+        bounds: by the cost's key in :data:`~snas_nni.resources.COSTS`, each an argument of that name.
         target: the child shall also not cost less than (1 - tolerance) times each budget. Otherwise that is asked
             only where the budget binds: a budget that the search had to be held back by is meant to be used.
         tolerance: in (0, 1).
@@ -51,27 +48,24 @@ class Budget:
         SettingError: no bound, or a value outside its range.
     """
 
-    params: float | None = None
-    macs: float | None = None
-    memory_access: float | None = None
-    latency_ms: float | None = None
+    bounds: dict[str, float]
     target: bool = False
     tolerance: float = 0.05
 
-    def __post_init__(self) -> None:
+    def __init__(self, *, target: bool = False, tolerance: float = 0.05, **bounds: float | None) -> None:
+        for name in bounds:
+            if name not in COSTS:
+                raise TypeError(f"a budget has no argument {name!r}; there are {', '.join(COSTS)}.")
+        given = {name: bound for name in COSTS if (bound := bounds.get(name)) is not None}
+        for attribute, value in (("bounds", given), ("target", target), ("tolerance", tolerance)):
+            object.__setattr__(self, attribute, value)  # the class is frozen
         if not self.bounds:
-            raise SettingError(f"a budget needs at least one of {', '.join(_COSTS)}.")
+            raise SettingError(f"a budget needs at least one of {', '.join(COSTS)}.")
         for name, bound in self.bounds.items():
             if not 0 < bound < math.inf:
                 raise SettingError(f"budget of {name} must be positive and finite, got {bound}.")
         if not 0 < self.tolerance < 1:
             raise SettingError(f"tolerance of a budget must be in (0, 1), got {self.tolerance}.")
-
-    @property
-    def bounds(self) -> dict[str, float]:
-        """The bounds that were given, by name of the cost."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _COSTS}
-        return {name: bound for name, bound in given.items() if bound is not None}
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,13 @@ from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.trace import Owner
+from snas_nni.resources.cost_info import counted_costs
 from snas_nni.resources.counting import Count, count_operations, lacking, owner_of, resolved
 from snas_nni.resources.dependence import operation_polynomials
 from snas_nni.resources.operations import Convention
 from snas_nni.resources.parameters import parameter_polynomials
 
-__all__ = ["COSTS", "CostModel", "count_child", "count_supernet"]
-
-COSTS = ("params", "macs", "memory_access")
-"""Costs that add up over the parts of a child: parameters, multiply-accumulates, elements read plus written."""
+__all__ = ["CostModel", "count_child", "count_supernet"]
 
 
 def count_supernet(
@@ -70,7 +68,7 @@ def count_supernet(
         by_owner[:] = [part * -1.0 for part in by_owner]
     for owner, polynomial in parameter_polynomials(supernet, convention).items():
         params[owner].append(polynomial)
-    by_name = {"params": params, "macs": summed("macs"), "memory_access": summed("memory_access")}
+    by_name = {name: params if name == "params" else summed(name) for name in counted_costs()}
     parts = {
         name: {owner: total for owner, p in by_owner.items() if (total := Polynomial.sum(p)).terms or owner is None}
         for name, by_owner in by_name.items()
@@ -89,14 +87,13 @@ def count_child(
         convention: what counts.
 
     Returns:
-        ``params``, ``macs``, ``memory_access`` and ``activation_peak`` (elements).
+        Every cost that is counted, and ``activation_peak`` (elements).
     """
     convention = convention or Convention()
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     count, _ = count_operations(child, arguments, convention=convention)
+    parameters = Polynomial.sum(parameter_polynomials(child, convention).values()).terms.get((), 0.0)
     return {
-        "params": Polynomial.sum(parameter_polynomials(child, convention).values()).terms.get((), 0.0),
-        "macs": math.fsum(count.costs["macs"]),
-        "memory_access": math.fsum(count.costs["memory_access"]),
+        **{name: parameters if name == "params" else math.fsum(count.costs[name]) for name in counted_costs()},
         "activation_peak": max(count.costs["activation_peak"], default=0.0),
     }

@@ -16,7 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Convention", "OperationCost", "cost_of_operation", "is_normalization", "register_operation"]
+__all__ = [
+    "Convention",
+    "Operation",
+    "OperationCost",
+    "cost_of_operation",
+    "is_normalization",
+    "register_operation",
+]
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,25 @@ class OperationCost:
 
     macs: float = 0.0
     memory_access: float = 0.0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One tensor operation that the network ran, for a cost that is counted by operation.
+
+    Attributes:
+        name: its ATen name without overload, such as "convolution"; "identity" for an ``nn.Identity``.
+        arguments: its positional arguments.
+        result: what it returned.
+        cost: its MACs and the elements that it reads and writes.
+        convention: what counts.
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
+    result: Any
+    cost: OperationCost
+    convention: Convention
 
 
 Handler = Callable[[tuple[Any, ...], Any], float]

@@ -11,6 +11,7 @@ from torch import nn
 from snas_nni import SNAS, Budget, SnasError
 from snas_nni.resources import ResourcePenalty, count_child, penalty_level
 from trials.progress import Progress
+from trials.settings.cost_bounds import given_bounds
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings
 import inspect
 from collections.abc import Mapping
@@ -54,12 +55,7 @@ def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:
 
 
 def _budget(settings: ResourceSettings) -> Budget | None:
-    bounds: dict[str, Any] = {
-        "params": settings.max_params,
-        "macs": settings.max_macs,
-        "memory_access": settings.max_memory_access,
-        "latency_ms": settings.max_latency_ms,
-    }
+    bounds = given_bounds(settings)
     if all(bound is None for bound in bounds.values()):
         return None
     return Budget(**bounds, target=settings.target, tolerance=settings.tolerance)

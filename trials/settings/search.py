@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from snas_nni.errors import SettingError
+from trials.settings.cost_bounds import given_bounds, with_cost_bounds
 from trials.settings.ranges import require, require_one_of
 
 __all__ = [
@@ -148,16 +149,14 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+@with_cost_bounds
 class ResourceSettings:
     """What the child may cost: a penalty during the search, and upper bounds that the child meets.
 
     Args:
         penalty: the paper's resource constraint, none, mild, moderate or aggressive
         penalty_weight: in place of the level's weight, at least 0; null for the level's
-        max_params: bound on parameters; null for none
-        max_macs: bound on multiply-accumulates for one input; null for none
-        max_memory_access: bound on elements read and written for one input; null for none
-        max_latency_ms: bound on milliseconds by the latency table; null for none
+        (a bound for each cost)
         target: the child shall also not cost much less than the bounds
         tolerance: how much less is not much, a share in (0, 1)
         latency_table: JSON file of measured latencies; null to measure on this machine
@@ -165,10 +164,6 @@ class ResourceSettings:
 
     penalty: Literal["none", "mild", "moderate", "aggressive"] = "none"
     penalty_weight: float | None = None
-    max_params: float | None = None
-    max_macs: float | None = None
-    max_memory_access: float | None = None
-    max_latency_ms: float | None = None
     target: bool = False
     tolerance: float = 0.05
     latency_table: str | None = None
@@ -178,8 +173,8 @@ class ResourceSettings:
         require("resources.penalty_weight", self.penalty_weight, at_least=0)
         if self.penalty == "none" and self.penalty_weight is not None:
             raise SettingError("resources.penalty_weight is set, but resources.penalty is none; choose a level")
-        for name in ("max_params", "max_macs", "max_memory_access", "max_latency_ms"):
-            require(f"resources.{name}", getattr(self, name), above=0)
+        for cost, bound in given_bounds(self).items():
+            require(f"resources.max_{cost}", bound, above=0)
         require("resources.tolerance", self.tolerance, above=0, below=1)
 
 
