@@ -107,6 +107,13 @@ def test_private_names_of_nni_stand_in_one_file():
         assert "_bound_type" not in path.read_text(encoding="utf-8") or path.name == "nni_compat.py", path
 
 
+def test_private_names_of_lightning_stand_in_one_file():
+    for path in (ROOT / "snas_nni").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        found = [name for name in ("fit_loop", "_results", "_combined_loader", "_update_count") if f".{name}" in text]
+        assert not found or path.name == "lightning_compat.py", (path, found)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "first", ["import snas_nni.supernet.layer, snas_nni.search.lightning_module", "import snas_nni.resources"]

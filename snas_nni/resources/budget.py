@@ -65,7 +65,7 @@ class Budget:
     def __init__(self, *, target: bool = False, tolerance: float = 0.05, **bounds: float | None) -> None:
         for name in bounds:
             if name not in COSTS:
-                raise SettingError(f"a budget cannot have {name!r}; there are {', '.join(COSTS)}.")
+                raise TypeError(f"a budget has no argument {name!r}; there are {', '.join(COSTS)}.")
         given = {name: bound for name in COSTS if (bound := bounds.get(name)) is not None}
         for attribute, value in (("bounds", given), ("target", target), ("tolerance", tolerance)):
             object.__setattr__(self, attribute, value)  # the class is frozen

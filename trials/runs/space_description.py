@@ -14,6 +14,7 @@ from torch import nn
 
 from snas_nni import SNAS, SettingError, SnasError
 from snas_nni.resources import CostModel, cost_range
+from snas_nni.supernet.base import SampledModule
 from trials.runs.components import make_space
 from trials.settings.search import SpaceSettings
 
@@ -81,10 +82,10 @@ def _users(supernet: nn.Module) -> Mapping[str, list[str]]:
     """Names of the modules that read each label."""
     users: dict[str, list[str]] = {}
     for name, module in supernet.named_modules():
-        policy = getattr(module, "sampling_policy", None)
-        readers = [getattr(module, "reader", None)]
-        readers += list({**getattr(module, "readers", {}), **getattr(policy, "readers", {})}.values())
-        for reader in readers:
-            if reader is not None:
-                users.setdefault(reader.choice.label, []).append(name)
+        if isinstance(module, SampledModule):
+            readers = module.readers
+        else:  # a layer that a space of NNI's slices by itself asks a policy, which reads
+            readers = getattr(getattr(module, "sampling_policy", None), "readers", {})
+        for label in readers:
+            users.setdefault(label, []).append(name)
     return users
