@@ -23,7 +23,8 @@ def final_numbers(result: SearchResult) -> dict[str, Any]:
         "default": metrics["validation_accuracy"],
         "test_accuracy": metrics["test_accuracy"],
         "parameters": result.parameters,
-        **{name: metrics[name] for name in ("macs", "entropy", "seconds") if name in metrics},
+        **{name: metrics[name] for name in ("macs", "entropy") if name in metrics},
+        **{name: round(metrics[name], 1) for name in ("seconds",) if name in metrics},
         "output": str(result.output),
     }
 
