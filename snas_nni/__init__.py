@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from snas_nni.lazy_imports import lazy_names
 
+__version__ = "0.1.0"  # the only place: pyproject.toml reads it from here
+
 _HOMES = {
     "SNAS": "strategy",
     "Budget": "resources",

@@ -2,6 +2,10 @@
 
 import subprocess
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_it_ships_what_its_packages_need(installed):
     script = (

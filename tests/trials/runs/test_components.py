@@ -9,8 +9,8 @@ import torch
 
 from snas_nni.errors import SettingError
 from trials.data.types import ClassificationData, LabelledTensors
-from trials.settings.search import SpaceSettings
 from trials.runs.components import make_space
+from trials.settings.search import SpaceSettings
 
 
 def data(channels: int = 1, classes: int = 4) -> ClassificationData:
