@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from snas_nni.own_packages import own_name
-
 __all__ = ["lazy_names"]
 
 
@@ -28,6 +26,8 @@ def lazy_names(
         if name in homes:
             value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
         elif name in handed_on:
+            from snas_nni.own_packages import own_name  # on demand: most programs do without
+
             value = own_name(f"{handed_on[name]}.{name}")
         else:
             here = getattr(sys.modules[package], "__file__", None)

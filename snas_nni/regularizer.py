@@ -52,8 +52,7 @@ class Regularizer(ABC):
         ...     def __call__(self, distribution, sample, step):
         ...         rows = [distribution.rows_of(label).log_softmax(-1) for label in distribution.choices]
         ...         return 1e-3 * sum(-(row.exp() * row).sum() for row in rows)
-        >>> from search_spaces import SnasCellSpace
-        >>> from snas_nni import SNAS
+        >>> from snas_nni import SNAS, SnasCellSpace
         >>> strategy = SNAS(regularizers=[LowEntropy()], initial_logits_std=0)
         >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=3))
         >>> distribution = strategy.distribution

@@ -95,8 +95,7 @@ class SNAS(DARTS):
     Examples:
         An experiment mutates the space, trains it and derives the child. The same by hand, without the training:
 
-        >>> from search_spaces import SnasCellSpace
-        >>> from snas_nni import derive_child
+        >>> from snas_nni import SnasCellSpace, derive_child
         >>> strategy = SNAS(logits_learning_rate=0.05, seed=0)
         >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=3, classes=10))
         >>> len(strategy.distribution.choices)  # 14 edges in each of two kinds of cell

@@ -59,7 +59,7 @@ def load(path: str | Path) -> Architecture:
 
     Examples:
         >>> import pathlib, tempfile
-        >>> from exports import published, save
+        >>> from snas_nni import published, save
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "architecture.json"
         >>> saved = save(published("mild"), file)
         >>> load(file).sample["normal/edge_0_2"]

@@ -40,7 +40,7 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
             fit.
 
     Examples:
-        >>> from exports import published
+        >>> from snas_nni import published
         >>> architecture = published("mild")  # or load("architecture.json")
         >>> child = build(architecture, weights=False)  # new ones; a file of a search finds its own
         >>> sum(p.numel() for p in child.parameters()) == architecture.parameters

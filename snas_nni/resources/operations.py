@@ -225,7 +225,7 @@ def register_operation(name: str, macs: Handler | None) -> None:
 
     Examples:
         >>> import torch
-        >>> from snas_nni.resources import count_child
+        >>> from snas_nni import count_child
         >>> class Products(torch.nn.Module):
         ...     def forward(self, vectors):
         ...         return torch.linalg.cross(vectors, vectors.flip(0))

@@ -53,8 +53,7 @@ class ResourcePenalty(Regularizer):
 
     Examples:
         >>> import torch
-        >>> from search_spaces import SnasCellSpace
-        >>> from snas_nni import SNAS
+        >>> from snas_nni import SNAS, SnasCellSpace
         >>> penalty = ResourcePenalty({"params": 1.0, "macs": 1e-3}, weight=1e-6)
         >>> strategy = SNAS(regularizers=[penalty], seed=0)
 
