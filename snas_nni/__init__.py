@@ -7,7 +7,7 @@ seconds, which the commands that only read files do without. Type checkers read 
 
 from __future__ import annotations
 
-from snas_nni.lazy_imports import lazy_names
+from snas_nni.importing.lazy_imports import lazy_names
 
 __version__ = "0.1.0"  # the only place: pyproject.toml reads it from here
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from snas_nni.errors import HiddenPackageError
-from snas_nni.own_packages import OWN_PACKAGES, claim, own_name
+from snas_nni.importing.own_packages import OWN_PACKAGES, claim, own_name
 
 __all__ = ["main"]
 

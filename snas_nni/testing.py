@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from snas_nni.own_packages import own_name
+from snas_nni.importing.own_packages import own_name
 
 __all__ = ["SpaceReport", "check_space"]  # noqa: F822  type checkers read testing.pyi
 

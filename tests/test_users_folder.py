@@ -162,7 +162,7 @@ class TestPython:
             if __name__ == "__main__":
                 import torch
                 from snas_nni import ClassificationData, LabelledTensors
-                from snas_nni.own_packages import own_name
+                from snas_nni.importing.own_packages import own_name
 
                 multiprocessing.set_start_method("spawn")
                 split = LabelledTensors(torch.rand(8, 1, 4, 4), torch.arange(8))
@@ -207,7 +207,8 @@ class TestInTheWay:
         (tmp_path / "exports").mkdir()
         code = "import snas_nni; print(len(snas_nni.published('mild').cells))"
         assert run(tmp_path, "python", "-c", code) == "2\n"
-        said = run(tmp_path, "python", "-c", "import sys; sys.path[0] = '.'; import snas_nni.own_packages as own; "
+        said = run(tmp_path, "python", "-c", "import sys; sys.path[0] = '.'; "
+                   "import snas_nni.importing.own_packages as own; "
                    "sys.modules['exports'] = type(sys)('exports'); own.claim('exports')", code=1)  # fmt: skip
         assert "another one, exports." in said
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from trials.state.closed_terminal import leave_closed_terminal
+from trials.closed_terminal import leave_closed_terminal
 
 __all__ = ["Progress", "readable_duration"]
 

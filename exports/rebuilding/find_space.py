@@ -11,7 +11,7 @@ from nni.nas.nn.pytorch import ModelSpace
 from exports.errors import ArchitectureFileError
 from snas_nni.errors import HiddenPackageError
 from snas_nni.files import readable
-from snas_nni.own_packages import own_module
+from snas_nni.importing.own_packages import own_module
 
 __all__ = ["OWN_PACKAGES", "Spaces", "find_space"]
 

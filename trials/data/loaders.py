@@ -11,7 +11,7 @@ from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from snas_nni.errors import SettingError
-from snas_nni.own_packages import remake
+from snas_nni.importing.own_packages import remake
 from snas_nni.resumable_loader import ResumableLoader
 from trials.data.augmentation import Augmentation, Normalisation
 from trials.data.types import ClassificationData, LabelledTensors

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import cast
 
 from snas_nni.errors import SettingError
-from snas_nni.own_packages import OWN_PACKAGES, claim
+from snas_nni.importing.own_packages import OWN_PACKAGES, claim
 
 __all__ = ["add_current_folder_to_path", "import_dotted"]
 

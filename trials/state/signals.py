@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
-from trials.state.closed_terminal import leave_closed_terminal
+from trials.closed_terminal import leave_closed_terminal
 
 __all__ = ["StoppedError", "Stopping", "TerminatedError", "ignore_signals", "signals_as_exceptions"]
 

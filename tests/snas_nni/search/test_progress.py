@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from snas_nni import SettingError, TemperatureSchedule
+from snas_nni import SettingError
 from snas_nni.search.progress import is_warming_up, temperature_now
 from snas_nni.search.settings import SearchSettings
 
@@ -17,7 +17,7 @@ def trainer(epoch=0, epochs=10, batch=0, batches=5):
 
 
 def settings(per="epoch", warmup=0):
-    return SearchSettings(temperature=TemperatureSchedule(1.0, 0.1, "linear", per), warmup_epochs=warmup)
+    return SearchSettings(final_temperature=0.1, temperature_interval=per, warmup_epochs=warmup)
 
 
 def test_by_epoch_it_falls_after_each_and_ends_at_the_final_one():

@@ -22,7 +22,7 @@ from snas_nni.errors import HiddenPackageError
 __all__ = ["OWN_PACKAGES", "claim", "own_module", "own_name", "remake"]
 
 OWN_PACKAGES = ("exports", "search_spaces", "trials")
-_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # holds snas_nni and the others
+_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # holds snas_nni and the others
 
 
 class _OwnFinder(MetaPathFinder):

@@ -26,7 +26,7 @@ def lazy_names(
         if name in homes:
             value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
         elif name in handed_on:
-            from snas_nni.own_packages import own_name  # on demand: most programs do without
+            from snas_nni.importing.own_packages import own_name  # on demand: most programs do without
 
             value = own_name(f"{handed_on[name]}.{name}")
         else:

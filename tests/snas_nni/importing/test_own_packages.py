@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from snas_nni.errors import HiddenPackageError, SnasError
-from snas_nni.own_packages import OWN_PACKAGES, claim, own_module, own_name
+from snas_nni.importing.own_packages import OWN_PACKAGES, claim, own_module, own_name
 from trials.data.loaders import BatchDataset
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -48,7 +48,8 @@ def test_a_name_that_is_used_claims_its_package_alone(python):
 
 
 def test_the_command_line_claims_all(python):
-    code = "from snas_nni.own_packages import own_module; own_module('trials.cli')\nimport exports, search_spaces.stem"
+    code = "from snas_nni.importing.own_packages import own_module; own_module('trials.cli')\n"
+    code += "import exports, search_spaces.stem"
     assert python(f"{code}\nprint(exports.__file__, search_spaces.stem.__name__)") == (
         f"{ROOT}/exports/__init__.py search_spaces.stem"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from trials.state.closed_terminal import leave_closed_terminal
+from trials.closed_terminal import leave_closed_terminal
 
 SEARCH = ["--space.init_args.channels=2", "--space.init_args.cells=1", "--space.init_args.nodes=1"]
 SEARCH += ["--accelerator=cpu", "--search.batch_size=256"]
