@@ -1,4 +1,4 @@
-"""Options that are spelled the same in all verbs, however a user spells them; without torch, for verbs that do without."""
+"""Options in one spelling, however a user and a verb spell them. Without torch, for verbs that do without it."""
 
 from __future__ import annotations
 
