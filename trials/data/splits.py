@@ -1,4 +1,4 @@
-"""Seeded, stratified splits: every class keeps its share in both parts."""
+"""Seeded, stratified splits, where every class keeps its share in all parts, and the data made of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from trials.data.augmentation import Augmentation, Normalisation
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.settings.search import DataSettings
 
-__all__ = ["channel_statistics", "held_out_splits", "split_examples", "stratified_split"]
+__all__ = ["channel_statistics", "held_out_splits", "split_examples", "stratified_split", "three_parts"]
+
+_TEST_FRACTION = 0.2
+_TEST_SEED = 0  # the test split never moves, whatever the settings say
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -40,10 +43,14 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
     return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
 
 
-_TEST_FRACTION = 0.2
-
-
-_TEST_SEED = 0  # the test split never moves, whatever the settings say
+def three_parts(
+    everything: LabelledTensors, settings: DataSettings
+) -> tuple[LabelledTensors, LabelledTensors, LabelledTensors]:
+    """Return training, validation and test part: the last is a fifth and fixed, the second as the settings say."""
+    rest, test = stratified_split(everything.labels, _TEST_FRACTION, _TEST_SEED)
+    training = everything.select(rest)
+    kept, held_out = stratified_split(training.labels, settings.validation_fraction, settings.split_seed)
+    return training.select(kept), training.select(held_out), everything.select(test)
 
 
 def split_examples(inputs: Tensor, labels: Tensor, settings: DataSettings) -> ClassificationData:
@@ -59,14 +66,11 @@ def split_examples(inputs: Tensor, labels: Tensor, settings: DataSettings) -> Cl
             f"data.source {settings.source!r}: inputs must have a first dimension of examples and labels must be "
             f"whole numbers, one for each; got shapes {tuple(inputs.shape)} and {tuple(labels.shape)} ({labels.dtype})"
         )
-    everything = LabelledTensors(inputs, labels.long())
-    rest, test = stratified_split(everything.labels, _TEST_FRACTION, _TEST_SEED)
-    training = everything.select(rest)
-    kept, held_out = stratified_split(training.labels, settings.validation_fraction, settings.split_seed)
+    train, validation, test = three_parts(LabelledTensors(inputs, labels.long()), settings)
     return ClassificationData(
-        train=training.select(kept),
-        validation=training.select(held_out),
-        test=everything.select(test),
+        train=train,
+        validation=validation,
+        test=test,
         class_names=tuple(str(label) for label in range(int(labels.max()) + 1)),
     )
 

@@ -93,7 +93,7 @@ def running_manager(
 ) -> Iterator[Manager]:
     """Start the manager for an experiment; it is stopped on the way out, whatever happened inside.
 
-    Use it inside :func:`~trials.state.signals.signals_as_exceptions`: signals are ignored while it stops.
+    Use it inside :class:`~trials.state.signals.Stopping`: signals are ignored while it stops.
 
     Args:
         file: the experiment.

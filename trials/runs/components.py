@@ -1,4 +1,4 @@
-"""From settings to the SNAS strategy, with its penalty and budget."""
+"""From settings to what a search is made of: the model space, and the strategy with its penalty and budget."""
 
 from __future__ import annotations
 

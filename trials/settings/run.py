@@ -14,8 +14,10 @@ __all__ = ["BaseRunSettings", "DataSettings"]
 class DataSettings:
     """The images and their splits.
 
+    {SOURCES} is filled in where the meanings are shown.
+
     Args:
-        source: digits, folder, files (not in memory), cifar10, cifar100, your.own.function
+        source: {SOURCES}, your.own.function
         path: folder of the images (not for digits)
         image_size: side in pixels that images of a folder are resized to
         validation_fraction: share of training images held out, in (0, 1)
@@ -56,7 +58,7 @@ class BaseRunSettings:
 
     Args:
         data: the images
-        output: folder of the results, new or empty; runs/TIME by default
+        output: where the results go, a folder, new or empty; runs/TIME by default
         resume: output folder of a run that was cut off, to go on in it with its settings
         seed: of weights, samples, batches and all else that is drawn, at least 0
         accelerator: Lightning's: auto, cpu, gpu, ...

@@ -12,20 +12,24 @@ from snas_nni.importing.own_packages import OWN_PACKAGES, claim
 
 __all__ = ["add_current_folder_to_path", "import_dotted"]
 
+_OWN_PACKAGES = ("snas_nni", "search_spaces", "exports", "trials")
 
-def import_dotted(path: str, key: str) -> Callable[..., object]:
+
+def import_dotted(path: str, key: str, built_in: tuple[str, ...] = ()) -> Callable[..., object]:
     """Import ``package.module.name``.
 
     Args:
         path: dotted path of a function or class.
         key: the setting that holds it, for the error message.
+        built_in: names that need no dots, for the error message.
 
     Raises:
         SettingError: no such module, or no such callable in it.
     """
     module_name, _, attribute = path.rpartition(".")
     if not module_name:
-        raise SettingError(f"{key}: {path!r} is neither built in nor a dotted path like my_module.MyName")
+        names = f" ({', '.join(built_in)})" if built_in else ""
+        raise SettingError(f"{key}: {path!r} is neither built in{names} nor a dotted path like my_module.MyName")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except ImportError as error:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from snas_nni.errors import SettingError
+from trials.verbs.options import shape_of, with_plain_options
 
 __all__ = ["run"]
 
@@ -24,15 +25,17 @@ def run(arguments: Sequence[str]) -> int:
         "with ONNX Runtime.",
     )
     parser.add_argument("file", type=Path, help="architecture.json")
-    parser.add_argument("--output", type=Path, help="ONNX file to write (default: model.onnx beside FILE)")
+    parser.add_argument(
+        "--output", type=Path, help="where the result goes, an ONNX file (default: model.onnx beside FILE)"
+    )
     parser.add_argument("--weights", type=Path, help="safetensors file (default: the recorded one)")
     parser.add_argument("--no-weights", action="store_true", help="export with new, untrained weights")
     parser.add_argument(
-        "--input-shape", help="shape of one input, such as 3,32,32 (default: from summary.json beside FILE)"
+        "--input-shape", help="of one input, 3,32,32 or 3 32 32 (default: from summary.json beside FILE)"
     )
     parser.add_argument("--space", help="dotted path of your own space's class, which may then be imported")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_plain_options(arguments))
 
     from exports import build, export_onnx, load
     from trials.progress import Progress
@@ -55,13 +58,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _input_shape(given: str | None, file: Path) -> tuple[int, ...]:
     if given is not None:
-        try:
-            shape = tuple(int(side) for side in given.replace("x", ",").split(","))
-        except ValueError:
-            shape = ()
-        if not shape or min(shape) < 1:
-            raise SettingError(f"--input-shape: {given!r} is not a shape such as 3,32,32")
-        return shape
+        return shape_of(given)
     try:
         return tuple(json.loads(file.with_name("summary.json").read_text(encoding="utf-8"))["input_shape"])
     except (OSError, ValueError, KeyError, TypeError) as error:
