@@ -14,6 +14,7 @@ from torch import nn
 from snas_nni.derivation.loose_ends import channels_read, slice_like
 from snas_nni.supernet.arguments import MixedArguments
 from snas_nni.supernet.cell import MixedCell
+from snas_nni.supernet.frozen import match
 from snas_nni.supernet.layer import MixedLayer
 from snas_nni.supernet.stage import PredecessorReader
 
@@ -59,7 +60,7 @@ class _Walk:
         if isinstance(source, (MixedArguments, PredecessorReader)):
             return self.inherit(child, source.chosen(self.sample), path, ties)
         if isinstance(source, MixedOperation):  # this project's, and those that come with a space of NNI's
-            return self.copy(child.state_dict(), source.freeze(self.sample).state_dict(), mask, path)
+            return self.copy(child.state_dict(keep_vars=True), source.freeze(self.sample).state_dict(), mask, path)
         if isinstance(source, ParametrizedModule):
             _copy_own_settings(child, source)
         counterparts = dict(source.named_children()) if source is not None else {}
@@ -92,6 +93,7 @@ class _Walk:
             if part is None:
                 self.left.append(path + name)
             else:
+                match(tensor, part)
                 tensor.copy_(part)
 
 

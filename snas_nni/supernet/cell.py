@@ -19,7 +19,7 @@ from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.resources.operations import Convention
-from snas_nni.supernet.frozen import follow
+from snas_nni.supernet.frozen import match_all
 from snas_nni.supernet.weighting import negligible, same_shape, weighted_sum
 
 __all__ = ["MixedCell"]
@@ -236,8 +236,9 @@ class MixedCell(PathSamplingCell):
             )
         for path, source in self.chosen_operations(sample).items():
             operation = cell.get_submodule(path)
-            follow(operation, source)
-            operation.load_state_dict(recursive_freeze(source, sample)[0].state_dict())
+            inherited = recursive_freeze(source, sample)[0].state_dict()
+            match_all(operation, inherited)
+            operation.load_state_dict(inherited)
         return cell
 
     def chosen_operations(self, sample: dict[str, Any]) -> dict[str, nn.Module]:

@@ -23,6 +23,7 @@ from snas_nni.distribution.trace import Owner
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.resources.operations import Convention, is_normalization
 from snas_nni.supernet.expressions import expression_value, expression_weights, traced_value
+from snas_nni.supernet.frozen import match_all
 
 __all__ = ["SLICED_OPERATIONS", "mutable_arguments"]
 
@@ -87,8 +88,7 @@ class _Sliced:
             arguments[name] = expression.freeze(sample)
         layer = self.bound_type._bound_type(**arguments)  # type: ignore[attr-defined]
         state = {k: v for k, v in self.freeze_weight(**arguments).items() if v is not None}  # type: ignore[attr-defined]
-        if state:  # nothing to copy, and no device to follow, where a normalisation has neither weights nor statistics
-            layer.to(next(iter(state.values())))
+        match_all(layer, state)
         layer.load_state_dict({**layer.state_dict(), **state})
         return layer
 
