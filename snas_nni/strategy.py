@@ -31,6 +31,7 @@ from snas_nni.search.temperature import Shape
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.supernet.hooks import hooks, refuse_aliases
 from snas_nni.supernet.operation import SampledArguments
+from snas_nni.supernet.shared_sizes import refuse_shared_sizes
 from snas_nni.supernet.stage import in_place_of, prepare_stages
 
 __all__ = ["SNAS"]
@@ -236,6 +237,8 @@ class SNAS(DARTS):
         # DARTS.mutate_model would create logits of its own.
         supernet: ModelSpace = super(DARTS, self).mutate_model(model)
         refuse_aliases(supernet)
+        if self.settings.sampling == "relaxed":
+            refuse_shared_sizes(supernet)
         InputMemory.attach(supernet, self._distribution)
         unused = [label for label, readers in self._distribution.readers.items() if not readers]
         if unused:

@@ -12,6 +12,7 @@ from torch import nn
 from snas_nni.derivation.loose_ends import channels_read, slice_like
 from snas_nni.nni_compat import MixedOperation
 from snas_nni.supernet.base import Counterpart, SampledModule
+from snas_nni.supernet.frozen import match
 
 __all__ = ["inherit_weights"]
 
@@ -95,6 +96,7 @@ class _Walk:
             if part is None:
                 self.left.append(path + name)
             else:
+                match(tensor, part)
                 tensor.copy_(part)
 
 

@@ -18,7 +18,7 @@ from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.nni_compat import PathSamplingCell
 from snas_nni.supernet.base import Counterpart, SampledModule
-from snas_nni.supernet.frozen import follow
+from snas_nni.supernet.frozen import match_all
 from snas_nni.supernet.weighting import same_shape
 
 __all__ = ["MixedCell"]
@@ -219,8 +219,9 @@ class MixedCell(SampledModule, PathSamplingCell):
             )
         for path, source in self.chosen_operations(sample).items():
             operation = cell.get_submodule(path)
-            follow(operation, source)
-            operation.load_state_dict(recursive_freeze(source, sample)[0].state_dict())
+            inherited = recursive_freeze(source, sample)[0].state_dict()
+            match_all(operation, inherited)
+            operation.load_state_dict(inherited)
         return cell
 
     def counterpart(self, sample: Mapping[str, Any]) -> Counterpart:

@@ -22,6 +22,7 @@ from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.expressions import expression_value, expression_weights, traced_value
+from snas_nni.supernet.frozen import match_all
 
 __all__ = ["SLICED_OPERATIONS", "mutable_arguments"]
 
@@ -86,8 +87,7 @@ class _Sliced(SampledModule):
             arguments[name] = expression.freeze(sample)
         layer = nni_compat.plain_type(self.bound_type)(**arguments)
         state = {k: v for k, v in self.freeze_weight(**arguments).items() if v is not None}  # type: ignore[attr-defined]
-        if state:  # nothing to copy, and no device to follow, where a normalisation has neither weights nor statistics
-            layer.to(next(iter(state.values())))
+        match_all(layer, state)
         layer.load_state_dict({**layer.state_dict(), **state})
         return layer
 
