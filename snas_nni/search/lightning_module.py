@@ -13,8 +13,7 @@ from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 
-from snas_nni.cpu_kernels.fast_layers import quicken
-from snas_nni.cpu_kernels.memory_format import channels_last
+from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError, SettingError
@@ -230,12 +229,11 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def on_fit_start(self) -> None:
         """Make layers fast for the time of the search: the images' memory order, convolutions, BatchNorm."""
-        wanted = self.settings.channels_last
         # Not `training_module.model`: a module that holds its network by itself has no such thing.
         supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
-        if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
-            self._undo.callback(supernet.register_forward_pre_hook(channels_last).remove)
-        self._undo.callback(quicken(self.training_module))
+        self._undo.callback(
+            quicken_training(self.training_module, supernet, self.device.type, self.settings.channels_last)
+        )
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:

@@ -14,8 +14,7 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from snas_nni.cpu_kernels.fast_layers import quicken
-from snas_nni.cpu_kernels.memory_format import channels_last
+from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.errors import SettingError, SnasError
 from trials.data.loaders import seeded_generator
 from trials.progress import Progress, readable_duration
@@ -252,9 +251,8 @@ class FastLayers(Callback):
     def on_fit_start(self, trainer: Any, module: Any) -> None:
         """Quicken; on a CPU put the images that ``module.model`` gets into channels-last order."""
         network = getattr(module, "model", None)
-        if isinstance(network, nn.Module) and module.device.type == "cpu":
-            self._undo.callback(network.register_forward_pre_hook(channels_last).remove)
-        self._undo.callback(quicken(module))
+        network = network if isinstance(network, nn.Module) else None
+        self._undo.callback(quicken_training(module, network, module.device.type))
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         """Undo it."""

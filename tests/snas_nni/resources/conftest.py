@@ -3,8 +3,10 @@
 import itertools
 import math
 import random
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +23,8 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.choices import AnyOf, Choice, OneOf, SubsetOf
 from snas_nni.distribution.polynomial import Polynomial, Term
 from snas_nni.resources import COSTS, Convention, CostModel, count_child, count_supernet
+
+sys.path[:0] = [str(Path(__file__).parent)]  # for the table of layers
 
 
 def counted(
