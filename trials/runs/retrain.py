@@ -43,7 +43,7 @@ from trials.training.callbacks import DropPath
 from trials.training.callbacks import EpochSeed
 from trials.training.callbacks import FastLayers
 from trials.training.trainer import make_trainer
-from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.settings.retrain import RetrainSettings
 
 __all__ = ["fit", "run_retrain"]
@@ -74,7 +74,7 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
     if settings.training.initialisation == "fan_out":
         initialise_fan_out(retrained.child)
     inherited = inherit_weights(retrained.child, searched) if settings.weights == "inherit" else None
-    input_shape = checked_input_shape(retrained.child, data)
+    check_child(retrained.child, data)
 
     with Stopping(), open_or_follow(settings, trial, lead, progress) as opened, failures_explained(opened.path):
         if trial is not None:
@@ -95,7 +95,7 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
         if not trainer.is_global_zero:
             return None
         seconds = time.monotonic() - start
-        result = files.write(trainer, best, data, input_shape, seconds, trial, progress)
+        result = files.write(trainer, best, data, input_example(data), seconds, trial, progress)
         progress.say(
             f"retrained child (epoch {best.epoch}): {result.metrics['validation_accuracy']:.1%} validation and "
             f"{result.metrics['test_accuracy']:.1%} test accuracy, {result.parameters:,} parameters; "
@@ -106,8 +106,8 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
         return result
 
 
-def checked_input_shape(child: nn.Module, data: ClassificationData) -> tuple[int, ...]:
-    """Return the shape of one prepared input, after a copy of the child has run on some in both modes.
+def check_child(child: nn.Module, data: ClassificationData) -> None:
+    """Run a copy of the child on some prepared inputs, in both modes.
 
     Raises:
         SettingError: the child cannot run on it, or does not give one logit for each class.
@@ -127,7 +127,6 @@ def checked_input_shape(child: nn.Module, data: ClassificationData) -> tuple[int
             f"space.init_args: the child gives outputs of shape {tuple(logits.shape[1:])}, but the data has "
             f"{data.classes} classes"
         )
-    return shape
 
 
 def _say_what_is_trained(

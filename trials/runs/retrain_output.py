@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from exports import Architecture, save
+from exports import Architecture, InputExample, save
 from exports.rebuilding.weights import save_tensors
 from exports.run_folder import SearchResult
 from trials.training.callbacks import BestWeights
@@ -55,7 +55,7 @@ class RetrainOutput:
         trainer: Any,
         best: BestWeights,
         data: ClassificationData,
-        input_shape: tuple[int, ...],
+        example: InputExample,
         seconds: float,
         trial: NniTrial | None,
         progress: Progress,
@@ -66,7 +66,7 @@ class RetrainOutput:
             trainer: after the training, with the last weights in the child.
             best: the best weights, which the child has afterwards.
             data: the splits.
-            input_shape: shape of one prepared input.
+            example: what one prepared input looks like.
             seconds: how long the training took.
             trial: the NNI trial, if this is one.
             progress: told the accuracies.
@@ -95,7 +95,7 @@ class RetrainOutput:
             "test_loss": test.loss,
             **({"test_top5_accuracy": test.top5.value} if test.top5 else {}),
             "train_accuracy": measured["train_acc"],
-            **child_costs(child.cpu(), input_shape, progress),
+            **child_costs(child.cpu(), example, progress),
             "seconds": seconds,
         }
 
@@ -108,12 +108,12 @@ class RetrainOutput:
             "settings": recorded_settings(self._settings),
             "tuned": trial.parameters if trial is not None else {},
             "class_names": list(data.class_names),
-            "input_shape": list(input_shape),
             "normalisation": asdict(data.normalisation) if data.normalisation else None,
             "test": test.as_document(),
             "last": {"folder": "last", **last_metrics, "test": last.as_document()},
         }
-        return write_results(self.folder, self._record(metrics), child, input_shape, summary, check)
+        record = replace(self._record(metrics), input=example.as_document())
+        return write_results(self.folder, record, child, example, summary, check)
 
     def _save(self, folder: Path, weights: Mapping[str, Tensor], metrics: dict[str, float]) -> None:
         folder.mkdir(exist_ok=True)

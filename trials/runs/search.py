@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
@@ -23,11 +23,11 @@ from trials.training.callbacks import EpochReport
 from trials.state.failures import failures_explained
 from trials.state.ddp_workers import lead_to_follow, leading, open_or_follow
 from trials.training.trainer import make_trainer, quieten_libraries
-from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.state.nni_trial import NniTrial
 from trials.state.output_folder import OutputFolder, recorded_settings
 from trials.progress import Progress, readable_duration
-from trials.runs.results import final_numbers, write_results
+from trials.runs.results import final_numbers, save_child, write_results
 from trials.settings.search import RunSettings
 from trials.runs.components import make_space
 from trials.state.signals import Stopping
@@ -104,12 +104,8 @@ def _search(
     sample, child = strategy.derive()
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
-    metrics = {
-        **_search_metrics(checkpoints.table.last),
-        **_child_metrics(child, data, trainer),
-        **child_costs(child.cpu(), data.input_shape, progress),
-        "seconds": seconds,
-    }
+    example = input_example(data)
+    metrics = {**_search_metrics(checkpoints.table.last), "seconds": seconds}
     architecture = Architecture.create(
         space=space,
         sample=sample,
@@ -119,15 +115,18 @@ def _search(
         seed=settings.seed,
         settings=recorded_settings(settings),
         metrics=metrics,
+        example=example,
     )
+    save_child(output.path, architecture, child)  # before anything that can fail
+    metrics |= {**_child_metrics(child, data, trainer), **child_costs(child.cpu(), example, progress)}
+    architecture = replace(architecture, metrics=metrics)
     summary = {
         "settings": recorded_settings(settings),
         "tuned": trial.parameters if trial is not None else {},
         "class_names": list(data.class_names),
-        "input_shape": list(data.input_shape),
         "normalisation": asdict(data.normalisation) if data.normalisation else None,
     }
-    result = write_results(output.path, architecture, child, data.input_shape, summary)
+    result = write_results(output.path, architecture, child, example, summary)
     progress.say(
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
