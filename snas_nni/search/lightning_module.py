@@ -29,6 +29,7 @@ from snas_nni.search.distributed import (
     rank_of,
 )
 from snas_nni.search.evaluator_log import EvaluatorLog
+from snas_nni.search.learning_rate import logits_learning_rate
 from snas_nni.search.optimizers import logits_optimizer, weights_optimizer, without_parameters
 from snas_nni.search.resume_state import (
     PartialMeans,
@@ -196,7 +197,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the logits."""
-        return logits_optimizer(self.distribution, self.settings)
+        return logits_optimizer(self.distribution, self.settings, logits_learning_rate(self.trainer, self.settings))
+
+    @property
+    def logits_learning_rate(self) -> float:
+        """The one that is set, or that followed from the length of the search; known once that has begun."""
+        rate: float = self.architecture_optimizers().param_groups[0]["lr"]
+        return rate
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
         """Take the logits out of the evaluator's optimiser, where a user's own supernet module may hold them."""

@@ -22,7 +22,7 @@ class SearchSettings:
     """
 
     temperature: TemperatureSchedule = field(default_factory=TemperatureSchedule)
-    logits_learning_rate: float = 3e-4
+    logits_learning_rate: float | None = None
     logits_betas: tuple[float, float] = (0.5, 0.999)
     logits_weight_decay: float = 1e-3
     logits_gradient_clip: float | None = 10.0
@@ -53,7 +53,7 @@ class SearchSettings:
             return isinstance(value, int) and value >= 1
 
         checks: dict[str, tuple[Callable[[Any], bool], str]] = {
-            "logits_learning_rate": (positive, "> 0"),
+            "logits_learning_rate": (positive_or_none, "> 0 or None"),
             "logits_weight_decay": (not_negative, ">= 0"),
             "logits_gradient_clip": (positive_or_none, "> 0 or None"),
             "weights_gradient_clip": (positive_or_none, "> 0 or None"),

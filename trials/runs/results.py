@@ -11,9 +11,11 @@ from torch import nn
 
 from exports import Architecture, InputExample, OnnxExportError, export_onnx, save, save_weights
 from exports.architecture.files import write_atomically
+from exports.report.findings import findings
+from exports.report.run import read_run
 from exports.run_folder import SearchResult
 
-__all__ = ["final_numbers", "save_child", "write_results"]
+__all__ = ["final_numbers", "save_child", "warnings_of", "write_results"]
 
 
 def final_numbers(result: SearchResult) -> dict[str, Any]:
@@ -23,9 +25,15 @@ def final_numbers(result: SearchResult) -> dict[str, Any]:
         "default": metrics["validation_accuracy"],
         "test_accuracy": metrics["test_accuracy"],
         "parameters": result.parameters,
-        **{name: metrics[name] for name in ("macs", "entropy", "seconds") if name in metrics},
+        **{name: metrics[name] for name in ("macs", "entropy", "entropy_share", "seconds") if name in metrics},
+        "warnings": warnings_of(result.output),
         "output": str(result.output),
     }
+
+
+def warnings_of(output: Path) -> list[str]:
+    """Return what a reader should be warned of before believing the run in a folder: what its report says first."""
+    return [finding.text for finding in findings(read_run(output)) if finding.kind == "warning"]
 
 
 def save_child(output: Path, architecture: Architecture, child: nn.Module) -> Architecture:

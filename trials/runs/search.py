@@ -27,7 +27,8 @@ from trials.data.loaders import evaluation_loader, input_example, training_loade
 from trials.state.nni_trial import NniTrial
 from trials.state.output_folder import OutputFolder, recorded_settings
 from trials.progress import Progress, readable_duration
-from trials.runs.results import final_numbers, save_child, write_results
+from trials.runs.random_children import random_children_accuracy
+from trials.runs.results import final_numbers, save_child, warnings_of, write_results
 from trials.settings.search import RunSettings
 from trials.runs.components import make_space
 from trials.state.signals import Stopping
@@ -105,7 +106,11 @@ def _search(
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
     example = input_example(data)
-    metrics = {**_search_metrics(checkpoints.table.last), "seconds": seconds}
+    metrics = {
+        **_search_metrics(checkpoints.table.last),
+        "logits_learning_rate": strategy.oneshot_module.logits_learning_rate,
+        "seconds": seconds,
+    }
     architecture = Architecture.create(
         space=space,
         sample=sample,
@@ -119,6 +124,7 @@ def _search(
     )
     save_child(output.path, architecture, child)  # before anything that can fail
     metrics |= {**_child_metrics(child, data, trainer), **child_costs(child.cpu(), example, progress)}
+    metrics["random_validation_accuracy"] = random_children_accuracy(strategy, data, trainer.strategy.root_device)
     architecture = replace(architecture, metrics=metrics)
     summary = {
         "settings": recorded_settings(settings),
@@ -131,6 +137,8 @@ def _search(
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
     )
+    for warning in warnings_of(output.path):
+        progress.say(f"warning: {warning}")
     return result
 
 
@@ -151,6 +159,7 @@ def _search_metrics(last: dict[str, float]) -> dict[str, float]:
         "train_acc": "train_accuracy",
         "search/temperature": "temperature",
         "search/entropy": "entropy",
+        "search/entropy_share": "entropy_share",
     }
     return {new: last[old] for old, new in names.items() if old in last}
 
