@@ -33,18 +33,19 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from benchmarks.budget_report import table, write_plot
-from exports.architecture.files import write_atomically
 from search_spaces import SnasCellSpace
 from search_spaces.operations import Zero
 from search_spaces.shared import SharedAvgPool, SharedMaxPool
 from snas_nni import SNAS, Budget
+from snas_nni.files import write_atomically
 from snas_nni.resources import cost_range, count_child
 from trials.data.loaders import evaluation_loader, training_loader
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.settings.search import DataSettings
-from trials.training.classifier import ClassificationTraining, accuracy_and_loss
+from trials.training.classifier import ClassificationTraining
+from trials.training.evaluation import evaluate, torch_predictor
 from trials.training.trainer import SILENT
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +105,7 @@ def run_snas(data: ClassificationData, seed: int, budget: float, epochs: int) ->
     search(strategy, make_evaluator(data, seed, epochs, [history]))
     _, child = strategy.derive()
     report = strategy.budget_report
-    accuracy, _ = accuracy_and_loss(child, evaluation_loader(data, data.test), torch.device("cpu"))
+    accuracy = evaluate(torch_predictor(child), evaluation_loader(data, data.test)).top1.value
     cost = count_child(child, torch.zeros(1, 1, 8, 8))["params"]
     return {
         "seed": seed,
@@ -133,7 +134,7 @@ def run_peer(data: ClassificationData, seed: int, budget: float, epochs: int, pe
     search(strategy, make_evaluator(data, seed, epochs, []))
     sample = strategy.oneshot_module.export()
     child = strategy.supernet.freeze(sample)  # NNI's own derivation
-    accuracy, _ = accuracy_and_loss(child, evaluation_loader(data, data.test), torch.device("cpu"))
+    accuracy = evaluate(torch_predictor(child), evaluation_loader(data, data.test)).top1.value
     cost = count_child(child, torch.zeros(1, 1, 8, 8))["params"]
     return {"child_cost": cost, "child_accuracy": accuracy}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ from snas_nni.resources import (
 from snas_nni.search.distributed import of_the_first
 from snas_nni.search.lightning_module import SnasLightningModule
 from snas_nni.search.settings import SearchSettings
-from snas_nni.search.temperature import Shape, TemperatureSchedule
+from snas_nni.search.temperature import Shape
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.supernet.hooks import hooks, refuse_aliases
 from snas_nni.supernet.operation import SampledArguments
@@ -131,28 +132,10 @@ class SNAS(DARTS):
         seed: int | None = None,
         mutation_hooks: list[Callable[..., Any]] | None = None,
     ) -> None:
+        given = locals()
         super().__init__(mutation_hooks=mutation_hooks)
-        self.settings = SearchSettings(
-            temperature=TemperatureSchedule(
-                initial_temperature, final_temperature, temperature_schedule, temperature_interval
-            ),
-            logits_learning_rate=logits_learning_rate,
-            logits_betas=tuple(logits_betas),  # type: ignore[arg-type]  # a list where it comes from YAML
-            logits_weight_decay=logits_weight_decay,
-            logits_gradient_clip=logits_gradient_clip,
-            weights_gradient_clip=weights_gradient_clip,
-            warmup_epochs=warmup_epochs,
-            bilevel=bilevel,
-            sampling=sampling,
-            sample_per_layer=sample_per_layer,
-            samples_per_step=samples_per_step,
-            spread_samples=spread_samples,
-            accumulate_batches=accumulate_batches,
-            skip_tolerance=skip_tolerance,
-            channels_last=channels_last,
-            initial_logits_std=initial_logits_std,
-            seed=torch.initial_seed() % 2**32 if seed is None else seed,
-        )
+        self.settings = SearchSettings(**{each.name: given[each.name] for each in fields(SearchSettings)})
+        self.seed = torch.initial_seed() % 2**32 if seed is None else seed
         self.regularizers = list(regularizers)
         self.budget_controller = (
             None if budget is None else BudgetController(budget, final_temperature=self.settings.temperature(1.0))
@@ -258,7 +241,7 @@ class SNAS(DARTS):
         self._distribution = ArchitectureDistribution(
             choices,
             initial_std=self.settings.initial_logits_std,
-            seed=self.settings.seed,
+            seed=self.seed,
             sample_per_layer=self.settings.sample_per_layer,
         )
         self._distribution.current.skip_tolerance = self.settings.skip_tolerance
@@ -299,7 +282,7 @@ class SNAS(DARTS):
     def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
         """The search around the evaluator's Lightning module."""
         return SnasLightningModule(
-            training_module, self.distribution, self.settings, self.regularizers, self._costs_for_batch
+            training_module, self.distribution, self.settings, self.seed, self.regularizers, self._costs_for_batch
         )
 
     def mutate_evaluator(self, evaluator: Any) -> Any:

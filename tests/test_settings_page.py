@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snas_nni import SNAS, Budget, ResourcePenalty
 from trials.settings.guard import groups_of
+from trials.settings.help import fields_in_order, meanings_of
 from trials.settings.retrain import RetrainSettings
 from trials.settings.search import RunSettings
 
@@ -73,8 +74,8 @@ def command_section(title, kind):
     """All settings of one verb, group by group."""
     parts = [f"## {title}"]
     for name, group in [("", kind), *groups_of(kind).items()]:
-        said = meanings(group)
-        own = [f for f in fields(group) if name or f.name not in groups_of(kind)]
+        said = meanings_of(group)
+        own = [f for f in fields_in_order(group) if name or f.name not in groups_of(kind)]
         assert {f.name for f in own} <= set(said), group
         heading = group.__doc__.splitlines()[0].rstrip(".")
         parts.append(f"### {heading}" + (f" (`{name}.`)" if name else ""))

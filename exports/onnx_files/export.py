@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from exports.architecture.files import as_text, from_text, write_atomically
+from exports.architecture.files import as_text, from_text, write_file
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError, OnnxExportError
 from exports.example_input import InputExample
@@ -92,7 +92,7 @@ def export_onnx(
         content = checked_bytes(proto)
         difference = largest_difference(content, copied, batch_of, batch_sizes, tolerance)
     try:
-        write_atomically(path, content)
+        write_file(path, content)
     except ArchitectureFileError as error:
         raise OnnxExportError(str(error)) from error
     opset = next(each.version for each in proto.opset_import if each.domain in ("", "ai.onnx"))

@@ -56,6 +56,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         training_module: the evaluator's module; automatic optimisation, one optimiser.
         distribution: bound to the supernet that the evaluator trains.
         settings: of the search.
+        seed: of the samples that validation looks at.
         regularizers: terms added to the loss, in order.
         count_costs: gets a training batch, returns the space's costs for the regularizers that want to know them.
     """
@@ -65,12 +66,14 @@ class SnasLightningModule(BaseOneShotLightningModule):
         training_module: Any,
         distribution: ArchitectureDistribution,
         settings: SearchSettings,
+        seed: int = 0,
         regularizers: Sequence[Regularizer] = (),
         count_costs: Callable[[Any], CostModel] | None = None,
     ) -> None:
         super().__init__(training_module)
         self.distribution = distribution
         self.settings = settings
+        self.seed = seed
         self.regularization = Regularization(regularizers, count_costs)
         self._telemetry = EpochTelemetry(distribution)
         self._undo = ExitStack()
@@ -221,9 +224,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         """Evaluate a sampled Z, then the child at the mode; return the child's output."""
         if not self.trainer.sanity_checking:
             # A generator of its own: looking must not change what the search draws next.
-            generator = torch.Generator().manual_seed(
-                self.settings.seed + 1_000_003 * self.trainer.current_epoch + batch_idx
-            )
+            generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.trainer.current_epoch + batch_idx)
             temperature = self.temperature
             with (
                 self.distribution.use(self.distribution.draw(temperature, generator)),

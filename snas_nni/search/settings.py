@@ -1,81 +1,92 @@
-"""The settings of a search, checked once, and where the search stands by them."""
+"""The settings of a search, each with its default, range and meaning, and where a search stands by them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 from snas_nni.errors import SettingError
-from snas_nni.search.temperature import TemperatureSchedule
+from snas_nni.ranges import check_ranges, ranged
+from snas_nni.search.temperature import Shape, TemperatureSchedule
 
 __all__ = ["SearchSettings", "is_warming_up", "temperature_now"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """Everything that a search step needs to know; see :class:`~snas_nni.strategy.SNAS` for the meaning of each.
+    """How the search is done; :class:`~snas_nni.strategy.SNAS` says more about each.
+
+    Args:
+        initial_temperature: temperature at the start, above 0
+        final_temperature: temperature of the last epoch, in (0, initial_temperature]
+        temperature_schedule: linear, exponential or cosine
+        temperature_interval: lower the temperature every epoch or step
+        logits_learning_rate: Adam's, of the logits; null for 35 / steps, at most 0.3; paper 3e-4
+        logits_betas: Adam's two decay rates, each in [0, 1)
+        logits_weight_decay: Adam's, at least 0
+        logits_gradient_clip: largest gradient norm of the logits; null for no limit
+        weights_gradient_clip: largest gradient norm of the weights; null for no limit
+        warmup_epochs: first epochs that train weights only, less than epochs
+        bilevel: train the logits on validation batches, as DARTS does
+        sampling: relaxed, or single_path: each step runs one drawn child, much faster
+        sample_per_layer: draw each layer's sample separately
+        samples_per_step: samples averaged in one step, at least 1
+        spread_samples: on several devices, share these samples out
+        accumulate_batches: batches whose gradients make one step, at least 1
+        skip_tolerance: candidates of so little weight / temperature do not run; [0, 1)
+        channels_last: memory order of the images; null for that on a CPU
+        initial_logits_std: standard deviation of the initial logits, at least 0
 
     Raises:
         SettingError: names the setting, its value and its range.
     """
 
-    temperature: TemperatureSchedule = field(default_factory=TemperatureSchedule)
-    logits_learning_rate: float | None = None
-    logits_betas: tuple[float, float] = (0.5, 0.999)
-    logits_weight_decay: float = 1e-3
-    logits_gradient_clip: float | None = 10.0
-    weights_gradient_clip: float | None = 5.0
-    warmup_epochs: int = 0
+    key_prefix: ClassVar[str] = ""
+    """What stands before a setting's name where the user gave it."""
+
+    initial_temperature: float = 1.0
+    final_temperature: float = 0.03
+    temperature_schedule: Shape | Callable[[float], float] = "linear"
+    temperature_interval: Literal["epoch", "step"] = "epoch"
+    logits_learning_rate: float | None = ranged(None, above=0)
+    logits_betas: tuple[float, float] = ranged((0.5, 0.999), at_least=0, below=1)
+    logits_weight_decay: float = ranged(1e-3, at_least=0)
+    logits_gradient_clip: float | None = ranged(10.0, above=0)
+    weights_gradient_clip: float | None = ranged(5.0, above=0)
+    warmup_epochs: int = ranged(0, at_least=0)
     bilevel: bool = False
     sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
-    samples_per_step: int = 1
+    samples_per_step: int = ranged(1, at_least=1, whole=True)
     spread_samples: bool = False
-    accumulate_batches: int = 1
-    skip_tolerance: float = 5e-4
+    accumulate_batches: int = ranged(1, at_least=1, whole=True)
+    skip_tolerance: float = ranged(5e-4, at_least=0, below=1)
     channels_last: bool | None = None
-    initial_logits_std: float = 0.01
-    seed: int = 0
+    initial_logits_std: float = ranged(0.01, at_least=0)
 
     def __post_init__(self) -> None:
-        def positive(value: Any) -> bool:
-            return value > 0
-
-        def positive_or_none(value: Any) -> bool:
-            return value is None or value > 0
-
-        def not_negative(value: Any) -> bool:
-            return value >= 0
-
-        def at_least_one(value: Any) -> bool:
-            return isinstance(value, int) and value >= 1
-
-        checks: dict[str, tuple[Callable[[Any], bool], str]] = {
-            "logits_learning_rate": (positive_or_none, "> 0 or None"),
-            "logits_weight_decay": (not_negative, ">= 0"),
-            "logits_gradient_clip": (positive_or_none, "> 0 or None"),
-            "weights_gradient_clip": (positive_or_none, "> 0 or None"),
-            "warmup_epochs": (not_negative, ">= 0"),
-            "samples_per_step": (at_least_one, "an integer >= 1"),
-            "accumulate_batches": (at_least_one, "an integer >= 1"),
-            "skip_tolerance": (lambda value: 0 <= value < 1, "in [0, 1)"),
-            "initial_logits_std": (not_negative, ">= 0"),
-            "sampling": (lambda value: value in ("relaxed", "single_path"), "'relaxed' or 'single_path'"),
-            "logits_betas": (
-                lambda betas: len(betas) == 2 and all(0 <= b < 1 for b in betas),
-                "two numbers in [0, 1)",
-            ),
-        }
-        for name, (accepts, allowed) in checks.items():
-            if not accepts(getattr(self, name)):
-                raise SettingError(f"{name} must be {allowed}, got {getattr(self, name)!r}.")
+        object.__setattr__(self, "logits_betas", tuple(self.logits_betas))  # a list where it comes from YAML
+        check_ranges(self, self.key_prefix)
+        try:
+            _ = self.temperature
+        except SettingError as error:
+            raise SettingError(f"{self.key_prefix}{error}") from None
+        if len(self.logits_betas) != 2:
+            raise SettingError(f"{self.key_prefix}logits_betas is {self.logits_betas}, but must be two numbers")
         if self.bilevel and self.accumulate_batches > 1:
             raise SettingError(
-                f"accumulate_batches is {self.accumulate_batches}, but bilevel updates step the logits after every "
-                "batch and would throw the accumulated gradients away. Use one of the two."
+                f"{self.key_prefix}accumulate_batches is {self.accumulate_batches}, but bilevel updates step the "
+                "logits after every batch and would throw the accumulated gradients away. Use one of the two."
             )
+
+    @property
+    def temperature(self) -> TemperatureSchedule:
+        """The temperature as a function of progress."""
+        return TemperatureSchedule(
+            self.initial_temperature, self.final_temperature, self.temperature_schedule, self.temperature_interval
+        )
 
 
 def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:

@@ -262,9 +262,9 @@ class TestExperiment:
 
     def test_the_seed_defaults_to_torchs(self):
         torch.manual_seed(1234)
-        assert SNAS().settings.seed == 1234
+        assert SNAS().seed == 1234
         torch.manual_seed(2**40 + 5)
-        assert SNAS().settings.seed == 5
+        assert SNAS().seed == 5
 
 
 class TestResuming:

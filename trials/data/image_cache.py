@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from snas_nni.errors import SettingError
+from snas_nni.files import replacing
 from trials.data.image_files import UNREADABLE, ImageFile, decode_image
 from trials.data.types import LabelledTensors
 from trials.progress import Progress
@@ -50,9 +51,8 @@ def decoded_images(
             progress.say(f"the cached images in {path} are damaged; decoding again")
     images = _decode(files, split, settings, progress)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file({"images": images.inputs, "labels": images.labels}, partial)
-    partial.replace(path)  # another process sees the whole file or none
+    with replacing(path) as stream:  # by its name: safetensors copies no gigabytes that way
+        save_file({"images": images.inputs, "labels": images.labels}, stream.name)
     return images
 
 

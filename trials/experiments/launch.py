@@ -20,6 +20,7 @@ from trials.experiments.experiment_file import ExperimentFile, read_experiment_f
 from trials.experiments.manager import Manager, ManagerGoneError, last_lines, running_manager
 from trials.experiments.trial_records import TrialRecord, trial_records
 from trials.progress import readable_duration
+from trials.state.failures import write_result
 from trials.state.signals import TerminatedError, signals_as_exceptions
 
 __all__ = ["LaunchOptions", "launch"]
@@ -141,7 +142,8 @@ class _Experiment:
             default=None,
         )
         copied = self._copy_best(best, folder / "best") if best is not None else None
-        _write_json(folder / "experiment.json", self._document(best, copied))
+        document = self._document(best, copied)
+        write_result(folder / "experiment.json", (json.dumps(document, indent=2) + "\n").encode())
         if self._trials:
             self._console.print(trial_table(self._trials))
         if best is None:
@@ -210,9 +212,3 @@ class _Experiment:
                     print(f"{text}\n(from {folder / name})", file=sys.stderr)
                     return
         print(f"there is no error output in {folder}", file=sys.stderr)
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
-import torch
-from torch import nn
-
-from snas_nni import SNAS, Budget, SnasError
-from snas_nni.resources import ResourcePenalty, count_child, penalty_level
-from trials.progress import Progress
-from trials.settings.search import ResourceSettings, RunSettings, SearchSettings
 import inspect
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, cast
+
 from nni.nas.nn.pytorch import ModelSpace
+
+import snas_nni.search.settings
 from exports.architecture.space_reference import constructor_of
+from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.resources import ResourcePenalty, penalty_level
 from trials.data.types import ClassificationData
+from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.settings.user_code import import_dotted
-from trials.settings.search import SpaceSettings
 
 __all__ = ["constructor_arguments", "make_space", "make_strategy", "strategy_arguments"]
-
-_NOT_OF_THE_STRATEGY = ("epochs", "batch_size")
 
 
 def make_strategy(settings: RunSettings) -> SNAS:
@@ -44,7 +38,7 @@ def make_strategy(settings: RunSettings) -> SNAS:
 
 def strategy_arguments(search: SearchSettings) -> dict[str, Any]:
     """Return those of the search's settings that are arguments of the strategy."""
-    return {name: value for name, value in asdict(search).items() if name not in _NOT_OF_THE_STRATEGY}
+    return {each.name: getattr(search, each.name) for each in fields(snas_nni.search.settings.SearchSettings)}
 
 
 def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:
@@ -66,8 +60,6 @@ def _budget(settings: ResourceSettings) -> Budget | None:
     if all(bound is None for bound in bounds.values()):
         return None
     return Budget(**bounds, target=settings.target, tolerance=settings.tolerance)
-
-
 
 
 def make_space(settings: SpaceSettings, data: ClassificationData | None = None) -> ModelSpace:

@@ -10,7 +10,7 @@ import torch
 from snas_nni import SNAS
 from trials.data.loaders import evaluation_loader
 from trials.data.types import ClassificationData
-from trials.training.classifier import accuracy_and_loss
+from trials.training.evaluation import evaluate, torch_predictor
 
 __all__ = ["random_children_accuracy"]
 
@@ -37,5 +37,6 @@ def random_children_accuracy(
             for rows in [distribution.rows_of(label)]
         }
         with distribution.use(distribution.one_hot_sample(sample)):
-            total += accuracy_and_loss(strategy.supernet, evaluation_loader(data, data.validation), device)[0]
+            found = evaluate(torch_predictor(strategy.supernet, device), evaluation_loader(data, data.validation))
+            total += found.top1.value
     return total / count

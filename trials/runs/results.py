@@ -10,10 +10,10 @@ from typing import Any
 from torch import nn
 
 from exports import Architecture, InputExample, OnnxExportError, export_onnx, save, save_weights
-from exports.architecture.files import write_atomically
 from exports.report.findings import findings
 from exports.report.run import read_run
 from exports.run_folder import SearchResult
+from snas_nni.files import write_atomically
 
 __all__ = ["final_numbers", "save_child", "warnings_of", "write_results"]
 
@@ -25,7 +25,8 @@ def final_numbers(result: SearchResult) -> dict[str, Any]:
         "default": metrics["validation_accuracy"],
         "test_accuracy": metrics["test_accuracy"],
         "parameters": result.parameters,
-        **{name: metrics[name] for name in ("macs", "entropy", "entropy_share", "seconds") if name in metrics},
+        **{name: metrics[name] for name in ("macs", "entropy", "entropy_share") if name in metrics},
+        **{name: round(metrics[name], 1) for name in ("seconds",) if name in metrics},
         "warnings": warnings_of(result.output),
         "output": str(result.output),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,15 @@ from torch import Tensor
 from exports import Architecture, InputExample, save
 from exports.rebuilding.weights import save_tensors
 from exports.run_folder import SearchResult
-from trials.training.callbacks import BestWeights
-from trials.data.types import ClassificationData
-from trials.training.evaluation import evaluate, torch_predictor
 from trials.data.loaders import evaluation_loader
-from trials.state.nni_trial import NniTrial
-from trials.training.evaluation import agreement
-from trials.state.output_folder import recorded_settings
-from trials.progress import Progress
+from trials.data.types import ClassificationData
 from trials.runs.results import write_results
 from trials.runs.retrain_child import RetrainedChild
+from trials.runs.session import Session
 from trials.settings.retrain import RetrainSettings
-from trials.training.evaluation import child_costs
+from trials.state.output_folder import recorded_settings
+from trials.training.callbacks import BestWeights
+from trials.training.evaluation import agreement, child_costs, evaluate, torch_predictor
 
 __all__ = ["RetrainOutput"]
 
@@ -32,17 +29,14 @@ class RetrainOutput:
     """The output folder of a retraining.
 
     Args:
-        folder: where to.
-        settings: of the run.
+        session: of the retraining.
         searched: the architecture that is retrained.
         retrained: its child.
     """
 
-    def __init__(
-        self, folder: Path, settings: RetrainSettings, searched: Architecture, retrained: RetrainedChild
-    ) -> None:
-        self.folder = folder
-        self._settings = settings
+    def __init__(self, session: Session[RetrainSettings], searched: Architecture, retrained: RetrainedChild) -> None:
+        self.folder = session.folder
+        self._session = session
         self._searched = searched
         self._retrained = retrained
 
@@ -57,8 +51,6 @@ class RetrainOutput:
         data: ClassificationData,
         example: InputExample,
         seconds: float,
-        trial: NniTrial | None,
-        progress: Progress,
     ) -> SearchResult:
         """Evaluate the last and the best weights on the test split, and write everything.
 
@@ -68,13 +60,11 @@ class RetrainOutput:
             data: the splits.
             example: what one prepared input looks like.
             seconds: how long the training took.
-            trial: the NNI trial, if this is one.
-            progress: told the accuracies.
 
         Raises:
             OnnxExportError: the child cannot be exported, or ONNX Runtime decides differently.
         """
-        child, device = self._retrained.child, trainer.strategy.root_device
+        child, device, progress = self._retrained.child, trainer.strategy.root_device, self._session.progress
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
         last = evaluate(torch_predictor(child, device), evaluation_loader(data, data.test))
         last_metrics = {
@@ -105,10 +95,7 @@ class RetrainOutput:
             return {"test": agreed.onnx.as_document(), "different_decisions": agreed.different}
 
         summary = {
-            "settings": recorded_settings(self._settings),
-            "tuned": trial.parameters if trial is not None else {},
-            "class_names": list(data.class_names),
-            "normalisation": asdict(data.normalisation) if data.normalisation else None,
+            **self._session.summary(data),
             "test": test.as_document(),
             "last": {"folder": "last", **last_metrics, "test": last.as_document()},
         }
@@ -128,7 +115,7 @@ class RetrainOutput:
             child=self._retrained.child,
             probabilities=self._searched.probabilities,
             entropy=self._searched.entropy,
-            seed=self._settings.seed,
-            settings=recorded_settings(self._settings),
+            seed=self._session.settings.seed,
+            settings=recorded_settings(self._session.settings),
             metrics=metrics,
         )

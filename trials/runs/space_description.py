@@ -14,8 +14,8 @@ from torch import nn
 from exports import InputExample
 from snas_nni import SNAS, SettingError, SnasError
 from snas_nni.resources import CostModel, cost_range
-from trials.settings.search import SpaceSettings
 from trials.runs.components import make_space
+from trials.settings.search import SpaceSettings
 
 __all__ = ["describe_space"]
 

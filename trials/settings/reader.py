@@ -13,11 +13,11 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
+from snas_nni.plain_yaml import read_yaml
 from trials.settings.guard import groups_of, merged, refuse_class_paths, refuse_unfit, without_free_values
-from trials.settings.plain_yaml import read_yaml
 from trials.settings.search import RunSettings
 
-__all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read_settings", "settings_help"]
+__all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read_settings"]
 
 Settings = TypeVar("Settings")
 
@@ -100,15 +100,6 @@ def checked_group(recorded: Mapping[str, Any], kind: type, where: str) -> dict[s
         raise SettingError(f"{where}: {_readable(str(error))}") from error
 
 
-def settings_help(kind: type = RunSettings) -> str:
-    """Describe every setting of ``kind`` in one line: key, default, meaning."""
-    lines: list[str] = []
-    for name, group in groups_of(kind).items():
-        lines += [f"\n{(group.__doc__ or '').splitlines()[0]}", *_help_lines(group, f"{name}.")]
-    lines += ["\nThe run.", *_help_lines(kind, "", skip=tuple(groups_of(kind)))]
-    return "\n".join(lines)
-
-
 def _files_and_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Separate the settings files, ``--config FILE`` or ``--config=FILE``, from the other words."""
     files: list[str] = []
@@ -182,18 +173,3 @@ def _readable(message: str) -> str:
     message = re.sub(r'Parser key "([^"]+)":', r"\1:", message)
     message = re.sub(r"<class '([^']+)'>", r"\1", message)
     return readable(" ".join(message.split()), 400)
-
-
-def _help_lines(kind: type, prefix: str, skip: tuple[str, ...] = ()) -> list[str]:
-    # A settings class that changes defaults of another one takes the meanings from there.
-    documented = "\n".join(each.__doc__ or "" for each in reversed(kind.__mro__))
-    meanings = dict(re.findall(r"^ {8}(\w+): (.+)$", documented, flags=re.MULTILINE))
-    defaults = kind()
-    lines = []
-    for field in fields(kind):
-        if field.name in skip:
-            continue
-        value = getattr(defaults, field.name)
-        shown = value if isinstance(value, str) else json.dumps(value)
-        lines.append(f"  --{prefix + field.name:<29} {meanings[field.name]} [{shown}]")
-    return lines

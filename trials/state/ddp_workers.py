@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from snas_nni.errors import SettingError
 from trials.progress import Progress
+from trials.settings.run import BaseRunSettings
 from trials.state.checkpoint_files import newest_usable
-from trials.state.output_folder import OutputFolder, OutputSettings, open_output
+from trials.state.output_folder import OutputFolder, open_output
 
 if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
@@ -56,7 +57,7 @@ def lead_to_follow() -> Lead | None:
 
 @contextlib.contextmanager
 def open_or_follow(
-    settings: OutputSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
+    settings: BaseRunSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
 ) -> Iterator[OutputFolder]:
     """The folder of the results, which the first process opens for those that follow it.
 

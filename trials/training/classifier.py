@@ -13,7 +13,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from trials.settings.retrain import RetrainTrainingSettings
 
-__all__ = ["ClassificationTraining", "RetrainTraining", "accuracy_and_loss", "initialise_fan_out"]
+__all__ = ["ClassificationTraining", "RetrainTraining", "initialise_fan_out"]
 
 
 @nni.trace
@@ -114,29 +114,6 @@ def _logits_and_auxiliary(output: Any) -> tuple[Tensor, Tensor | None]:
         logits, auxiliary = output
         return logits, auxiliary
     return output, None
-
-
-def accuracy_and_loss(model: torch.nn.Module, batches: Any, device: torch.device) -> tuple[float, float]:
-    """Evaluate a classifier on all batches of a loader.
-
-    Args:
-        model: maps inputs to logits, shape ``(B, classes)``; left in evaluation mode on ``device``.
-        batches: gives pairs of inputs and labels.
-        device: where to run.
-
-    Returns:
-        The share of right answers in [0, 1], and the mean cross-entropy in nats.
-    """
-    model.to(device).eval()
-    right, loss, count = 0, 0.0, 0
-    with torch.inference_mode():
-        for inputs, labels in batches:
-            logits, _ = _logits_and_auxiliary(model(inputs.to(device)))
-            labels = labels.to(device)
-            right += int((logits.argmax(dim=-1) == labels).sum())
-            loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-            count += len(labels)
-    return right / count, loss / count
 
 
 class RetrainTraining(ClassificationTraining):

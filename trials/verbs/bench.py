@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from trials.bench.settings import NasBench201Settings, RetentionSettings
-from trials.settings.reader import made_of, read_given, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import made_of, read_given
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
 

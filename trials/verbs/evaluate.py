@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trials.settings.reader import architecture_first, made_of, read_given, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.search import DataSettings
 from trials.settings.user_code import add_current_folder_to_path
 
@@ -59,10 +60,10 @@ def run(arguments: Sequence[str]) -> int:
     given = read_given(architecture_first(arguments), None, EvaluateSettings)
     settings = made_of(given, EvaluateSettings)
 
-    from exports.architecture.files import write_atomically
     from trials.data.loaders import evaluation_loader
     from trials.progress import Progress
     from trials.runs.trained_run import load_trained
+    from trials.state.failures import write_result
     from trials.training.evaluation import evaluate, find_device, onnx_predictor, torch_predictor
 
     device = find_device(settings.accelerator)
@@ -80,5 +81,5 @@ def run(arguments: Sequence[str]) -> int:
         if found.top5 is not None:
             progress.say(f"{name:<12}  top-5 {found.top5}")
     if settings.output is not None:
-        write_atomically(Path(settings.output).expanduser(), (json.dumps(document, indent=2) + "\n").encode())
+        write_result(Path(settings.output).expanduser(), (json.dumps(document, indent=2) + "\n").encode())
     return 0

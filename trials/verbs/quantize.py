@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from snas_nni.errors import SettingError
-from trials.settings.ranges import require
-from trials.settings.reader import architecture_first, made_of, read_given, settings_help
+from snas_nni.ranges import check_ranges, ranged
+from trials.settings.help import settings_help
+from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.search import DataSettings
 from trials.settings.user_code import add_current_folder_to_path
 
@@ -36,13 +37,12 @@ class QuantizeSettings:
     architecture: str = ""
     space: str | None = None
     data: DataSettings = field(default_factory=DataSettings)
-    images: int = 512
-    seed: int = 0
+    images: int = ranged(512, at_least=1)
+    seed: int = ranged(0, at_least=0)
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        require("images", self.images, at_least=1)
-        require("seed", self.seed, at_least=0)
+        check_ranges(self)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trials.settings.reader import architecture_first, made_of, read_given, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.recipes import with_recipe
 from trials.settings.retrain import RetrainSettings
 from trials.settings.user_code import add_current_folder_to_path

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trials.settings.reader import read_settings, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import read_settings
 from trials.settings.search import RunSettings
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of

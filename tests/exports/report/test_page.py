@@ -1,5 +1,6 @@
 """The report on a run: all numbers, nothing from outside, whatever the files hold."""
 
+import itertools
 import json
 
 import pytest
@@ -108,6 +109,21 @@ def test_a_cut_off_search_has_a_report(tmp_path):
     page = page_of(folder)
     assert "50.0 %" in page.text
     assert "NaN or infinity was logged in val_acc" in page.text
+
+
+def test_settings_that_stand_for_more_than_the_file_holds_are_refused(tmp_path):
+    lines = ["a: &a [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]"]
+    lines += [f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in itertools.pairwise("abcde")]
+    content = "\n".join(lines)
+    assert len(content) < 300
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "settings.yml").write_text(content)
+    report = write_report(folder)
+    assert report.stat().st_size < 100_000
+    said = Page(report.read_text(encoding="utf-8")).text
+    assert "settings.yml: not YAML that can be used: line 5" in said
+    assert "stands for more than 50000 values" in said
 
 
 def test_a_log_of_many_epochs_stays_small(tmp_path):

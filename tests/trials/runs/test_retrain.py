@@ -17,16 +17,15 @@ from exports import Architecture, ArchitectureFileError, build, load, published,
 from search_spaces import SnasCellSpace
 from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError, SnasError
-from trials.training.callbacks import BestWeights
 from trials.cli import main
 from trials.data.sources import load_data
-from trials.training.callbacks import EpochReport
 from trials.progress import Progress
 from trials.runs.retrain import run_retrain
 from trials.runs.retrain_child import build_for, find_architecture, inherit_weights
-from trials.verbs.retrain import read_retrain_settings
 from trials.settings.retrain import ChildSettings, RetrainSettings
 from trials.settings.search import DataSettings
+from trials.training.callbacks import BestWeights, EpochReport
+from trials.verbs.retrain import read_retrain_settings
 
 TINY = ("--space.init_args.channels=2", "--space.init_args.cells=2", "--accelerator=cpu", "--quiet")
 SMALL: RetrainSettings = read_retrain_settings(

@@ -8,7 +8,8 @@ import pytest
 
 from snas_nni import SNAS
 from snas_nni.errors import SettingError
-from trials.settings.reader import read_settings, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import read_settings
 from trials.settings.search import SearchSettings
 
 

@@ -42,6 +42,24 @@ def test_a_run_goes_on_elsewhere_and_leaves_its_folder_alone(tmp_path: Path) -> 
     assert (tmp_path / "run" / "settings.yml").read_bytes() == before
 
 
+def test_a_mistake_before_anything_began_leaves_nothing(tmp_path: Path) -> None:
+    for folder in (tmp_path / "new", tmp_path / "there"):
+        (tmp_path / "there").mkdir(exist_ok=True)
+        with pytest.raises(SettingError, match="wrong"), open_output(RunSettings(output=str(folder)), None, QUIET):
+            raise SettingError("wrong")
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_a_mistake_later_leaves_what_was_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingError), open_output(RunSettings(output=str(tmp_path / "new")), None, QUIET) as output:
+        write_checkpoint({}, output.path / "checkpoints" / checkpoint_name(1, 0))
+        raise SettingError("wrong")
+    settings = begin(tmp_path / "cut")
+    with pytest.raises(SettingError), open_output(settings, None, QUIET):
+        raise SettingError("wrong")
+    assert all((tmp_path / name / "settings.yml").is_file() for name in ("new", "cut"))
+
+
 def test_what_decides_the_result_cannot_change(tmp_path: Path) -> None:
     settings = begin(tmp_path / "run", search=SearchSettings(epochs=5))
     other = replace(settings, search=SearchSettings(epochs=6))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from yaml import safe_dump
 
 from snas_nni.errors import SettingError
-from trials.settings.plain_yaml import MAX_BYTES, read_yaml
+from snas_nni.plain_yaml import MAX_BYTES, read_yaml
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
 plain = st.recursive(

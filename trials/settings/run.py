@@ -1,0 +1,76 @@
+"""What every run can be told, a search as well as a retraining: its data, its folder, its machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from snas_nni.ranges import check_ranges, ranged
+
+__all__ = ["BaseRunSettings", "DataSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """The images and their splits.
+
+    Args:
+        source: digits, folder, files (not in memory), cifar10, cifar100, your.own.function
+        path: folder of the images (not for digits)
+        image_size: side in pixels that images of a folder are resized to
+        validation_fraction: share of training images held out, in (0, 1)
+        split_seed: of that split; equal in all trials, so that they compare
+        crop_padding: pixels of padding before a random crop; null for the usual
+        horizontal_flip: mirror half of the images; null for the usual
+        cutout: side of a square cut out of training images; 0 for none
+        corrupt: an image that cannot be read is an error, or skip it
+        cache: folder of decoded images; null for the user's cache folder
+        download: allow CIFAR to be downloaded
+        workers: processes that prepare batches; 0 for none
+        options: whatever your own data source wants to be told
+    """
+
+    source: str = "digits"
+    path: str | None = None
+    image_size: int | None = ranged(None, at_least=1)
+    validation_fraction: float = ranged(0.2, above=0, below=1)
+    split_seed: int = ranged(0, at_least=0)
+    crop_padding: int | None = ranged(None, at_least=0)
+    horizontal_flip: bool | None = None
+    cutout: int = ranged(0, at_least=0)
+    corrupt: Literal["error", "skip"] = "error"
+    cache: str | None = None
+    download: bool = False
+    workers: int = ranged(0, at_least=0)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "data.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRunSettings:
+    """One run.
+
+    Args:
+        data: the images
+        output: folder of the results, new or empty; runs/TIME by default
+        resume: output folder of a run that was cut off, to go on in it with its settings
+        seed: of weights, samples, batches and all else that is drawn, at least 0
+        accelerator: Lightning's: auto, cpu, gpu, ...
+        devices: Lightning's: auto or a number
+        precision: Lightning's: 32-true, 16-mixed, bf16-mixed, ...
+        quiet: print nothing but errors
+    """
+
+    data: DataSettings = field(default_factory=DataSettings)
+    output: str | None = None
+    resume: str | None = None
+    seed: int = ranged(0, at_least=0, below=2**32)
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    precision: str = "32-true"
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
