@@ -8,8 +8,9 @@ from typing import Any
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.evaluator.pytorch import Lightning, Trainer
-from nni.nas.experiment import NasExperiment
-from nni.nas.experiment.config import NasExperimentConfig
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning import Callback
 
 from exports import Architecture
@@ -63,7 +64,7 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     evaluator = _evaluator(session, data, [EpochReport(progress, session.trial), checkpoints])
     with session.training():
-        _run_experiment(space, evaluator, strategy)
+        _run_strategy(space, evaluator, strategy)
     if not evaluator.trainer.is_global_zero:
         return None
     seconds = session.seconds(checkpoints.seconds_before)
@@ -116,13 +117,9 @@ def _evaluator(session: Session[RunSettings], data: ClassificationData, callback
     )
 
 
-def _run_experiment(space: Any, evaluator: Any, strategy: SNAS) -> None:
-    config = NasExperimentConfig.default(space, evaluator, strategy)
-    experiment = NasExperiment(space, evaluator, strategy, config)
-    try:
-        experiment.run()
-    finally:
-        experiment.stop()
+def _run_strategy(space: ModelSpace, evaluator: Lightning, strategy: SNAS) -> None:
+    """Run the strategy as ``NasExperiment`` does, without an entry in ``~/nni-experiments`` for each search."""
+    strategy(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
 
 
 def _search_metrics(last: dict[str, float]) -> dict[str, float]:

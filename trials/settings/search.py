@@ -28,7 +28,7 @@ class SpaceSettings:
 
     Args:
         class_path: dotted path of a ModelSpace class, also your own
-        init_args: its arguments; in_channels and classes come from the data
+        init_args: its arguments; in_channels (in_chans) and classes (num_classes) come from the data
     """
 
     class_path: str = "search_spaces.SnasCellSpace"
@@ -62,8 +62,8 @@ class ResourceSettings:
     Args:
         penalty: the paper's resource constraint, none, mild, moderate or aggressive
         penalty_weight: in place of the level's weight, at least 0; null for the level's
-        max_params: bound on parameters; null for none
-        max_macs: bound on multiply-accumulates for one input; null for none
+        max_params: bound on parameters, such as 2.3M; null for none
+        max_macs: bound on multiply-accumulates for one input, such as 10k; null for none
         max_memory_access: bound on elements read and written for one input; null for none
         max_latency_ms: bound on milliseconds by the latency table; null for none
         target: the child shall also not cost much less than the bounds
