@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
+from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.derivation.child import derive_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
@@ -135,6 +137,11 @@ class _Check:
         if not isinstance(self.space, ModelSpace):
             raise SnasError(f"make_space returned a {type(self.space).__name__}, not an nni.nas.nn.pytorch.ModelSpace.")
         self.supernet = self.strategy.mutate_model(self.space)
+        with ExitStack() as undo:
+            undo.callback(quicken_training(self.supernet, self.supernet, self._device))
+            self._some_steps()
+
+    def _some_steps(self) -> None:
         self._first_step()
         weights = torch.optim.SGD(self.supernet.parameters(), lr=1e-3)
         logits = torch.optim.Adam(self.distribution.parameters(), lr=0.1)
@@ -151,6 +158,10 @@ class _Check:
             raise SnasError(f"after some steps these weights are not finite: {', '.join(broken[:5])}.")
         if all(torch.equal(self.distribution.logits_of(label), old) for label, old in before.items()):
             raise SnasError("the logits of no label moved.")
+
+    @property
+    def _device(self) -> str:
+        return next((value.device.type for value in self.inputs if isinstance(value, Tensor)), "cpu")
 
     def _backward(self, temperature: float) -> None:
         self.supernet.train()
@@ -173,7 +184,9 @@ class _Check:
     def cost(self) -> None:
         """C at random samples equals the count on the frozen child."""
         example = tuple(_one_example(value) for value in self.inputs)
-        model = self.strategy.cost_model(example)
+        with ExitStack() as undo:  # as a search counts them, in its first step
+            undo.callback(quicken_training(self.supernet, self.supernet, self._device))
+            model = self.strategy.cost_model(example)
         for sample in self._random_samples():
             expected, counted = model.of(sample), count_child(self._child(sample), example)
             if expected != counted:

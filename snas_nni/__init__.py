@@ -42,6 +42,7 @@ _HANDED_ON = {
     "Architecture": "exports",
     "ArchitectureFileError": "exports",
     "ClassificationData": "trials.data",
+    "InputExample": "exports",
     "LabelledTensors": "trials.data",
     "NasBench201Space": "search_spaces",
     "OnnxExportError": "exports",

@@ -42,7 +42,7 @@ class SNAS(DARTS):
 
     One relaxed architecture is drawn per training step and shared by all modules of a label; one backward pass on
     one batch updates weights and logits; the temperature falls until the supernet is its own child. All arguments
-    are optional; the defaults are the paper's. Use it like any strategy of NNI::
+    are optional; the defaults are the paper's, for a search of any length. Use it like any strategy of NNI::
 
         experiment = NasExperiment(space, evaluator, SNAS())
         experiment.run()
@@ -58,8 +58,9 @@ class SNAS(DARTS):
         final_temperature: temperature of the last epoch, whatever their number; in (0, initial_temperature].
         temperature_schedule: "linear" (paper's code), "exponential", "cosine", or a function of progress in [0, 1].
         temperature_interval: whether it falls after every "epoch" (paper's code) or every "step".
-        logits_learning_rate: of Adam, > 0. The paper's 3e-4 suits 150 epochs of 782 steps; a search of n steps can
-            move a logit by about n times this number, so shorter searches need a larger one.
+        logits_learning_rate: of Adam, > 0; None for the one with which all steps of this search together reach as far
+            as the paper's: 35 nats / steps, at most 0.3. The paper's is 3e-4, for 150 epochs of 782 steps; see
+            :mod:`snas_nni.search.learning_rate`.
         logits_betas: of Adam.
         logits_weight_decay: of Adam, >= 0.
         logits_gradient_clip: largest norm of the logits' gradient, or None.
@@ -116,7 +117,7 @@ class SNAS(DARTS):
         final_temperature: float = 0.03,
         temperature_schedule: Shape | Callable[[float], float] = "linear",
         temperature_interval: Literal["epoch", "step"] = "epoch",
-        logits_learning_rate: float = 3e-4,
+        logits_learning_rate: float | None = None,
         logits_betas: tuple[float, float] = (0.5, 0.999),
         logits_weight_decay: float = 1e-3,
         logits_gradient_clip: float | None = 10.0,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 
@@ -28,10 +31,14 @@ _VERBS = {
 }
 USER_ERROR = 2
 INTERRUPTED = 130
+ENOUGH_READ = 141  # what a shell reports of a program that a closed pipe ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb and return the exit code: 0 success, 1 failure, 2 a user's mistake, 130 interrupted."""
+    """Run a verb and return the exit code: 0 success, 1 failure, 2 a user's mistake, 130 interrupted.
+
+    With the environment variable ``SNAS_NNI_TRACEBACK`` set, a mistake is shown with its whole traceback.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
@@ -41,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     verb, *rest = words
     if verb not in _VERBS:
-        print(f"error: there is no verb {verb!r}; there are {', '.join(_VERBS)}", file=sys.stderr)
+        near = difflib.get_close_matches(verb, _VERBS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(_VERBS)}"
+        print(f"error: there is no verb {verb!r}{meant}", file=sys.stderr)
         return USER_ERROR
     # NNI wonders, on import, about things in torch that are newer than it.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="nni")
@@ -49,8 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         code: int = importlib.import_module(f"trials.verbs.{verb}").run(rest)
+        sys.stdout.flush()
         return code
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has read enough. What is left must not be flushed at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ENOUGH_READ
     except SnasError as error:
+        if os.environ.get("SNAS_NNI_TRACEBACK"):
+            traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:

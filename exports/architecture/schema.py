@@ -15,6 +15,8 @@ from jsonschema.validators import extend
 
 from exports.architecture.plain import as_plain, inside
 from exports.errors import ArchitectureFileError
+from exports.example_input import InputExample
+from snas_nni.errors import SettingError
 from snas_nni.files import readable
 
 __all__ = ["FORMAT", "VERSION", "architecture_schema", "checked_document"]
@@ -56,7 +58,17 @@ def checked_document(document: object) -> dict[str, Any]:
         raise in_words(error)
     check_class_path(plain["space"]["class_path"])
     check_weights(plain.get("weights"), plain.get("sha256"))
+    check_input(plain.get("input"))
     return plain
+
+
+def check_input(document: Any) -> None:
+    """Refuse inputs that nobody could make; the schema cannot say what belongs together."""
+    if document is not None:
+        try:
+            InputExample.from_document(document)
+        except SettingError as error:
+            raise ArchitectureFileError("input", str(error).removeprefix("input: "), SCHEMA_REMEDY) from None
 
 
 def check_format(document: dict[str, Any]) -> None:

@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from snas_nni.cpu_kernels.memory_format import order_as_given
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import OneOf
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.errors import SnasError
 from snas_nni.resources.cost_info import COSTS
-from snas_nni.resources.operations import Convention, Operation, OperationCost, cost_of_operation
+from snas_nni.resources.operations import Convention, Operation, OperationCost, cost_of_operation, is_free_by_kind
 from snas_nni.supernet.evaluating import evaluating
 
 __all__ = ["Count", "count_operations", "fitted", "lacking", "owner_of", "resolved"]
@@ -56,6 +59,9 @@ class Count:
             values.append(costs[name])
 
 
+_PRODUCTS = ("mm", "bmm", "mv")
+
+
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, inputs: tuple[Any, ...], trace: Trace | None, convention: Convention) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -65,6 +71,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Storages of what is computed from the inputs; weights, also sliced or joined ones, are no activations.
         self.activations = {_storage(tensor) for tensor in _tensors(inputs)}
         self.narrowed: set[int] = set()
+        # Storages of matrix products. In one memory order a linear layer adds its bias there, in another after it.
+        self.products: set[int] = set()
 
     def add(self, operation: Operation, peak: float = 0.0, unread: float = 0.0) -> None:
         costs = {name: info.of_operation(operation) for name, info in COSTS.items() if info.of_operation is not None}
@@ -89,6 +97,13 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         change = self.activations.add if activations else self.activations.discard
         for tensor in outputs:
             change(_storage(tensor))
+        if name in _PRODUCTS:
+            self.products.update(map(_storage, outputs))
+        elif name in ("add", "add_") and (bias := self.bias(args)) is not None:
+            self.products.update(map(_storage, outputs))
+            self.add(Operation(name, tuple(args), result, OperationCost(0.0, float(bias.numel())), self.convention))
+        if cost is None and is_free_by_kind(func, tuple(args)):
+            cost = OperationCost()
         if cost is None:
             self.count.uncounted.add(name)
         else:
@@ -99,11 +114,30 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.add(operation)
         return result
 
+    def bias(self, args: Any) -> Tensor | None:
+        """Return the bias that is added to a matrix product by itself; None for another sum."""
+        product, bias = args[:2]
+        if not isinstance(bias, Tensor) or bias.dim() != 1 or not isinstance(product, Tensor):
+            return None
+        fits = bias.shape[0] == product.shape[-1] and _storage(product) in self.products
+        return bias if fits and _storage(bias) not in self.activations else None
+
     def identity(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
         # A skip has no operation of its own; the paper counts what it reads and passes on.
         if isinstance(result, Tensor):
             cost = OperationCost(0.0, 2.0 * result.numel())
             self.add(Operation("identity", args, result, cost, self.convention), cost.memory_access)
+
+
+class _AttentionInOneOrder(TorchFunctionMode):
+    """Gives attention its tensors in the usual memory order, since PyTorch picks another algorithm in others."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is functional.scaled_dot_product_attention:
+            args = tuple(value.contiguous() if isinstance(value, Tensor) else value for value in args)
+            kwargs = {name: v.contiguous() if isinstance(v, Tensor) else v for name, v in kwargs.items()}
+        return func(*args, **kwargs)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -135,6 +169,8 @@ def count_operations(
         values: candidate index for labels whose layers slice their weights; the first candidate by default.
         convention: what counts; everything by default.
 
+    The images stay in the memory order that they have, whatever order a search gives them; the count is the same.
+
     Returns:
         The count, and the trace: for which labels layers sliced, and which channels a child may lack.
 
@@ -146,7 +182,7 @@ def count_operations(
     counter = _Counter(inputs, trace if distribution is not None else None, convention or Convention())
     hooks = [m.register_forward_hook(counter.identity) for m in model.modules() if type(m) is nn.Identity]
     try:
-        with evaluating(model, distribution, trace), counter:
+        with order_as_given(), evaluating(model, distribution, trace), _AttentionInOneOrder(), counter:
             model(*inputs)
     finally:
         for hook in hooks:

@@ -11,8 +11,7 @@ import torch
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
-from snas_nni.cpu_kernels.fast_layers import quicken
-from snas_nni.cpu_kernels.memory_format import channels_last
+from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError
@@ -29,6 +28,7 @@ from snas_nni.search.distributed import (
     samples_of_this_device,
 )
 from snas_nni.search.evaluator_log import EvaluatorLog
+from snas_nni.search.learning_rate import logits_learning_rate
 from snas_nni.search.optimizers import logits_optimizer, weights_optimizer, without_parameters
 from snas_nni.search.progress import is_warming_up, temperature_now
 from snas_nni.search.regularization import Regularization
@@ -178,7 +178,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the logits."""
-        return logits_optimizer(self.distribution, self.settings)
+        return logits_optimizer(self.distribution, self.settings, logits_learning_rate(self.trainer, self.settings))
+
+    @property
+    def logits_learning_rate(self) -> float:
+        """The one that is set, or that followed from the length of the search; known once that has begun."""
+        rate: float = self.architecture_optimizers().param_groups[0]["lr"]
+        return rate
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
         """Take the logits out of the evaluator's optimiser, where a user's own supernet module may hold them."""
@@ -209,12 +215,11 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def on_fit_start(self) -> None:
         """Make layers fast for the time of the search: the images' memory order, convolutions, BatchNorm."""
-        wanted = self.settings.channels_last
         # Not `training_module.model`: a module that holds its network by itself has no such thing.
         supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
-        if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
-            self._undo.callback(supernet.register_forward_pre_hook(channels_last).remove)
-        self._undo.callback(quicken(self.training_module))
+        self._undo.callback(
+            quicken_training(self.training_module, supernet, self.device.type, self.settings.channels_last)
+        )
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:

@@ -16,11 +16,13 @@ from snas_nni.search.settings import SearchSettings
 __all__ = ["logits_optimizer", "weights_optimizer", "without_parameters"]
 
 
-def logits_optimizer(distribution: ArchitectureDistribution, settings: SearchSettings) -> torch.optim.Optimizer:
+def logits_optimizer(
+    distribution: ArchitectureDistribution, settings: SearchSettings, learning_rate: float
+) -> torch.optim.Optimizer:
     """Adam over the logits."""
     return torch.optim.Adam(
         distribution.parameters(),
-        lr=settings.logits_learning_rate,
+        lr=learning_rate,
         betas=settings.logits_betas,
         weight_decay=settings.logits_weight_decay,
     )

@@ -22,7 +22,7 @@ class SearchSettings:
         final_temperature: temperature of the last epoch, in (0, initial_temperature]
         temperature_schedule: linear, exponential or cosine
         temperature_interval: lower the temperature every epoch or step
-        logits_learning_rate: Adam's, of the architecture logits; short searches need more
+        logits_learning_rate: Adam's, of the logits; null for 35 / steps, at most 0.3; paper 3e-4
         logits_betas: Adam's two decay rates, each in [0, 1)
         logits_weight_decay: Adam's, at least 0
         logits_gradient_clip: largest gradient norm of the logits; null for no limit
@@ -49,7 +49,7 @@ class SearchSettings:
     final_temperature: float = 0.03
     temperature_schedule: Shape | Callable[[float], float] = "linear"
     temperature_interval: Literal["epoch", "step"] = "epoch"
-    logits_learning_rate: float = ranged(3e-4, above=0)
+    logits_learning_rate: float | None = ranged(None, above=0)
     logits_betas: tuple[float, float] = ranged((0.5, 0.999), at_least=0, below=1)
     logits_weight_decay: float = ranged(1e-3, at_least=0)
     logits_gradient_clip: float | None = ranged(10.0, above=0)

@@ -151,6 +151,8 @@ class _Experiment:
             f"{readable_duration(time.monotonic() - self._start)}",
             soft_wrap=True,
         )
+        for warning in best.warnings:
+            self._console.print(f"warning: {warning}", soft_wrap=True)
         for path in (copied / "architecture.json", copied / "model.onnx") if copied else ():
             if path.is_file():
                 self._console.print(f"  {path}", soft_wrap=True)

@@ -60,6 +60,12 @@ class TrialRecord:
         return None if value is None else float(value)
 
     @property
+    def warnings(self) -> list[str]:
+        """What it reported that a reader should be warned of."""
+        reported = self.final.get("warnings")
+        return [str(each) for each in reported] if isinstance(reported, list) else []
+
+    @property
     def output(self) -> Path | None:
         """The folder with the trial's architecture, if it is on this machine."""
         reported = self.final.get("output")

@@ -18,8 +18,15 @@ from trials.data.types import ClassificationData
 from trials.settings.cost_bounds import given_bounds
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.settings.user_code import import_dotted
+from trials.state.user_errors import user_code_error
 
-__all__ = ["constructor_arguments", "make_space", "make_strategy", "strategy_arguments"]
+__all__ = ["DECIDED_BY_DATA", "constructor_arguments", "make_space", "make_strategy", "strategy_arguments"]
+
+_CHANNELS = ("in_channels", "in_chans")
+_CLASSES = ("classes", "num_classes", "n_classes")
+
+DECIDED_BY_DATA = (*_CHANNELS, *_CLASSES)
+"""Arguments of a space that the data decides unless the user does, by the names that are in use for them."""
 
 
 def make_strategy(settings: RunSettings) -> SNAS:
@@ -56,7 +63,7 @@ def _budget(settings: ResourceSettings) -> Budget | None:
 
 
 def make_space(settings: SpaceSettings, data: ClassificationData | None = None) -> ModelSpace:
-    """Build the space; ``in_channels`` and ``classes`` are filled in from data where its constructor has them.
+    """Build the space; what :data:`DECIDED_BY_DATA` names is filled in from data where its constructor has it.
 
     Raises:
         SettingError: the class is not a ModelSpace, an argument does not exist, or the constructor refuses one.
@@ -70,7 +77,9 @@ def make_space(settings: SpaceSettings, data: ClassificationData | None = None) 
     except SnasError:
         raise
     except (TypeError, ValueError) as error:
-        raise SettingError(f"space.init_args: {settings.class_path} refuses them: {error}") from error
+        place = user_code_error(error)
+        words = f"{error}" if place is None else f"{place}"
+        raise SettingError(f"space.init_args: {settings.class_path} refuses them: {words}") from error
 
 
 def constructor_arguments(
@@ -90,5 +99,10 @@ def constructor_arguments(
                 f"space.init_args.{name}: {space_class.__module__}.{space_class.__qualname__} has no such argument; "
                 f"it has {known}"
             )
-    offered = {} if data is None else {"in_channels": data.input_shape[0], "classes": data.classes}
+    offered: dict[str, int] = {}
+    if data is not None:
+        offered = {
+            **dict.fromkeys(_CHANNELS, data.input_shape[0] if data.input_shape else 1),
+            **dict.fromkeys(_CLASSES, data.classes),
+        }
     return {**{name: value for name, value in offered.items() if name in parameters}, **given}

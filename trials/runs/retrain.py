@@ -14,7 +14,7 @@ from torch import nn
 from exports import Architecture
 from exports.run_folder import SearchResult
 from snas_nni.errors import SettingError
-from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.data.sources import load_data, with_augmentation
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.progress import readable_duration
@@ -58,7 +58,7 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
     if training.initialisation == "fan_out":
         initialise_fan_out(retrained.child)
     inherited = inherit_weights(retrained.child, searched) if settings.weights == "inherit" else None
-    input_shape = checked_input_shape(retrained.child, data)
+    check_child(retrained.child, data)
     progress.say(
         f"child: {type(retrained.space).__name__} of {settings.architecture}, "
         f"{sum(each.numel() for each in retrained.child.parameters()):,} parameters, {inherited or 'new weights'}"
@@ -84,7 +84,7 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
         return None
     seconds = session.seconds(checkpoints.seconds_before)
 
-    result = files.write(trainer, best, data, input_shape, seconds)
+    result = files.write(trainer, best, data, input_example(data), seconds)
     progress.say(
         f"retrained child (epoch {best.epoch}): {result.metrics['validation_accuracy']:.1%} validation and "
         f"{result.metrics['test_accuracy']:.1%} test accuracy, {result.parameters:,} parameters; "
@@ -114,8 +114,8 @@ def _trainer(session: Session[RetrainSettings], callbacks: list[Callback]) -> An
     return trainer if trainer.world_size == 1 else make("ddp_find_unused_parameters_true")
 
 
-def checked_input_shape(child: nn.Module, data: ClassificationData) -> tuple[int, ...]:
-    """Return the shape of one prepared input, after a copy of the child has run on some in both modes.
+def check_child(child: nn.Module, data: ClassificationData) -> None:
+    """Run a copy of the child on some prepared inputs, in both modes.
 
     Raises:
         SettingError: the child cannot run on it, or does not give one logit for each class.
@@ -135,4 +135,3 @@ def checked_input_shape(child: nn.Module, data: ClassificationData) -> tuple[int
             f"space.init_args: the child gives outputs of shape {tuple(logits.shape[1:])}, but the data has "
             f"{data.classes} classes"
         )
-    return shape

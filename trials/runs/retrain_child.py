@@ -19,12 +19,10 @@ from exports.rebuilding.weights import read_weights, room_for
 from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError
 from trials.data.types import ClassificationData
-from trials.runs.components import constructor_arguments
+from trials.runs.components import DECIDED_BY_DATA, constructor_arguments
 from trials.settings.retrain import ChildSettings
 
 __all__ = ["Inherited", "RetrainedChild", "build_for", "find_architecture", "inherit_weights"]
-
-_DECIDED_BY_DATA = ("in_channels", "classes")
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def build_for(architecture: Architecture, settings: ChildSettings, data: Classif
     """
     space_class = find_space(architecture.space.class_path, settings.class_path)
     recorded = architecture.space.arguments
-    kept = {name: value for name, value in recorded.items() if name not in _DECIDED_BY_DATA}
+    kept = {name: value for name, value in recorded.items() if name not in DECIDED_BY_DATA}
     arguments = constructor_arguments(space_class, {**kept, **settings.init_args}, data)
     try:
         space = make_space(space_class, arguments)

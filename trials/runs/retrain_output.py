@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from exports import Architecture, save
+from exports import Architecture, InputExample, save
 from exports.rebuilding.weights import save_tensors
 from exports.run_folder import SearchResult
 from trials.data.loaders import evaluation_loader
@@ -48,7 +49,7 @@ class RetrainOutput:
         trainer: Any,
         best: BestWeights,
         data: ClassificationData,
-        input_shape: tuple[int, ...],
+        example: InputExample,
         seconds: float,
     ) -> SearchResult:
         """Evaluate the last and the best weights on the test split, and write everything.
@@ -57,7 +58,7 @@ class RetrainOutput:
             trainer: after the training, with the last weights in the child.
             best: the best weights, which the child has afterwards.
             data: the splits.
-            input_shape: shape of one prepared input.
+            example: what one prepared input looks like.
             seconds: how long the training took.
 
         Raises:
@@ -84,7 +85,7 @@ class RetrainOutput:
             "test_loss": test.loss,
             **({"test_top5_accuracy": test.top5.value} if test.top5 else {}),
             "train_accuracy": measured["train_acc"],
-            **child_costs(child.cpu(), input_shape, progress),
+            **child_costs(child.cpu(), example, progress),
             "seconds": seconds,
         }
 
@@ -94,11 +95,12 @@ class RetrainOutput:
             return {"test": agreed.onnx.as_document(), "different_decisions": agreed.different}
 
         summary = {
-            **self._session.summary(data, input_shape),
+            **self._session.summary(data),
             "test": test.as_document(),
             "last": {"folder": "last", **last_metrics, "test": last.as_document()},
         }
-        return write_results(self.folder, self._record(metrics), child, input_shape, summary, check)
+        record = replace(self._record(metrics), input=example.as_document())
+        return write_results(self.folder, record, child, example, summary, check)
 
     def _save(self, folder: Path, weights: Mapping[str, Tensor], metrics: dict[str, float]) -> None:
         folder.mkdir(exist_ok=True)

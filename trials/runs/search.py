@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from nni.nas.evaluator.pytorch import Lightning, Trainer
-from nni.nas.experiment import NasExperiment
-from nni.nas.experiment.config import NasExperimentConfig
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning import Callback
 
 from exports import Architecture
 from exports.run_folder import SearchResult
 from snas_nni import SNAS
-from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
 from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
-from trials.runs.results import write_results
+from trials.runs.random_children import random_children_accuracy
+from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_callback import Checkpoints
@@ -61,7 +63,7 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     evaluator = _evaluator(session, data, [EpochReport(progress, session.trial), checkpoints])
     with session.training():
-        _run_experiment(space, evaluator, strategy)
+        _run_strategy(space, evaluator, strategy)
     if not evaluator.trainer.is_global_zero:
         return None
     seconds = session.seconds(checkpoints.seconds_before)
@@ -69,10 +71,10 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     sample, child = strategy.derive()
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
+    example = input_example(data)
     metrics = {
         **_search_metrics(checkpoints.table.last),
-        **_child_metrics(child, data, evaluator.trainer.strategy.root_device),
-        **child_costs(child.cpu(), data.input_shape, progress),
+        "logits_learning_rate": strategy.oneshot_module.logits_learning_rate,
         "seconds": seconds,
     }
     architecture = Architecture.create(
@@ -84,13 +86,21 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         seed=settings.seed,
         settings=recorded_settings(settings),
         metrics=metrics,
+        example=example,
     )
-    summary = session.summary(data, data.input_shape)
-    result = write_results(session.folder, architecture, child, data.input_shape, summary)
+    save_child(session.folder, architecture, child)  # before anything that can fail
+    device = evaluator.trainer.strategy.root_device
+    metrics |= {**_child_metrics(child, data, device), **child_costs(child.cpu(), example, progress)}
+    metrics["random_validation_accuracy"] = random_children_accuracy(strategy, data, device)
+    result = write_results(
+        session.folder, replace(architecture, metrics=metrics), child, example, session.summary(data)
+    )
     progress.say(
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
     )
+    for warning in warnings_of(session.folder):
+        progress.say(f"warning: {warning}")
     return result
 
 
@@ -106,13 +116,9 @@ def _evaluator(session: Session[RunSettings], data: ClassificationData, callback
     )
 
 
-def _run_experiment(space: Any, evaluator: Any, strategy: SNAS) -> None:
-    config = NasExperimentConfig.default(space, evaluator, strategy)
-    experiment = NasExperiment(space, evaluator, strategy, config)
-    try:
-        experiment.run()
-    finally:
-        experiment.stop()
+def _run_strategy(space: ModelSpace, evaluator: Lightning, strategy: SNAS) -> None:
+    """Run the strategy as ``NasExperiment`` does, without an entry in ``~/nni-experiments`` for each search."""
+    strategy(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
 
 
 def _search_metrics(last: dict[str, float]) -> dict[str, float]:
@@ -123,6 +129,7 @@ def _search_metrics(last: dict[str, float]) -> dict[str, float]:
         "train_acc": "train_accuracy",
         "search/temperature": "temperature",
         "search/entropy": "entropy",
+        "search/entropy_share": "entropy_share",
     }
     return {new: last[old] for old, new in names.items() if old in last}
 

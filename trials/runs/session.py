@@ -67,18 +67,16 @@ class Session(Generic[Settings]):
         """Return how long the run has taken, with the seconds before it was cut."""
         return before + time.monotonic() - self._start
 
-    def summary(self, data: ClassificationData, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    def summary(self, data: ClassificationData) -> dict[str, Any]:
         """Return what summary.json says of the run whatever it found.
 
         Args:
             data: the splits.
-            input_shape: shape of one prepared input.
         """
         return {
             "settings": recorded_settings(self.settings),
             "tuned": self.trial.parameters if self.trial is not None else {},
             "class_names": list(data.class_names),
-            "input_shape": list(input_shape),
             "normalisation": asdict(data.normalisation) if data.normalisation else None,
         }
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 import yaml
 from torch import nn
 
+from exports import InputExample
 from snas_nni import SNAS, SettingError, SnasError
 from snas_nni.resources import CostModel, cost_range
 from snas_nni.supernet.base import SampledModule
@@ -21,13 +21,13 @@ from trials.settings.search import SpaceSettings
 __all__ = ["describe_space"]
 
 
-def describe_space(class_path: str, arguments: Sequence[str], input_shape: Sequence[int]) -> str:
+def describe_space(class_path: str, arguments: Sequence[str], example: InputExample) -> str:
     """Describe a model space.
 
     Args:
         class_path: dotted path of the class.
         arguments: constructor arguments as ``name=value``, values in YAML.
-        input_shape: of one example, that costs are counted on.
+        example: one input, that costs are counted on.
 
     Raises:
         SnasError: the space cannot be built or searched.
@@ -37,11 +37,11 @@ def describe_space(class_path: str, arguments: Sequence[str], input_shape: Seque
     supernet = strategy.mutate_model(space)
     lines = [f"{class_path}: {len(strategy.distribution.choices)} choices"]
     try:
-        costs: CostModel | None = strategy.cost_model(torch.zeros(1, *input_shape))
-    except (SnasError, RuntimeError) as error:
+        costs: CostModel | None = strategy.cost_model(example.batch())
+    except (SnasError, RuntimeError, IndexError) as error:
         costs = None
         lines.append(
-            f"costs were not counted on an input of shape {tuple(input_shape)} (--input-shape): "
+            f"costs were not counted on an input of {example} (--input-shape, --input-dtype, --input-range): "
             f"{str(error).splitlines()[0]}"
         )
     users = _users(supernet)

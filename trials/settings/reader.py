@@ -14,8 +14,10 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
 from snas_nni.plain_yaml import read_yaml
+from trials.settings.amounts import amounts_in_words, with_amounts
 from trials.settings.guard import groups_of, merged, refuse_class_paths, refuse_unfit, without_free_values
 from trials.settings.search import RunSettings
+from trials.settings.suggestions import did_you_mean
 
 __all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read_settings"]
 
@@ -54,7 +56,8 @@ def read_given(
     tuned_arguments = [f"--{key}={_as_argument(value)}" for key, value in (tuned or {}).items()]
     for key in tuned or {}:
         if key not in _known_keys(kind) and not key.startswith(("space.init_args.", "data.options.")):
-            raise SettingError(f"the tuner's search space has {readable(key)}, which is not a setting")
+            near = did_you_mean(key, _known_keys(kind))
+            raise SettingError(f"the tuner's search space has {readable(key)}, which is not a setting{near}")
         refuse_class_paths((tuned or {})[key], f"the tuner's {readable(key)}")
     files, words = _files_and_words(arguments)
     given: dict[str, Any] = {}
@@ -62,9 +65,9 @@ def read_given(
         given = merged(given, _read_file(file, kind))
     try:
         # Defaults are left to the dataclasses: this way the space's arguments are those the user gave.
-        last = _plain(_parser(kind).parse_args([*words, *tuned_arguments], defaults=False))
+        last = _plain(_parser(kind).parse_args(amounts_in_words([*words, *tuned_arguments]), defaults=False))
     except ArgumentError as error:
-        raise SettingError(_readable(str(error))) from error
+        raise SettingError(_readable(str(error), kind)) from error
     return merged(given, last)
 
 
@@ -123,6 +126,7 @@ def _read_file(path: str, kind: type) -> dict[str, Any]:
     shown = readable(path, 300)
     if not isinstance(content, dict):
         raise SettingError(f"{shown}: not a file of settings, which has keys like seed and search")
+    content = with_amounts(content)
     refuse_unfit(content, kind, shown)
     typed, free = without_free_values(content, kind)
     try:
@@ -164,12 +168,14 @@ def _as_argument(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _readable(message: str) -> str:
-    """Reword jsonargparse's messages: on one line, without Python's type notation."""
+def _readable(message: str, kind: type | None = None) -> str:
+    """Reword jsonargparse's messages: on one line, without Python's type notation; with what may have been meant."""
+    unknown = re.match(r"unrecognized arguments: --([^\s=]+)", message)
+    near = did_you_mean(unknown.group(1), _known_keys(kind)) if unknown is not None and kind is not None else ""
     message = re.sub(r"unrecognized arguments: --([^\s=]+).*", r"there is no setting \1", message)
     message = re.sub(r"unrecognized arguments: (.*)", r"not understood: \1", message)
     message = re.sub(r"Option '([^']+)' is not accepted", r"there is no setting \1", message)
     message = re.sub(r"Group '([^']+)' does not accept option '([^']+)'", r"there is no setting \1.\2", message)
     message = re.sub(r'Parser key "([^"]+)":', r"\1:", message)
     message = re.sub(r"<class '([^']+)'>", r"\1", message)
-    return readable(" ".join(message.split()), 400)
+    return readable(" ".join(message.split()), 400) + near

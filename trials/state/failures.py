@@ -8,11 +8,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from snas_nni.errors import NotFiniteError, SnasError
 from snas_nni.files import write_atomically
-from trials.state.checkpoint_files import CheckpointError, checkpoints_in
 from trials.state.signals import StoppedError
+from trials.state.user_errors import user_code_error
 
 __all__ = ["exit_code_of", "failures_explained", "write_result"]
 
@@ -61,9 +62,11 @@ def failures_explained(output: Path) -> Iterator[None]:
         raise
     except NotFiniteError as error:
         raise NotFiniteError(f"{error} {_where_it_stands(output)}") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}. {_where_it_stands(output)}") from error
     except (OSError, SnasError) as error:
+        from trials.state.checkpoint_files import CheckpointError  # on demand: it brings Lightning, which takes seconds
+
+        if isinstance(error, CheckpointError):
+            raise CheckpointError(f"{error}. {_where_it_stands(output)}") from error
         refused = _refusal_of_the_disk(error)
         if refused is None:
             raise
@@ -73,11 +76,21 @@ def failures_explained(output: Path) -> Iterator[None]:
         ) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
-            raise
+            _raise_as_users(error)
         raise SnasError(
             f"a process that prepares batches ended: {str(error).splitlines()[0]} Most often memory ran out: set "
             f"data.workers lower (0 prepares batches in the search's own process). {_where_it_stands(output)}"
         ) from error
+    except Exception as error:
+        _raise_as_users(error)
+
+
+def _raise_as_users(error: Exception) -> NoReturn:
+    """Raise an error again, as one of the user's own code if a line of that led to it."""
+    explained = user_code_error(error)
+    if explained is None:
+        raise error
+    raise explained from error
 
 
 def _refusal_of_the_disk(error: BaseException | None) -> OSError | None:
@@ -101,6 +114,8 @@ def write_result(path: Path, content: bytes) -> None:
 
 def _where_it_stands(output: Path) -> str:
     """Name the last good checkpoint and how to go on from it."""
+    from trials.state.checkpoint_files import checkpoints_in
+
     checkpoints = checkpoints_in(output)
     if (output / "summary.json").exists():
         return f"The results are complete in {output}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["LOCK_NAME", "OutputFolder", "deciding", "locked", "open_output", "recorded_settings"]
 
 LOCK_NAME, SETTINGS_NAME, SUMMARY_NAME = ".lock", "settings.yml", "summary.json"
+TENSORBOARD_NAME = "tensorboard"
 _NOT_KEPT = ("output", "resume", "quiet")
 # They change where things are or what is shown, not what comes out.
 _FREE = (*_NOT_KEPT, "checkpoint", "accelerator", "devices")
@@ -104,7 +106,8 @@ def open_output(settings: BaseRunSettings, trial: NniTrial | None, progress: Pro
 
 def _take_back(folder: Path, made: bool) -> None:
     """Leave nothing of a run that a mistake ended before it began: the mended command may name the folder again."""
-    if {entry.name for entry in folder.iterdir()} <= {LOCK_NAME, SETTINGS_NAME}:
+    if {entry.name for entry in folder.iterdir()} <= {LOCK_NAME, SETTINGS_NAME, TENSORBOARD_NAME}:
+        shutil.rmtree(folder / TENSORBOARD_NAME, ignore_errors=True)  # of a run that logged no epoch
         (folder / SETTINGS_NAME).unlink(missing_ok=True)
         (folder / LOCK_NAME).unlink(missing_ok=True)
         if made:

@@ -14,9 +14,10 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from snas_nni.cpu_kernels.fast_layers import quicken
-from snas_nni.cpu_kernels.memory_format import channels_last
+from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.search.learning_rate import logits_steps
+from snas_nni.search.lightning_module import SnasLightningModule
 from trials.data.loaders import seeded_generator
 from trials.progress import Progress, readable_duration
 from trials.state.nni_trial import NniTrial
@@ -180,6 +181,9 @@ class EpochReport(Callback):
         """Start the clock; a resumed search does not start at epoch 0."""
         self._start = time.monotonic()
         self._first_epoch = trainer.current_epoch
+        if isinstance(pl_module, SnasLightningModule) and pl_module.settings.logits_learning_rate is None:
+            steps = logits_steps(trainer, pl_module.settings)
+            self._progress.say(f"learning rate of the logits: {pl_module.logits_learning_rate:.3g}, for {steps} steps")
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Print and report. Lightning validates before this hook, so the metrics are the epoch's own."""
@@ -199,7 +203,7 @@ class EpochReport(Callback):
                     "epochs": total,
                     **{
                         name.removeprefix("search/").replace("/", "_"): metrics[name]
-                        for name in ("sampled/val_acc", "search/temperature", "search/entropy")
+                        for name in ("sampled/val_acc", "search/temperature", "search/entropy", "search/entropy_share")
                         if name in metrics
                     },
                 }
@@ -207,11 +211,15 @@ class EpochReport(Callback):
 
 
 def epoch_line(done: int, total: int, metrics: Mapping[str, float], seconds_left: float) -> str:
-    """Write one epoch as one line; what was not measured is left out."""
+    """Write one epoch as one line; what was not measured is left out.
+
+    Entropy is in nats, and in percent of the most that the choices can have: 100 % has decided nothing, 0 % all.
+    """
     parts = [f"epoch {done:>{len(str(total))}}/{total}"]
+    share = f" ({metrics['search/entropy_share']:.0%} of most)" if "search/entropy_share" in metrics else ""
     for label, name, form in (
         ("temperature", "search/temperature", "{:.3f}"),
-        ("entropy", "search/entropy", "{:.2f}"),
+        ("entropy", "search/entropy", "{:.2f}" + share),
         ("train", "train_acc", "{:.1%}"),
         ("sampled", "sampled/val_acc", "{:.1%}"),
         ("child", "val_acc", "{:.1%}"),
@@ -249,9 +257,8 @@ class FastLayers(Callback):
     def on_fit_start(self, trainer: Any, module: Any) -> None:
         """Quicken; on a CPU put the images that ``module.model`` gets into channels-last order."""
         network = getattr(module, "model", None)
-        if isinstance(network, nn.Module) and module.device.type == "cpu":
-            self._undo.callback(network.register_forward_pre_hook(channels_last).remove)
-        self._undo.callback(quicken(module))
+        network = network if isinstance(network, nn.Module) else None
+        self._undo.callback(quicken_training(module, network, module.device.type))
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         """Undo it."""

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from snas_nni.errors import SettingError
 from trials.settings.retrain import RetrainTrainingSettings
+from trials.state.user_errors import place_of
 
 __all__ = ["ClassificationTraining", "RetrainTraining", "initialise_fan_out"]
 
@@ -63,6 +65,7 @@ class ClassificationTraining(LightningModule):
         """Return the training loss of a batch, a scalar."""
         inputs, labels = batch
         logits, auxiliary = _logits_and_auxiliary(self(inputs))
+        self._check(inputs, logits)
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._log("train", logits, labels, loss)
         if auxiliary is not None:
@@ -88,6 +91,16 @@ class ClassificationTraining(LightningModule):
             optimizer, T_max=max(1, self.trainer.max_epochs or 1), eta_min=self.learning_rate_floor
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def _check(self, inputs: Tensor, logits: Tensor) -> None:
+        if logits.shape == (len(inputs), self.classes):
+            return
+        raise SettingError(
+            f"the network gives outputs of shape {tuple(logits.shape)} for {len(inputs)} inputs of shape "
+            f"{tuple(inputs.shape[1:])}, but the data has {self.classes} classes, so ({len(inputs)}, {self.classes}) "
+            f"is needed: give the last layer of {place_of(type(self.model))} {self.classes} outputs. An argument "
+            "'classes' or 'num_classes' of its constructor is filled in from the data"
+        )
 
     def _evaluate(self, stage: str, batch: tuple[Tensor, Tensor]) -> None:
         inputs, labels = batch

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exports import OnnxExportError
+from exports import InputExample, OnnxExportError
 from exports.onnx_files.runtime_check import relative_difference
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.resources import count_child
@@ -206,13 +206,13 @@ def _each(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Te
     yield from batches
 
 
-def child_costs(child: nn.Module, input_shape: tuple[int, ...], progress: Progress) -> dict[str, float]:
+def child_costs(child: nn.Module, example: InputExample, progress: Progress) -> dict[str, float]:
     """Count the child's parameters, multiply-accumulates and memory access for one input.
 
     A child with an operation that cannot be counted is still a child: ``progress`` is told, nothing is returned.
     """
     try:
-        return dict(count_child(child, torch.zeros(1, *input_shape)))
-    except SnasError as error:
+        return dict(count_child(child, example.batch()))
+    except (SnasError, RuntimeError, IndexError) as error:
         progress.say(f"the child's costs were not counted: {error}")
         return {}

@@ -7,8 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from exports.example_input import InputExample
 from snas_nni.errors import SettingError
-from trials.verbs.options import shape_of, with_plain_options
+from snas_nni.files import read_bounded
+from trials.verbs.options import add_input_options, given_example, with_plain_options
 
 __all__ = ["run"]
 
@@ -30,9 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--weights", type=Path, help="safetensors file (default: the recorded one)")
     parser.add_argument("--no-weights", action="store_true", help="export with new, untrained weights")
-    parser.add_argument(
-        "--input-shape", help="of one input, 3,32,32 or 3 32 32 (default: from summary.json beside FILE)"
-    )
+    add_input_options(parser, "as recorded in FILE, or in summary.json beside it")
     parser.add_argument("--space", help="dotted path of your own space's class, which may then be imported")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(with_plain_options(arguments))
@@ -43,12 +43,13 @@ def run(arguments: Sequence[str]) -> int:
 
     add_current_folder_to_path()
     architecture = load(options.file)
-    shape = _input_shape(options.input_shape, options.file)
+    example = given_example(options, architecture.input_example or _of_summary(options.file))
+    if example is None:
+        raise SettingError(f"--input-shape: is needed, as neither {options.file} nor a summary.json beside it says it")
     weights = False if options.no_weights else options.weights or True
     child = build(architecture, spaces=options.space, weights=weights)
-    report = export_onnx(
-        child, options.output or options.file.with_name("model.onnx"), shape, architecture=architecture
-    )
+    path = options.output or options.file.with_name("model.onnx")
+    report = export_onnx(child, path, example, architecture=architecture)
     Progress(options.quiet).say(
         f"{report.path}: {report.size:,} bytes, opset {report.opset}; ONNX Runtime differs from PyTorch by "
         f"{report.max_difference:.1e} of the largest output"
@@ -56,10 +57,14 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _input_shape(given: str | None, file: Path) -> tuple[int, ...]:
-    if given is not None:
-        return shape_of(given)
+def _of_summary(file: Path) -> InputExample | None:
+    """Return what the summary beside an architecture file says; earlier versions wrote it there only."""
+    path = file.with_name("summary.json")
     try:
-        return tuple(json.loads(file.with_name("summary.json").read_text(encoding="utf-8"))["input_shape"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"--input-shape: is needed, as there is no usable summary.json beside {file}") from error
+        document = json.loads(read_bounded(path, 2**22).decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    given = document.get("input", {"shape": document.get("input_shape")})
+    return InputExample.from_document(given, f"{path}: input")

@@ -55,9 +55,9 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(QuantizeSettings))
         return 0
-    add_current_folder_to_path()
     given = read_given(architecture_first(with_plain_options(arguments)), None, QuantizeSettings)
     settings = made_of(given, QuantizeSettings)
+    add_current_folder_to_path()
 
     from trials.data.loaders import evaluation_loader
     from trials.progress import Progress

@@ -40,8 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(RetrainSettings))
         return 0
-    add_current_folder_to_path()
     settings, trial = settings_and_trial(read_retrain_settings, arguments)
+    add_current_folder_to_path()
     from trials.runs.retrain import run_retrain
 
     return exit_code_of(lambda: run_retrain(settings, trial), "the retraining")

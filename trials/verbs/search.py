@@ -37,8 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help())
         return 0
-    add_current_folder_to_path()
     settings, trial = settings_and_trial(read_search_settings, arguments)
+    add_current_folder_to_path()
     from trials.runs.search import run_search
 
     return exit_code_of(lambda: run_search(settings, trial), "the search")

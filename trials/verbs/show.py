@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trials.verbs.options import shape_of, with_plain_options
+from exports.example_input import InputExample
+from trials.verbs.options import add_input_options, given_example, with_plain_options
 
 if TYPE_CHECKING:
     from exports import Architecture
@@ -32,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="argument of the space's class"
     )
-    parser.add_argument("--input-shape", default="3,32,32", help="of one example (default: 3,32,32; also as 3 32 32)")
+    add_input_options(parser, "3 32 32")
     options = parser.parse_args(with_plain_options(arguments))
     if (options.target is None) == (options.space is None):
         parser.error("give an architecture.json or a class, and one of them")
@@ -41,7 +42,8 @@ def run(arguments: Sequence[str]) -> int:
         from trials.settings.user_code import add_current_folder_to_path
 
         add_current_folder_to_path()
-        print(describe_space(options.space or options.target, options.set, shape_of(options.input_shape)))
+        example = given_example(options, InputExample((3, 32, 32)))
+        print(describe_space(options.space or options.target, options.set, example or InputExample((3, 32, 32))))
         return 0
 
     from exports import load

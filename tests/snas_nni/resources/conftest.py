@@ -1,8 +1,10 @@
 """Tools that the tests of costs share: counted supernets, samples of a space, children to compare with."""
 
 import itertools
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,8 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.choices import OneOf
 from snas_nni.distribution.polynomial import Polynomial, Term
 from snas_nni.resources import Convention, CostModel, count_child, count_supernet
+
+sys.path[:0] = [str(Path(__file__).parent)]  # for the table of layers
 
 
 def counted(

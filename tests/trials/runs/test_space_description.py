@@ -47,7 +47,7 @@ def test_modules_that_share_a_label(capsys):
 
 def test_an_input_of_another_shape_is_said_and_the_rest_is_shown(capsys):
     text = shown(capsys, "search_spaces.SnasCellSpace", "--set", "cells=1", "--input-shape", "7", "16", "16")
-    assert "costs were not counted on an input of shape (7, 16, 16)" in text
+    assert "costs were not counted on an input of shape 7 x 16 x 16, float32" in text
     assert "sep_conv_3x3" in text
 
 
