@@ -25,17 +25,17 @@ RUN_FILES = {
 
 @dataclass(frozen=True)
 class Summary:
-    """The part that is read back.
+    """The part of summary.json that is read back.
 
     Attributes:
         path: of the file, which need not be there.
         class_names: in label order; None if it does not say.
-        normalisation: mean and deviation of each channel, finite and above 0; None if it does not say.
+        normalization: mean and standard deviation of each channel, finite and above 0; None if it does not say.
     """
 
     path: Path
     class_names: list[str] | None = None
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 def read_summary(folder: Path) -> Summary:
@@ -61,10 +61,10 @@ def read_summary(folder: Path) -> Summary:
         return Summary(path, names)
     if not isinstance(statistics, dict):
         raise SettingError(f"{path}: normalisation must have mean and deviation, not {readable(statistics)}")
-    mean, deviation = (_numbers(statistics.get(key), f"{path}: normalisation.{key}") for key in ("mean", "deviation"))
-    if min(deviation, default=1) <= 0 or len(mean) != len(deviation):
+    mean, std = (_numbers(statistics.get(key), f"{path}: normalisation.{key}") for key in ("mean", "deviation"))
+    if min(std, default=1) <= 0 or len(mean) != len(std):
         raise SettingError(f"{path}: normalisation must have a mean and a deviation above 0 for each channel")
-    return Summary(path, names, (mean, deviation))
+    return Summary(path, names, (mean, std))
 
 
 def _numbers(value: Any, where: str) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ STILL_LOGITS = 0.05
 OPEN_ENTROPY = 0.5
 """Share of the largest possible entropy above which the child is one of many that are about as probable."""
 LOST_ACCURACY = 0.02
+LEFT_OUT = "the charts leave it out, and so they do with numbers beyond 1e100"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _strange(run: Run) -> list[Finding]:
         return []
     names = sorted(run.log.not_finite)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return [Finding("warning", f"NaN or infinity was logged in {', '.join(names[:3])}{more}; the charts leave it out.")]
+    return [Finding("warning", f"NaN or infinity was logged in {', '.join(names[:3])}{more}; {LEFT_OUT}.")]
 
 
 def _cells(run: Run) -> list[Finding]:

@@ -36,7 +36,7 @@ def load_data(settings: DataSettings, progress: Progress) -> ClassificationData:
     if not isinstance(data, ClassificationData):
         raise SettingError(
             f"data.source {settings.source!r} must return a tensor of inputs and a tensor of class numbers, or "
-            f"trials.data.ClassificationData, not {type(data).__name__}"
+            f"snas_nni.ClassificationData, not {type(data).__name__}"
         )
     return data
 

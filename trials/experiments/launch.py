@@ -54,8 +54,8 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     """Run the experiment in ``path`` and return the exit code.
 
     Returns:
-        0 when a trial succeeded, 1 when none did, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. The
-        experiment is stopped in every case.
+        0 when a trial succeeded, 1 when none did, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. The experiment
+        is stopped in every case, also when this process is killed.
 
     Raises:
         SnasError: the file is wrong, or NNI does not start.
@@ -83,9 +83,10 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
                 finally:
                     console.print("stopping the experiment")
         except StoppedError as stopped:
-            experiment.finish()
-            word = "interrupted" if stopped.number == signal.SIGINT else "terminated"
-            print(f"{word}{experiment.how_to_go_on()}", file=sys.stderr)
+            with contextlib.suppress(OSError):  # the terminal may be what has gone
+                experiment.finish()
+                word = "interrupted" if stopped.number == signal.SIGINT else "terminated"
+                print(f"{word}{experiment.how_to_go_on()}", file=sys.stderr)
             return stopped.exit_code
     if experiment.finish():
         return SUCCESS
@@ -122,7 +123,6 @@ class _Experiment:
                     print(f"error: {error}. Was the experiment stopped from outside?", file=sys.stderr)
                     return
                 self._status = answer["status"]
-                manager.remember_processes()
                 display.show(self._trials)
                 time.sleep(_POLL_SECONDS)
         if self._status == "ERROR":

@@ -26,6 +26,7 @@ class DataSettings:
         horizontal_flip: mirror half of the images; null for the usual
         cutout: side of a square cut out of training images; 0 for none
         corrupt: an image that cannot be read is an error, or skip it
+        max_pixels: width times height of the largest image of a folder; 1 to 178956970
         cache: folder of decoded images; null for the user's cache folder
         download: allow CIFAR to be downloaded
         workers: processes that prepare batches; 0 for none
@@ -41,6 +42,7 @@ class DataSettings:
     horizontal_flip: bool | None = None
     cutout: int = ranged(0, at_least=0)
     corrupt: Literal["error", "skip"] = "error"
+    max_pixels: int = ranged(64_000_000, at_least=1, at_most=178_956_970)  # Pillow refuses larger ones
     cache: str | None = None
     download: bool = False
     workers: int = ranged(0, at_least=0)

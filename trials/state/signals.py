@@ -8,15 +8,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
+from trials.closed_terminal import leave_closed_terminal
+
 __all__ = ["StoppedError", "Stopping", "ignore_signals"]
 
-_SIGNALS = tuple(
+_SIGNALS: tuple[int, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # Windows has no SIGHUP
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class StoppedError(BaseException):
@@ -57,7 +60,7 @@ class Stopping:
 
     def __enter__(self) -> Stopping:
         if threading.current_thread() is threading.main_thread():  # others cannot have handlers
-            self._before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
+            self._before = _handlers(_SIGNALS)
             self._listen()
         return self
 
@@ -82,10 +85,11 @@ class Stopping:
             raise StoppedError(self.requested)
 
     def _listen(self) -> None:
-        for number in _SIGNALS:
+        for number in self._before:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        leave_closed_terminal()
         if self.requested is not None:
             if self._second_quits:
                 _quit(128 + number)
@@ -103,6 +107,13 @@ def _quit(code: int, end: Callable[[int], Any] = os._exit) -> None:
     with contextlib.suppress(Exception):  # the signal may have met a print
         sys.stdout.flush()
     end(code)
+
+
+def _handlers(numbers: Iterable[int]) -> dict[int, Any]:
+    """Return the handlers of signals; SIGHUP is left out where it is ignored, as nohup asks for."""
+    # A handler that Python did not install reads as None; the default is the best that can be put back.
+    found = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
+    return {number: handler for number, handler in found.items() if (number, handler) != (_HANGUP, signal.SIG_IGN)}
 
 
 def ignore_signals() -> None:

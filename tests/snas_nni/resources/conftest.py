@@ -19,7 +19,7 @@ from snas_nni import SNAS, derive_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import OneOf
 from snas_nni.distribution.polynomial import Polynomial, Term
-from snas_nni.resources import COSTS, Convention, CostModel, count_child, count_supernet
+from snas_nni.resources import Convention, CostModel, count_child, count_supernet
 
 
 def counted(
@@ -183,7 +183,6 @@ def searched(
 def kit() -> SimpleNamespace:
     """The functions of this file, for tests that cannot import it."""
     return SimpleNamespace(
-        COSTS=COSTS,
         Module=Module,
         assert_exact=assert_exact,
         counted=counted,
