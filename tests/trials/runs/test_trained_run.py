@@ -33,7 +33,7 @@ def test_the_folder_and_its_file_are_one(folder: Path) -> None:
     assert first.folder == second.folder == folder
     assert first.onnx == folder / "model.onnx"
     assert first.architecture.sample == second.architecture.sample
-    assert len(first.data.train) == 1150
+    assert len(first.data.train) == 1151
 
 
 def test_data_that_is_given_wins_over_what_is_recorded(folder: Path) -> None:
@@ -54,8 +54,8 @@ def test_the_network_s_own_statistics_are_used(folder: Path) -> None:
     [
         (
             "summary.json",
-            {"class_names": ["cat", "dog"]},
-            r"trained for 2 classes \(cat, dog\), the data has 10 \(0, 1",
+            {"class_names": ["a", "b"]},
+            r"trained for 2 classes \(a, b\), the data has 10 \(0, 1",
         ),
         ("summary.json", {"normalisation": {"mean": [0.0, 0.0], "deviation": [1.0, 1.0]}}, "the data has 1 channels"),
         ("architecture.json", {"settings": {"data": {"source": "os.system"}}}, "file records os.system; give the data"),

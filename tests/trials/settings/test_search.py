@@ -8,9 +8,10 @@ import pytest
 
 from snas_nni import SNAS
 from snas_nni.errors import SettingError
+from trials.settings.guard import groups_of
 from trials.settings.help import settings_help
 from trials.settings.reader import read_settings
-from trials.settings.search import SearchSettings
+from trials.settings.search import RunSettings, SearchSettings
 
 
 def test_defaults() -> None:
@@ -112,4 +113,7 @@ def test_help_has_one_short_line_for_each_setting() -> None:
     text = settings_help()
     assert "--search.final_temperature" in text
     assert max(map(len, text.splitlines())) <= 120
-    assert len(text.splitlines()) < 75
+    groups = groups_of(RunSettings)
+    settings = sum(len(fields(group)) for group in groups.values()) + len(fields(RunSettings)) - len(groups)
+    assert sum(line.startswith("  --") for line in text.splitlines()) == settings
+    assert len(text.splitlines()) < settings + 2 * (len(groups) + 1) + 1

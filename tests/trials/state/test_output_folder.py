@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from snas_nni.errors import SettingError
 from trials.progress import Progress
@@ -70,6 +71,20 @@ def test_what_decides_the_result_cannot_change(tmp_path: Path) -> None:
     )
     with open_output(free, None, QUIET) as output:
         assert output.checkpoint is not None
+
+
+def test_a_setting_that_is_newer_than_the_run_had_its_default_there(tmp_path: Path) -> None:
+    settings = begin(tmp_path / "run")
+    file = tmp_path / "run" / "settings.yml"
+    document = yaml.safe_load(file.read_text())
+    del document["data"]["split_seed"], document["search"]["skip_tolerance"]
+    file.write_text(yaml.safe_dump(document))
+    with open_output(settings, None, QUIET) as output:
+        assert output.checkpoint is not None
+    file.write_text(yaml.safe_dump(document))
+    other = replace(settings, data=DataSettings(split_seed=4))
+    with pytest.raises(SettingError, match=r"data\.split_seed 0, not 4"), open_output(other, None, QUIET):
+        pass
 
 
 def test_a_trial_that_nni_runs_again_goes_on(tmp_path: Path) -> None:
