@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from snas_nni.derivation.child import derive_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
+from snas_nni.portability import changed_buffers, lazy_parameters, portability_notes, unsaved_buffers
 from snas_nni.resources import count_child
 from snas_nni.strategy import SNAS
 
@@ -119,7 +120,10 @@ class _Check:
         self.space = self.make_space()
         if not isinstance(self.space, ModelSpace):
             raise SnasError(f"make_space returned a {type(self.space).__name__}, not an nni.nas.nn.pytorch.ModelSpace.")
+        self.lazy = lazy_parameters(self.space)
+        self.report.notes += portability_notes(self.space)
         self.supernet = self.strategy.mutate_model(self.space)
+        before_training = unsaved_buffers(self.supernet)
         self._first_step()
         weights = torch.optim.SGD(self.supernet.parameters(), lr=1e-3)
         logits = torch.optim.Adam(self.distribution.parameters(), lr=0.1)
@@ -134,6 +138,8 @@ class _Check:
         broken = [name for name, value in self.supernet.named_parameters() if not bool(value.isfinite().all())]
         if broken:
             raise SnasError(f"after some steps these weights are not finite: {', '.join(broken[:5])}.")
+        self.changed = changed_buffers(before_training, self.supernet)
+        self.report.notes += portability_notes(nn.Module(), self.changed)
         if all(torch.equal(self.distribution.logits_of(label), old) for label, old in before.items()):
             raise SnasError("the logits of no label moved.")
 
@@ -178,6 +184,10 @@ class _Check:
         """The child comes back from an architecture file and a weights file."""
         from exports import Architecture, build, load, save, save_weights  # the strategy itself needs no exports
 
+        if self.lazy or self.changed:
+            raise SnasError(
+                f"the child's files lack what the notes say of {', '.join([*self.lazy, *self.changed][:5])}."
+            )
         sample = self.distribution.mode()
         child = self._child(sample).eval()
         with tempfile.TemporaryDirectory() as folder:

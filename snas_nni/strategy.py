@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from snas_nni.derivation.loose_ends import InputMemory
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
+from snas_nni.portability import portability_notes
 from snas_nni.regularizer import Regularizer
 from snas_nni.resources import (
     Budget,
@@ -42,6 +44,8 @@ from snas_nni.supernet.shared_sizes import refuse_shared_sizes
 from snas_nni.supernet.stage import in_place_of, prepare_stages
 
 __all__ = ["SNAS"]
+
+_logger = logging.getLogger(__name__)
 
 
 class SNAS(DARTS):
@@ -278,6 +282,8 @@ class SNAS(DARTS):
                 "be searched (it was read by ensure_frozen or add_mutable). Use LayerChoice, InputChoice, Repeat, "
                 "Cell or a mutable layer for it, or fix the value."
             )
+        for note in portability_notes(supernet):
+            _logger.warning("%s", note)
         return supernet
 
     def default_mutation_hooks(self) -> list[Callable[..., Any]]:

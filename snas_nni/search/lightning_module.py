@@ -18,6 +18,7 @@ from snas_nni.cpu_kernels.memory_format import channels_last
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError, SettingError
+from snas_nni.portability import watch_unsaved_buffers
 from snas_nni.regularizer import Regularization, Regularizer
 from snas_nni.resources.costs import CostModel
 from snas_nni.search.distributed import (
@@ -236,6 +237,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
             self._undo.callback(supernet.register_forward_pre_hook(channels_last).remove)
         self._undo.callback(quicken(self.training_module))
+        if supernet is not None:
+            self._undo.callback(watch_unsaved_buffers(supernet).remove)
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:
