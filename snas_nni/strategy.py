@@ -33,10 +33,12 @@ from snas_nni.resources import (
     count_supernet,
     measure_latency,
 )
+from snas_nni.resources.profiler_penalty import ProfilerPenalty
 from snas_nni.search.distributed import of_the_first
 from snas_nni.search.lightning_module import SnasLightningModule
 from snas_nni.search.settings import SearchSettings
 from snas_nni.search.temperature import Shape, TemperatureSchedule
+from snas_nni.search.trial_record import trial_record_kept
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.supernet.hooks import hooks, refuse_aliases
 from snas_nni.supernet.operation import SampledArguments
@@ -100,6 +102,10 @@ class SNAS(DARTS):
             the first image of the first batch if None.
         seed: of the initial logits and all draws; PyTorch's initial seed if None.
         mutation_hooks: NNI mutation hooks that are tried before this project's own.
+        gradient_clip_val: NNI's name for weights_gradient_clip, which it replaces unless it is None.
+        arc_learning_rate: NNI's name for logits_learning_rate, which it replaces unless it is None.
+        penalty: NNI's penalty on a profiler's result, as one more regularizer; see
+            :class:`~snas_nni.resources.profiler_penalty.ProfilerPenalty`.
 
     Raises:
         SettingError: an argument outside its range.
@@ -134,17 +140,20 @@ class SNAS(DARTS):
         example_input: Any = None,
         seed: int | None = None,
         mutation_hooks: list[Callable[..., Any]] | None = None,
+        gradient_clip_val: float | None = None,
+        arc_learning_rate: float | None = None,
+        penalty: Any = None,
     ) -> None:
         super().__init__(mutation_hooks=mutation_hooks)
         self.settings = SearchSettings(
             temperature=TemperatureSchedule(
                 initial_temperature, final_temperature, temperature_schedule, temperature_interval
             ),
-            logits_learning_rate=logits_learning_rate,
+            logits_learning_rate=logits_learning_rate if arc_learning_rate is None else arc_learning_rate,
             logits_betas=tuple(logits_betas),  # type: ignore[arg-type]  # a list where it comes from YAML
             logits_weight_decay=logits_weight_decay,
             logits_gradient_clip=logits_gradient_clip,
-            weights_gradient_clip=weights_gradient_clip,
+            weights_gradient_clip=weights_gradient_clip if gradient_clip_val is None else gradient_clip_val,
             warmup_epochs=warmup_epochs,
             bilevel=bilevel,
             sampling=sampling,
@@ -157,7 +166,7 @@ class SNAS(DARTS):
             initial_logits_std=initial_logits_std,
             seed=torch.initial_seed() % 2**32 if seed is None else seed,
         )
-        self.regularizers = list(regularizers)
+        self.regularizers = [*regularizers, *([] if penalty is None else [ProfilerPenalty(penalty)])]
         self.budget_controller = (
             None if budget is None else BudgetController(budget, final_temperature=self.settings.temperature(1.0))
         )
@@ -328,6 +337,10 @@ class SNAS(DARTS):
     def val_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]) -> Any:
         """Held-out batches, which NNI's DARTS family does without."""
         return val_dataloader_fn()
+
+    def _run(self) -> None:
+        with trial_record_kept():
+            super()._run()
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
         """The model at the mode, whose ``executable_model()`` is the child with inherited weights."""

@@ -132,9 +132,12 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return output
 
     def _draw(self) -> Sample:
+        return self._draw_at(self.temperature)
+
+    def _draw_at(self, temperature: float) -> Sample:
         if self.settings.sampling == "single_path":
-            return self.distribution.draw_single_path(self.temperature)
-        return self.distribution.draw(self.temperature)
+            return self.distribution.draw_single_path(temperature)
+        return self.distribution.draw(temperature)
 
     def _penalty(self, sample: Sample) -> Tensor | float:
         total: Tensor | float = 0.0
@@ -283,8 +286,19 @@ class SnasLightningModule(BaseOneShotLightningModule):
     # ---- NNI's interface -----------------------------------------------------------------------------------------
 
     def resample(self) -> dict[str, Any]:
-        """Draw a Z at the current temperature and return the sample nearest to it."""
-        return self.distribution.draw(self.temperature).values()
+        """Draw a Z at the current temperature and return the sample nearest to it.
+
+        Outside a Trainer the temperature is the first one, and the supernet, called by itself, runs with this Z.
+        """
+        training = getattr(self, "_trainer", None) is not None
+        temperature = self.temperature if training else self.settings.temperature(0.0)
+        drawn = self._draw_at(temperature)
+        self.distribution.current.drawn = drawn
+        return drawn.values()
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """The logits, by NNI's name for them."""
+        return list(self.distribution.parameters())
 
     def export(self) -> dict[str, Any]:
         """The sample at the mode."""
