@@ -18,6 +18,7 @@ from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.derivation.child import derive_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
+from snas_nni.portability import changed_buffers, lazy_parameters, portability_notes, unsaved_buffers
 from snas_nni.resources import count_child
 from snas_nni.strategy import SNAS
 
@@ -136,10 +137,15 @@ class _Check:
         self.space = self.make_space()
         if not isinstance(self.space, ModelSpace):
             raise SnasError(f"make_space returned a {type(self.space).__name__}, not an nni.nas.nn.pytorch.ModelSpace.")
+        self.lazy = lazy_parameters(self.space)
+        self.report.notes += portability_notes(self.space)
         self.supernet = self.strategy.mutate_model(self.space)
+        before_training = unsaved_buffers(self.supernet)
         with ExitStack() as undo:
             undo.callback(quicken_training(self.supernet, self.supernet, self._device))
             self._some_steps()
+        self.changed = changed_buffers(before_training, self.supernet)
+        self.report.notes += portability_notes(nn.Module(), self.changed)
 
     def _some_steps(self) -> None:
         self._first_step()
@@ -206,6 +212,10 @@ class _Check:
         """The child comes back from an architecture file and a weights file."""
         from exports import Architecture, build, load, save, save_weights  # the strategy itself needs no exports
 
+        if self.lazy or self.changed:
+            raise SnasError(
+                f"the child's files lack what the notes say of {', '.join([*self.lazy, *self.changed][:5])}."
+            )
         sample = self.distribution.mode()
         child = self._child(sample).eval()
         with tempfile.TemporaryDirectory() as folder:

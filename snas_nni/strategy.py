@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -21,13 +22,16 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
 from snas_nni.nni_compat import DARTS, BaseSuperNetModule
+from snas_nni.portability import portability_notes
 from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable
 from snas_nni.resources.cost_source import CostSource
+from snas_nni.resources.profiler_penalty import ProfilerPenalty
 from snas_nni.search.distributed import of_the_first
 from snas_nni.search.lightning_module import SnasLightningModule
 from snas_nni.search.settings import SearchSettings
 from snas_nni.search.temperature import Shape
+from snas_nni.search.trial_record import trial_record_kept
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.supernet.hooks import hooks, refuse_aliases
 from snas_nni.supernet.operation import SampledArguments
@@ -35,6 +39,8 @@ from snas_nni.supernet.shared_sizes import refuse_shared_sizes
 from snas_nni.supernet.stage import in_place_of, prepare_stages
 
 __all__ = ["SNAS"]
+
+_logger = logging.getLogger(__name__)
 
 
 class SNAS(DARTS):
@@ -90,6 +96,10 @@ class SNAS(DARTS):
             the first image of the first batch if None.
         seed: of the initial logits and all draws; PyTorch's initial seed if None.
         mutation_hooks: NNI mutation hooks that are tried before this project's own.
+        gradient_clip_val: NNI's name for weights_gradient_clip, which it replaces unless it is None.
+        arc_learning_rate: NNI's name for logits_learning_rate, which it replaces unless it is None.
+        penalty: NNI's penalty on a profiler's result, as one more regularizer; see
+            :class:`~snas_nni.resources.profiler_penalty.ProfilerPenalty`.
 
     Raises:
         SettingError: an argument outside its range.
@@ -139,12 +149,21 @@ class SNAS(DARTS):
         example_input: Any = None,
         seed: int | None = None,
         mutation_hooks: list[Callable[..., Any]] | None = None,
+        gradient_clip_val: float | None = None,
+        arc_learning_rate: float | None = None,
+        penalty: Any = None,
     ) -> None:
         given = locals()
         super().__init__(mutation_hooks=mutation_hooks)
+        if gradient_clip_val is not None:
+            given["weights_gradient_clip"] = gradient_clip_val
+        if arc_learning_rate is not None:
+            given["logits_learning_rate"] = arc_learning_rate
         self.settings = SearchSettings(**{each.name: given[each.name] for each in fields(SearchSettings)})
         self.seed = torch.initial_seed() % 2**32 if seed is None else seed
         self.regularizers = [as_regularizer(regularizer) for regularizer in regularizers]
+        if penalty is not None:
+            self.regularizers.append(ProfilerPenalty(penalty))
         self.budget_controller = (
             None if budget is None else BudgetController(budget, final_temperature=self.settings.temperature(1.0))
         )
@@ -248,6 +267,8 @@ class SNAS(DARTS):
                 "be searched (it was read by ensure_frozen or add_mutable). Use LayerChoice, InputChoice, Repeat, "
                 "Cell or a mutable layer for it, or fix the value."
             )
+        for note in portability_notes(supernet):
+            _logger.warning("%s", note)
         return supernet
 
     def default_mutation_hooks(self) -> list[Callable[..., Any]]:
@@ -292,6 +313,10 @@ class SNAS(DARTS):
     def val_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]) -> Any:
         """Held-out batches, which NNI's DARTS family does without."""
         return val_dataloader_fn()
+
+    def _run(self) -> None:
+        with trial_record_kept():
+            super()._run()
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
         """The model at the mode, whose ``executable_model()`` is the child with inherited weights."""

@@ -54,6 +54,8 @@ class ArchitectureDistribution(nn.Module):
         self.sample_per_layer = sample_per_layer
         self.generator = torch.Generator().manual_seed(seed)
         self.current = CurrentSample(skip_tolerance)
+        self.current.mode = self._mode_sample_once
+        self._mode_sample: tuple[tuple[int, ...], Sample] | None = None
         self.readers: dict[str, list[ChoiceReader]] = {label: [] for label in choices}
         self.logits = nn.ParameterDict(
             {
@@ -171,6 +173,13 @@ class ArchitectureDistribution(nn.Module):
     def mode_sample(self) -> Sample:
         """The one-hot Z of :meth:`mode`."""
         return self.one_hot_sample(self.mode())
+
+    def _mode_sample_once(self) -> Sample:
+        """The same, made anew only when a logit changed: every module of a supernet asks for it."""
+        versions = tuple(parameter._version for parameter in self.parameters())
+        if self._mode_sample is None or self._mode_sample[0] != versions:
+            self._mode_sample = versions, self.mode_sample()
+        return self._mode_sample[1]
 
     def log_density(self, sample: Sample) -> Tensor:
         """Log-density of a relaxed sample, log-probability of a one-hot one: a scalar; the sample is a constant."""

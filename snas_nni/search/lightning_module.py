@@ -16,6 +16,7 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError
 from snas_nni.nni_compat import BaseOneShotLightningModule
+from snas_nni.portability import watch_unsaved_buffers
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.costs import CostModel
 from snas_nni.search.distributed import (
@@ -121,9 +122,12 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return output
 
     def _draw(self) -> Sample:
+        return self._draw_at(self.temperature)
+
+    def _draw_at(self, temperature: float) -> Sample:
         if self.settings.sampling == "single_path":
-            return self.distribution.draw_single_path(self.temperature)
-        return self.distribution.draw(self.temperature)
+            return self.distribution.draw_single_path(temperature)
+        return self.distribution.draw(temperature)
 
     def _logits_step_on(self, batch: Any, batch_idx: int) -> None:
         """First-order bi-level update, for comparison: logits on a batch of their own."""
@@ -220,6 +224,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self._undo.callback(
             quicken_training(self.training_module, supernet, self.device.type, self.settings.channels_last)
         )
+        if supernet is not None:
+            self._undo.callback(watch_unsaved_buffers(supernet).remove)
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:
@@ -264,8 +270,19 @@ class SnasLightningModule(BaseOneShotLightningModule):
     # ---- NNI's interface -----------------------------------------------------------------------------------------
 
     def resample(self) -> dict[str, Any]:
-        """Draw a Z at the current temperature and return the sample nearest to it."""
-        return self.distribution.draw(self.temperature).values()
+        """Draw a Z at the current temperature and return the sample nearest to it.
+
+        Outside a Trainer the temperature is the first one, and the supernet, called by itself, runs with this Z.
+        """
+        training = getattr(self, "_trainer", None) is not None
+        temperature = self.temperature if training else self.settings.temperature(0.0)
+        drawn = self._draw_at(temperature)
+        self.distribution.current.drawn = drawn
+        return drawn.values()
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """The logits, by NNI's name for them."""
+        return list(self.distribution.parameters())
 
     def export(self) -> dict[str, Any]:
         """The sample at the mode."""
