@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.derivation.child import derive_child
+from snas_nni.derivation.portability import changed_buffers, lazy_parameters, portability_notes, unsaved_buffers
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
-from snas_nni.portability import changed_buffers, lazy_parameters, portability_notes, unsaved_buffers
 from snas_nni.resources import count_child
 from snas_nni.strategy import SNAS
 

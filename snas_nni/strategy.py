@@ -18,11 +18,11 @@ from snas_nni.cost_model import CostModel
 from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.derivation.loose_ends import InputMemory
+from snas_nni.derivation.portability import portability_notes
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
 from snas_nni.nni_compat import DARTS, BaseSuperNetModule
-from snas_nni.portability import portability_notes
 from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable
 from snas_nni.resources.cost_source import CostSource

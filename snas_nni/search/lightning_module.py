@@ -12,11 +12,11 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
 from snas_nni.cpu_kernels.fast_layers import quicken_training
+from snas_nni.derivation.portability import watch_unsaved_buffers
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError
 from snas_nni.nni_compat import BaseOneShotLightningModule
-from snas_nni.portability import watch_unsaved_buffers
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.costs import CostModel
 from snas_nni.search.distributed import (

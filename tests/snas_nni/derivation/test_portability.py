@@ -8,7 +8,7 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from torch import nn
 
 from snas_nni import SNAS
-from snas_nni.portability import changed_buffers, lazy_parameters, unsaved_buffers
+from snas_nni.derivation.portability import changed_buffers, lazy_parameters, unsaved_buffers
 from snas_nni.testing import check_space
 
 
