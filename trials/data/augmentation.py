@@ -46,6 +46,18 @@ class Augmentation:
     horizontal_flip: bool = False
     cutout: int = 0
 
+    @property
+    def in_words(self) -> list[str]:
+        """What happens to an image, each change as a participle."""
+        changes = []
+        if self.crop_padding:
+            changes.append(f"shifted by up to {self.crop_padding} pixel{'s' * (self.crop_padding > 1)}")
+        if self.horizontal_flip:
+            changes.append("mirrored left to right")
+        if self.cutout:
+            changes.append(f"covered by a square of {self.cutout} pixels")
+        return changes
+
     def before_normalisation(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Crop and mirror ``(N, C, H, W)``; the padding is black, as the images are still raw."""
         if self.crop_padding:
@@ -129,6 +141,12 @@ class ResizedCrop(Augmentation):
 
     side: int | None = None
     colour_jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def in_words(self) -> list[str]:
+        """What happens to an image, each change as a participle."""
+        changes = [] if self.side is None else [f"cropped to {self.side} pixels at any scale"]
+        return [*changes, *["recolored"] * any(self.colour_jitter), *super().in_words]
 
     def before_normalisation(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Map raw ``(N, C, H, W)`` to ``(N, C, side, side)``."""

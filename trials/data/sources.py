@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from torch import Tensor
-
 from snas_nni.errors import SettingError
 from trials.data.augmentation import CentralCrop, ResizedCrop
-from trials.data.splits import split_examples
+from trials.data.own_data import classification_data
 from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.settings.retrain import AugmentationSettings
@@ -25,7 +23,7 @@ class DataSource(Protocol):
     """Anything that turns data settings into splits.
 
     A user's own function may also take its own keyword arguments (``data.options``) in place of these two, and
-    return a tensor of inputs and a tensor of class numbers, of which validation and test parts are held out.
+    return any of the forms of :func:`~trials.data.own_data.classification_data`.
     """
 
     def __call__(self, settings: DataSettings, progress: Progress) -> ClassificationData:
@@ -39,15 +37,7 @@ def load_data(settings: DataSettings, progress: Progress) -> ClassificationData:
     Raises:
         SettingError: the source is unknown, or its settings do not fit the data.
     """
-    data = _loaded(_find_source(settings.source), settings, progress)
-    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
-        return split_examples(*data, settings)
-    if not isinstance(data, ClassificationData):
-        raise SettingError(
-            f"data.source {settings.source!r} must return a tensor of inputs and a tensor of class numbers, or "
-            f"trials.data.ClassificationData, not {type(data).__name__}"
-        )
-    return data
+    return classification_data(_loaded(_find_source(settings.source), settings, progress), settings)
 
 
 def _loaded(source: Callable[..., object], settings: DataSettings, progress: Progress) -> object:

@@ -18,6 +18,7 @@ from snas_nni.errors import SettingError, SnasError
 from snas_nni.files import write_atomically
 from snas_nni.plain_yaml import read_yaml
 from trials.progress import Progress
+from trials.settings.guard import merged
 from trials.settings.run import BaseRunSettings
 from trials.state.checkpoint_files import newest_usable
 from trials.state.failures import failures_explained
@@ -169,6 +170,8 @@ def _refuse_other_settings(source: Path, settings: BaseRunSettings) -> None:
         before = read_yaml(source / SETTINGS_NAME)
     except SettingError as error:
         raise SettingError(f"resume: the run's {SETTINGS_NAME} cannot be read: {error}") from error
+    # A run of an earlier version has fewer settings; those that came since had their defaults.
+    before = merged(recorded_settings(type(settings)()), before if isinstance(before, dict) else {})
     first, now = (_flat(deciding(each, _FREE)) for each in (before, recorded_settings(settings)))
     different = sorted(name for name in first.keys() | now.keys() if first.get(name) != now.get(name))
     if different:
