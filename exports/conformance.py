@@ -57,7 +57,7 @@ def check_space(
     export: bool = True,
     raise_on_failure: bool = True,
 ) -> SpaceReport:
-    """Tell whether a space can be searched, costed, derived, rebuilt from JSON and exported to ONNX.
+    """Check whether a space can be searched, costed, derived, rebuilt from JSON and exported to ONNX.
 
     Args:
         make_space: makes the space anew; a class that can be called without arguments, or a function.
@@ -70,6 +70,21 @@ def check_space(
 
     Raises:
         SnasError: with the whole report, if a step failed.
+
+    Examples:
+        >>> from nni.nas.nn.pytorch import LayerChoice
+        >>> class TwoLayers(ModelSpace):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.first = LayerChoice({"wide": nn.Linear(8, 8), "none": nn.Identity()}, label="first")
+        ...         self.second = nn.Linear(8, 2)
+        ...     def forward(self, x):
+        ...         return self.second(self.first(x).relu())
+        >>> print(check_space(TwoLayers, lambda: torch.randn(4, 8), export=False))
+        search: works
+        cost: works
+        derive: works
+        rebuild: works
     """
     check = _Check(make_space, make_input, samples, tolerance, seed)
     report = check.report

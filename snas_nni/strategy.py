@@ -7,31 +7,23 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's own strategies
 import torch
 from nni.mutable import Mutable
 from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.oneshot.pytorch.strategy import DARTS
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
+from snas_nni.cost_model import CostModel
 from snas_nni.derivation.child import derive_child
+from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.derivation.loose_ends import InputMemory
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
-from snas_nni.regularizer import Regularizer
-from snas_nni.resources import (
-    Budget,
-    BudgetController,
-    BudgetReport,
-    Convention,
-    CostModel,
-    LatencyTable,
-    count_supernet,
-    measure_latency,
-)
+from snas_nni.nni_compat import DARTS, BaseSuperNetModule
+from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
+from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable
+from snas_nni.resources.cost_source import CostSource
 from snas_nni.search.distributed import of_the_first
 from snas_nni.search.lightning_module import SnasLightningModule
 from snas_nni.search.settings import SearchSettings
@@ -39,6 +31,7 @@ from snas_nni.search.temperature import Shape
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.supernet.hooks import hooks, refuse_aliases
 from snas_nni.supernet.operation import SampledArguments
+from snas_nni.supernet.shared_sizes import refuse_shared_sizes
 from snas_nni.supernet.stage import in_place_of, prepare_stages
 
 __all__ = ["SNAS"]
@@ -88,7 +81,7 @@ class SNAS(DARTS):
         channels_last: give the supernet its images in channels-last memory order; None: on a CPU, where a
             convolution supernet trains about 1.5 times as fast in it.
         initial_logits_std: standard deviation of the initial logits around 0.
-        regularizers: terms added to the loss; see :class:`~snas_nni.regularizer.Regularizer`.
+        regularizers: terms added to the loss, each a :class:`~snas_nni.regularizer.Regularizer` or a plain function.
         budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
         latency_table: measured latencies, or the JSON file that holds them, for a penalty or budget of
             ``latency_ms``; measured at the start of the search on this machine if None and needed.
@@ -100,6 +93,21 @@ class SNAS(DARTS):
 
     Raises:
         SettingError: an argument outside its range.
+
+    Examples:
+        An experiment mutates the space, trains it and derives the child. The same by hand, without the training:
+
+        >>> from snas_nni import SnasCellSpace, derive_child
+        >>> strategy = SNAS(logits_learning_rate=0.05, seed=0)
+        >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=3, classes=10))
+        >>> len(strategy.distribution.choices)  # 14 edges in each of two kinds of cell
+        28
+        >>> with strategy.distribution.use(strategy.distribution.draw(temperature=0.5)):
+        ...     supernet(torch.zeros(4, 3, 32, 32)).shape
+        torch.Size([4, 10])
+        >>> child = derive_child(supernet, strategy.distribution.mode())
+        >>> child(torch.zeros(4, 3, 32, 32)).shape
+        torch.Size([4, 10])
     """
 
     def __init__(
@@ -124,7 +132,7 @@ class SNAS(DARTS):
         skip_tolerance: float = 5e-4,
         channels_last: bool | None = None,
         initial_logits_std: float = 0.01,
-        regularizers: Sequence[Regularizer] = (),
+        regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | torch.Tensor]] = (),
         budget: Budget | None = None,
         latency_table: str | Path | LatencyTable | None = None,
         cost_convention: Convention | None = None,
@@ -136,7 +144,7 @@ class SNAS(DARTS):
         super().__init__(mutation_hooks=mutation_hooks)
         self.settings = SearchSettings(**{each.name: given[each.name] for each in fields(SearchSettings)})
         self.seed = torch.initial_seed() % 2**32 if seed is None else seed
-        self.regularizers = list(regularizers)
+        self.regularizers = [as_regularizer(regularizer) for regularizer in regularizers]
         self.budget_controller = (
             None if budget is None else BudgetController(budget, final_temperature=self.settings.temperature(1.0))
         )
@@ -146,7 +154,7 @@ class SNAS(DARTS):
         self.cost_convention = cost_convention
         self.example_input = example_input
         self.budget_report: BudgetReport | None = None
-        self._cost_model: CostModel | None = None
+        self._costs: CostSource  # of the supernet, like the distribution
         self._distribution: ArchitectureDistribution | None = None
 
     @property
@@ -177,37 +185,8 @@ class SNAS(DARTS):
         Raises:
             SnasError: there is neither; or an operation cannot be counted.
         """
-        if self._cost_model is None:
-            example = self.example_input if example_input is None else example_input
-            if example is None:
-                raise SnasError("costs are counted on an input: pass example_input, such as torch.zeros(1, 3, 32, 32).")
-            self._cost_model = self._counted(example)
-        return self._cost_model
-
-    def _counted(self, example: Any) -> CostModel:
-        model = count_supernet(self._mutated, self.distribution, example, self.cost_convention)
-        table = self.latency_table
-        if table is None and self._wants_latency():
-            table = of_the_first(measure_latency(self._mutated, self.distribution, example))
-        if isinstance(table, (str, Path)):
-            table = LatencyTable.load(table, self.distribution.choices)
-        if table is None:
-            return model
-        return CostModel(model.choices, {**model.parts, "latency_ms": table.parts}, model.peaks)
-
-    def _wants_latency(self) -> bool:
-        return any("latency_ms" in getattr(regularizer, "costs", ()) for regularizer in self.regularizers)
-
-    def _costs_for_batch(self, batch: Any) -> CostModel:
-        if self._cost_model is not None or self.example_input is not None:
-            return self.cost_model()
-        first = batch[0] if isinstance(batch, (list, tuple)) and batch else batch
-        if not isinstance(first, torch.Tensor):
-            raise SnasError(
-                "costs are counted on one example, and the training batch does not begin with a tensor of inputs. "
-                "Pass SNAS(example_input=...), a tensor or a tuple of arguments of the network's forward."
-            )
-        return self.cost_model(first[:1])
+        _ = self.distribution  # raises where there is no supernet yet
+        return self._costs.model(example_input)
 
     # ---- what NNI asks of a strategy -----------------------------------------------------------------------------
 
@@ -243,14 +222,24 @@ class SNAS(DARTS):
             initial_std=self.settings.initial_logits_std,
             seed=self.seed,
             sample_per_layer=self.settings.sample_per_layer,
+            skip_tolerance=self.settings.skip_tolerance,
         )
-        self._distribution.current.skip_tolerance = self.settings.skip_tolerance
         self._mutated = model
-        self._cost_model = None
+        self._costs = CostSource(
+            model,
+            self._distribution,
+            convention=self.cost_convention,
+            example_input=self.example_input,
+            latency_table=self.latency_table,
+            wanted={cost for regularizer in self.regularizers for cost in regularizer.costs},
+            agreed=of_the_first,
+        )
         prepare_stages(model, self._distribution.bind)
         # DARTS.mutate_model would create logits of its own.
         supernet: ModelSpace = super(DARTS, self).mutate_model(model)
         refuse_aliases(supernet)
+        if self.settings.sampling == "relaxed":
+            refuse_shared_sizes(supernet)
         InputMemory.attach(supernet, self._distribution)
         unused = [label for label, readers in self._distribution.readers.items() if not readers]
         if unused:
@@ -282,7 +271,7 @@ class SNAS(DARTS):
     def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
         """The search around the evaluator's Lightning module."""
         return SnasLightningModule(
-            training_module, self.distribution, self.settings, self.seed, self.regularizers, self._costs_for_batch
+            training_module, self.distribution, self.settings, self.seed, self.regularizers, self._costs.for_batch
         )
 
     def mutate_evaluator(self, evaluator: Any) -> Any:
@@ -306,18 +295,4 @@ class SNAS(DARTS):
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
         """The model at the mode, whose ``executable_model()`` is the child with inherited weights."""
-        yield _DerivedModel.at(self.model_space, self.chosen_sample())
-
-
-class _DerivedModel(RawFormatModelSpace):
-    """NNI's frozen model space, with this project's derivation in place of NNI's ``freeze``."""
-
-    @classmethod
-    def at(cls, model_space: RawFormatModelSpace, sample: dict[str, Any]) -> _DerivedModel:
-        frozen = model_space.freeze(sample)
-        model = cls(frozen.model_space, frozen.evaluator)
-        model.sample, model.status = frozen.sample, frozen.status
-        return model
-
-    def executable_model(self) -> nn.Module:
-        return derive_child(self.model_space, self.sample)
+        yield DerivedModel.at(self.model_space, self.chosen_sample())

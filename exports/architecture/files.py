@@ -22,7 +22,7 @@ __all__ = ["MAX_BYTES", "as_text", "from_text", "load", "save", "write_file"]
 
 MAX_BYTES = 4 * 2**20  # a hundred times what a large search records
 SORTED_SECTIONS = ("sample", "probabilities", "entropy", "settings", "versions", "metrics")
-JSON_REMEDY = "Give a file that was written by exports.save"
+JSON_REMEDY = "Give a file that was written by snas_nni.save"
 
 
 def save(architecture: Architecture, path: str | Path) -> Architecture:
@@ -56,6 +56,14 @@ def load(path: str | Path) -> Architecture:
     Raises:
         ArchitectureFileError: naming the file, the key path that is wrong, and what to do; also for files
             that cannot be read, are larger than 4 MiB, are not JSON, or are of another version.
+
+    Examples:
+        >>> import pathlib, tempfile
+        >>> from snas_nni import published, save
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "architecture.json"
+        >>> saved = save(published("mild"), file)
+        >>> load(file).sample["normal/edge_0_2"]
+        'sep_conv_3x3'
     """
     path = Path(path)
     try:

@@ -187,7 +187,7 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide what a rebuilt child computes."""
+    """Return the versions of Python and of the packages that a rebuilt child's outputs depend on."""
     versions = {"python": platform.python_version()}
     for package in RECORDED_PACKAGES:
         try:

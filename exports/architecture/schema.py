@@ -77,7 +77,7 @@ def check_format(document: dict[str, Any]) -> None:
         raise ArchitectureFileError(
             "format",
             f"is {readable(repr(document.get('format')))}, not {FORMAT!r}",
-            "Give a file that was written by exports.save",
+            "Give a file that was written by snas_nni.save",
         )
     version = document.get("version")
     if version != VERSION or not isinstance(version, int) or isinstance(version, bool):
@@ -128,7 +128,7 @@ def check_weights(weights: str | None, sha256: str | None) -> None:
         raise ArchitectureFileError(
             "sha256" if sha256 is None else "weights",
             "is missing, while the other of weights and sha256 is given",
-            "Give both (exports.save_weights returns the digest) or neither",
+            "Give both (snas_nni.save_weights returns the digest) or neither",
         )
     if weights is None:
         return

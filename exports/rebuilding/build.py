@@ -24,7 +24,7 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
 
     Nothing is unpickled. The only code that runs is that of the space's class, and a module is imported for
     it only when it is inside ``search_spaces``, ``snas_nni`` or ``nni.nas.hub`` or when ``spaces`` names it.
-    The arguments are the file's: they decide how large a network is made.
+    The arguments are read from the file, so the file sets the size of the network.
 
     Args:
         architecture: the record, usually from ``load``.
@@ -38,6 +38,13 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
         ArchitectureFileError: the space may not be imported or is not found, does not take the arguments or
             the sample, or builds a child of another size than recorded; the weights are missing or do not
             fit.
+
+    Examples:
+        >>> from snas_nni import published
+        >>> architecture = published("mild")  # or load("architecture.json")
+        >>> child = build(architecture, weights=False)  # new ones; a file of a search finds its own
+        >>> sum(p.numel() for p in child.parameters()) == architecture.parameters
+        True
     """
     try:
         child, frozen = child_of(architecture, spaces)
@@ -68,7 +75,7 @@ def with_weights(child: nn.Module, frozen: Callable[[], nn.Module], path: Path, 
 
 
 def child_of(architecture: Architecture, spaces: Spaces) -> tuple[nn.Module, Callable[[], nn.Module]]:
-    """Build the child with new weights, and check that it is the size it was; and tell how a search makes it."""
+    """Return the child with new weights, checked for its recorded size, and how a search makes it."""
     arguments = architecture.space.arguments
     space_class = find_space(architecture.space.class_path, spaces)
     space = make_space(space_class, arguments)

@@ -9,7 +9,9 @@ from typing import TypeAlias
 from nni.nas.nn.pytorch import ModelSpace
 
 from exports.errors import ArchitectureFileError
+from snas_nni.errors import HiddenPackageError
 from snas_nni.files import readable
+from snas_nni.importing.own_packages import own_module
 
 __all__ = ["OWN_PACKAGES", "Spaces", "find_space"]
 
@@ -22,8 +24,8 @@ Spaces: TypeAlias = "type[ModelSpace] | str | Iterable[type[ModelSpace] | str] |
 def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
     """Return the class that ``class_path`` names.
 
-    Importing a module runs its code, so a file alone never decides what is imported: only modules inside
-    ``search_spaces``, ``snas_nni`` and ``nni.nas.hub``, and those that ``spaces`` names, are.
+    Importing a module runs its code, so a file alone cannot cause an import: only modules inside
+    ``search_spaces``, ``snas_nni`` and ``nni.nas.hub``, and those that ``spaces`` names, are imported.
 
     Args:
         class_path: ``package.module.Class``.
@@ -32,8 +34,9 @@ def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
             recorded from a script (``__main__.Name``).
 
     Raises:
-        ArchitectureFileError: nobody allowed the class, or it is not there, or it is not a model space that
-            its module defines.
+        ArchitectureFileError: the class is in none of these, does not exist, or is not a model space that its
+            module defines.
+        HiddenPackageError: it is in ``search_spaces``, and the program has imported another package of that name.
     """
     given = list_of(spaces)
     module_name, _, class_name = class_path.rpartition(".")
@@ -51,13 +54,20 @@ def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
             "If you trust that code, pass the class, build(..., spaces=[TheSpace]), or name its package, "
             f"build(..., spaces=[{readable(class_path.split('.')[0])!r}])",
         )
+    # In a file this name means our package, also where another package has it: a file must not reach other folders.
+    own = module_name.partition(".")[0] == "search_spaces"
     try:
-        module = importlib.import_module(module_name)
+        module = own_module(module_name) if own else importlib.import_module(module_name)
+    except HiddenPackageError:
+        raise
     except Exception as error:
         raise ArchitectureFileError(
             KEY,
             f"module {readable(module_name)!r} cannot be imported: {readable(str(error))}",
-            "Install the package that holds it, or add its folder to PYTHONPATH",
+            "It is looked for in snas_nni's own package search_spaces. For a class in a package of yours that is "
+            "called so, pass the class: build(..., spaces=[TheSpace])"
+            if own
+            else "Install the package that holds it, or add its folder to PYTHONPATH",
         ) from error
     # Looked up in the module's own names: no attribute hooks, no classes that came from elsewhere.
     found = vars(module).get(class_name)

@@ -112,7 +112,7 @@ def read_weights(path: str | Path, sha256: str | None = None, limit: int = MAX_B
         raise ArchitectureFileError(
             KEY,
             f"is not a complete safetensors file: {readable(str(error))}",
-            "Write it with exports.save_weights",
+            "Write it with snas_nni.save_weights",
             path,
         ) from error
     return tensors

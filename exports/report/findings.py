@@ -21,6 +21,7 @@ GAINED_ACCURACY = 0.01
 """What a child has to be better by than random ones, for the search to have found something."""
 MOVED_PROBABILITY = 0.1
 """Change of a candidate's probability over the last tenth of a search from which on a choice was still moving."""
+LEFT_OUT = "the charts leave it out, and so they do with numbers beyond 1e100"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _strange(run: Run) -> list[Finding]:
         return []
     names = sorted(run.log.not_finite)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return [Finding("warning", f"NaN or infinity was logged in {', '.join(names[:3])}{more}; the charts leave it out.")]
+    return [Finding("warning", f"NaN or infinity was logged in {', '.join(names[:3])}{more}; {LEFT_OUT}.")]
 
 
 def _cells(run: Run) -> list[Finding]:

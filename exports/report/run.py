@@ -1,4 +1,4 @@
-"""One search run, read from its folder: whatever is there, and the names of what is not."""
+"""One search run, read from its folder: the files that are there, and the names of those that are missing."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run's folder; whatever is missing or broken becomes one of its ``problems``."""
+    """Read a run's folder; a file that is missing or broken becomes one of its ``problems``."""
     problems = [
         f"{name} is missing ({meaning})" for name, meaning in RUN_FILES.items() if not (folder / name).is_file()
     ]

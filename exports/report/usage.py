@@ -37,7 +37,7 @@ def usage_of(run: Run) -> Usage | None:
         weights = "" if run.architecture.weights else ", weights=False"
         pytorch = (
             "import torch\n"
-            "from exports import build, load\n"
+            "from snas_nni import build, load\n"
             f'child = build(load("architecture.json"){spaces}{weights}).eval()\n'
             "with torch.no_grad():\n"
             f"    logits = child(torch.zeros(1, {zeros}{of_type}))"
@@ -62,10 +62,10 @@ def _example(run: Run) -> InputExample | None:
 
 
 def _inputs(run: Run, shape: list[int]) -> str:
-    normalisation = as_mapping(run.summary.get("normalisation"))
+    normalization = as_mapping(run.summary.get("normalisation"))  # the key as searches write it
     parts = [f"Inputs have the shape (batch, {', '.join(map(str, shape))})"] if shape else []
     for name, key in (("mean", "mean"), ("deviation", "deviation")):
-        values = normalisation.get(key)
+        values = normalization.get(key)
         numbers = [as_number(value) for value in values] if isinstance(values, list) else []
         if numbers and None not in numbers:
             parts.append(f"{name} {', '.join(f'{value:.4g}' for value in numbers if value is not None)}")

@@ -37,6 +37,7 @@ class ArchitectureDistribution(nn.Module):
             mean has no effect on the distribution, only on what weight decay does to it.
         seed: of the initial logits and of all later draws.
         sample_per_layer: every module draws its own Z; the paper shares one among all modules of a label.
+        skip_tolerance: of the supernet that runs with the samples; 0 runs every candidate.
     """
 
     def __init__(
@@ -46,12 +47,13 @@ class ArchitectureDistribution(nn.Module):
         initial_std: float = 0.01,
         seed: int = 0,
         sample_per_layer: bool = False,
+        skip_tolerance: float = 0.0,
     ) -> None:
         super().__init__()
         self.choices = dict(choices)
         self.sample_per_layer = sample_per_layer
         self.generator = torch.Generator().manual_seed(seed)
-        self.current = CurrentSample()
+        self.current = CurrentSample(skip_tolerance)
         self.readers: dict[str, list[ChoiceReader]] = {label: [] for label in choices}
         self.logits = nn.ParameterDict(
             {

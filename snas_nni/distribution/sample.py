@@ -95,12 +95,16 @@ class CurrentSample:
 
     Shared by all modules of one supernet and by the distribution. Not a module, and never copied: a deep copy of a
     supernet reads the same sample, and no tensor of a graph is ever reached by ``copy.deepcopy``.
+
+    Args:
+        skip_tolerance: how much weight candidates may have that do not run, in [0, 1); see
+            :meth:`ChoiceReader.negligible_share`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, skip_tolerance: float = 0.0) -> None:
         self.sample: Sample | None = None
         self.trace: Trace | None = None
-        self.skip_tolerance = 0.0
+        self.skip_tolerance = skip_tolerance
         self.marks_left_out = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CurrentSample:

@@ -16,62 +16,66 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.regularizer import Regularizer, RegularizerTerm
+from snas_nni.resources.cost_info import COSTS
 from snas_nni.resources.costs import CostModel
 from snas_nni.resources.selection import Selection, cost_range, feasible, most_probable
 
 __all__ = ["Budget", "BudgetController", "BudgetReport"]
 
 _TIGHT_AT = 0.3
-_COSTS = ("params", "macs", "memory_access", "latency_ms")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Budget:
-    """Upper bounds on what a child costs; give one or several.
+    """Upper bounds on what a child costs; give one or several, such as ``Budget(params=2.3e6, latency_ms=5)``.
 
     Attributes:
-        params: parameters.
-        macs: multiply-accumulates for one sample input.
-        memory_access: elements read plus written for one sample input.
-        latency_ms: milliseconds by the latency table.
+        bounds: by the cost's key in :data:`~snas_nni.resources.COSTS`, each an argument of that name.
         target: the child shall also not cost less than (1 - tolerance) times each budget. Otherwise that is asked
             only where the budget binds: a budget that the search had to be held back by is meant to be used.
         tolerance: in (0, 1).
 
     Raises:
         SettingError: no bound, or a value outside its range.
+
+    Examples:
+        >>> budget = Budget(params=2.3e6, latency_ms=5)
+        >>> budget.bounds
+        {'params': 2300000.0, 'latency_ms': 5}
+        >>> from snas_nni import SNAS
+        >>> strategy = SNAS(budget=budget, latency_table="laptop.json")  # read when the search begins
+        >>> Budget()
+        Traceback (most recent call last):
+        snas_nni.errors.SettingError: a budget needs at least one of params, macs, memory_access, latency_ms.
     """
 
-    params: float | None = None
-    macs: float | None = None
-    memory_access: float | None = None
-    latency_ms: float | None = None
+    bounds: dict[str, float]
     target: bool = False
     tolerance: float = 0.05
 
-    def __post_init__(self) -> None:
+    def __init__(self, *, target: bool = False, tolerance: float = 0.05, **bounds: float | None) -> None:
+        for name in bounds:
+            if name not in COSTS:
+                raise TypeError(f"a budget has no argument {name!r}; there are {', '.join(COSTS)}.")
+        given = {name: bound for name in COSTS if (bound := bounds.get(name)) is not None}
+        for attribute, value in (("bounds", given), ("target", target), ("tolerance", tolerance)):
+            object.__setattr__(self, attribute, value)  # the class is frozen
         if not self.bounds:
-            raise SettingError(f"a budget needs at least one of {', '.join(_COSTS)}.")
+            raise SettingError(f"a budget needs at least one of {', '.join(COSTS)}.")
         for name, bound in self.bounds.items():
             if not 0 < bound < math.inf:
                 raise SettingError(f"budget of {name} must be positive and finite, got {bound}.")
         if not 0 < self.tolerance < 1:
             raise SettingError(f"tolerance of a budget must be in (0, 1), got {self.tolerance}.")
-
-    @property
-    def bounds(self) -> dict[str, float]:
-        """The bounds that were given, by name of the cost."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _COSTS}
-        return {name: bound for name, bound in given.items() if bound is not None}
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class BudgetReport:
         return "\n".join(lines)
 
 
-class BudgetController:
+class BudgetController(Regularizer):
     """A regularizer that keeps the expected costs within a budget.
 
     Args:
@@ -139,21 +143,16 @@ class BudgetController:
         """Whether the search had to be held back once the bound had reached the budget."""
         self._start: dict[str, float] = {}
         self._initial_temperature: float | None = None
-        self.read: dict[str, Tensor] = {}
-        """The weights that the last call read, by label; telemetry watches their gradients."""
         self._model: CostModel | None = None
+        self.costs = self.budget.bounds
 
-    @property
-    def costs(self) -> dict[str, float]:
-        """The bounds, by name of the cost: what has to be counted for it, under the name that a penalty has too."""
-        return self.budget.bounds
-
-    def prepare(self, model: CostModel) -> None:
+    def prepare(self, cost_model: CostModel) -> None:
         """Learn what the candidates cost, and refuse a budget that no child or every child meets.
 
         Raises:
             SettingError: with the cost of the cheapest or of the dearest child.
         """
+        model = cost_model
         for name, bound in self.budget.bounds.items():
             model.check(name)
             cheapest, dearest = cost_range(model, name)
@@ -171,20 +170,20 @@ class BudgetController:
         if not feasible(model, {name: (-math.inf, bound) for name, bound in self.budget.bounds.items()}):
             raise SettingError("no child of the space meets all bounds of the budget together. Raise one of them.")
 
-    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
-        """The augmented Lagrangian's term, a scalar; also moves the multipliers."""
+    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> RegularizerTerm:
+        """The augmented Lagrangian's term; also moves the multipliers."""
         terms = []
-        self.read = {label: distribution.expected_weights(label) for label in distribution.choices}
+        read = {label: distribution.expected_weights(label) for label in distribution.choices}
         looseness = self._looseness(sample.temperature)
         for name, budget in self.budget.bounds.items():
-            expected = self._prepared().cost(name, self.read)
+            expected = self._prepared().cost(name, read)
             start = self._start.setdefault(name, float(expected.detach()))
             violation = expected / (budget + looseness * max(0.0, start - budget)) - 1
             multiplier, r = self.multipliers[name], self.stiffness
             terms.append((torch.clamp(multiplier + r * violation, min=0) ** 2 - multiplier**2) / (2 * r))
             self.multipliers[name] = max(0.0, multiplier + self.rate * float(violation.detach()))
             self.binding[name] |= looseness == 0 and self.multipliers[name] > 0
-        return torch.stack(terms).sum()
+        return RegularizerTerm(torch.stack(terms).sum(), read)
 
     def _looseness(self, temperature: float) -> float:
         """1 at the first step, 0 once the temperature has fallen far enough."""

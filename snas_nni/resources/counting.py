@@ -21,12 +21,16 @@ from snas_nni.distribution.choices import OneOf
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.errors import SnasError
-from snas_nni.resources.operations import Convention, OperationCost, cost_of_operation, is_free_by_kind
+from snas_nni.resources.cost_info import COSTS
+from snas_nni.resources.operations import Convention, Operation, OperationCost, cost_of_operation, is_free_by_kind
 from snas_nni.supernet.evaluating import evaluating
 
-__all__ = ["OPERATION_COSTS", "Count", "count_operations", "fitted", "lacking", "owner_of", "resolved"]
+__all__ = ["Count", "count_operations", "fitted", "lacking", "owner_of", "resolved"]
 
-OPERATION_COSTS = ("macs", "memory_access", "activation_peak", "unread_params")
+
+def _empty_costs() -> dict[str, list[float]]:
+    names = [name for name, info in COSTS.items() if info.of_operation is not None]
+    return {name: [] for name in (*names, "activation_peak", "unread_params")}
 
 
 @dataclass
@@ -36,23 +40,23 @@ class Count:
     Attributes:
         conditions: when each operation is part of the child.
         owners: the choice that decides about it.
-        costs: by name, one number for each operation; ``activation_peak`` is the activations that it
-            reads and its output, in elements; ``unread_params`` are parameters of the supernet that this pass
-            has no use for.
+        costs: by name, one number for each operation: every cost that is counted by operation;
+            ``activation_peak``, the activations that it reads and its output, in elements; ``unread_params``,
+            parameters of the supernet that this pass has no use for.
         uncounted: names of operations that no handler knows.
     """
 
     conditions: list[Polynomial] = field(default_factory=list)
     owners: list[Owner] = field(default_factory=list)
-    costs: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in OPERATION_COSTS})
+    costs: dict[str, list[float]] = field(default_factory=_empty_costs)
     uncounted: set[str] = field(default_factory=set)
 
-    def add(self, condition: Polynomial, owner: Owner, *costs: float) -> None:
-        """Add one operation, its costs in the order of ``OPERATION_COSTS``."""
+    def add(self, condition: Polynomial, owner: Owner, costs: Mapping[str, float]) -> None:
+        """Add one operation, with a number for each cost."""
         self.conditions.append(condition)
         self.owners.append(owner)
-        for name, value in zip(OPERATION_COSTS, costs, strict=True):
-            self.costs[name].append(value)
+        for name, values in self.costs.items():
+            values.append(costs[name])
 
 
 _PRODUCTS = ("mm", "bmm", "mv")
@@ -70,11 +74,11 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Storages of matrix products. In one memory order a linear layer adds its bias there, in another after it.
         self.products: set[int] = set()
 
-    def add(self, macs: float, memory_access: float, peak: float, unread: float = 0.0) -> None:
-        if self.trace is None:
-            self.count.add(ONE, None, macs, memory_access, peak, unread)
-        else:
-            self.count.add(self.trace.condition, self.trace.owner, macs, memory_access, peak, unread)
+    def add(self, operation: Operation, peak: float = 0.0, unread: float = 0.0) -> None:
+        costs = {name: info.of_operation(operation) for name, info in COSTS.items() if info.of_operation is not None}
+        if any(costs.values()):
+            condition, owner = (ONE, None) if self.trace is None else (self.trace.condition, self.trace.owner)
+            self.count.add(condition, owner, {**costs, "activation_peak": peak, "unread_params": unread})
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name.split("::")[-1]
@@ -97,14 +101,17 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.products.update(map(_storage, outputs))
         elif name in ("add", "add_") and (bias := self.bias(args)) is not None:
             self.products.update(map(_storage, outputs))
-            self.add(0.0, float(bias.numel()), 0.0)
+            self.add(Operation(name, tuple(args), result, OperationCost(0.0, float(bias.numel())), self.convention))
         if cost is None and is_free_by_kind(func, tuple(args)):
             cost = OperationCost()
         if cost is None:
             self.count.uncounted.add(name)
-        elif cost.macs or cost.memory_access:
-            peak = float(sum(t.numel() for t in [*activations, outputs[0]]))
-            self.add(cost.macs, cost.memory_access, peak, float(unread))
+        else:
+            operation = Operation(name, tuple(args), result, cost, self.convention)
+            if cost.macs or cost.memory_access:
+                self.add(operation, float(sum(t.numel() for t in [*activations, outputs[0]])), float(unread))
+            else:
+                self.add(operation)
         return result
 
     def bias(self, args: Any) -> Tensor | None:
@@ -118,7 +125,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def identity(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
         # A skip has no operation of its own; the paper counts what it reads and passes on.
         if isinstance(result, Tensor):
-            self.add(0.0, 2.0 * result.numel(), 2.0 * result.numel())
+            cost = OperationCost(0.0, 2.0 * result.numel())
+            self.add(Operation("identity", args, result, cost, self.convention), cost.memory_access)
 
 
 class _AttentionInOneOrder(TorchFunctionMode):

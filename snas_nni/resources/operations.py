@@ -18,6 +18,7 @@ from torch import Tensor
 
 __all__ = [
     "Convention",
+    "Operation",
     "OperationCost",
     "cost_of_operation",
     "is_free_by_kind",
@@ -55,6 +56,25 @@ class OperationCost:
 
     macs: float = 0.0
     memory_access: float = 0.0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One tensor operation that the network ran, for a cost that is counted by operation.
+
+    Attributes:
+        name: its ATen name without overload, such as "convolution"; "identity" for an ``nn.Identity``.
+        arguments: its positional arguments.
+        result: what it returned.
+        cost: its MACs and the elements that it reads and writes.
+        convention: what counts.
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
+    result: Any
+    cost: OperationCost
+    convention: Convention
 
 
 Handler = Callable[[tuple[Any, ...], Any], float]
@@ -257,6 +277,16 @@ def register_operation(name: str, macs: Handler | None) -> None:
     Args:
         name: its ATen name without overload, such as ``"_fft_r2c"``.
         macs: gets ``(arguments, result)`` and returns MACs; None declares the operation free.
+
+    Examples:
+        >>> import torch
+        >>> from snas_nni import count_child
+        >>> class Products(torch.nn.Module):
+        ...     def forward(self, vectors):
+        ...         return torch.linalg.cross(vectors, vectors.flip(0))
+        >>> register_operation("linalg_cross", lambda arguments, result: 6.0 * result.numel() / 3)
+        >>> count_child(Products(), torch.ones(5, 3))["macs"]
+        30.0
     """
     for known in (_FREE, _NORMALIZATION, _ACTIVATION):
         known.discard(name)

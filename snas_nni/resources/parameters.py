@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.trace import Owner
+from snas_nni.nni_compat import MixedOperation
 from snas_nni.resources.operations import Convention, is_normalization
+from snas_nni.supernet.base import SampledModule
 
-__all__ = ["Conditional", "parameter_polynomials"]
-
-
-@runtime_checkable
-class Conditional(Protocol):
-    """A module of the supernet, seen from what it costs."""
-
-    def branches(self) -> Iterable[tuple[Polynomial, nn.Module]]:
-        """The candidates, each with the condition that makes it part of the child."""
-        ...
-
-    @property
-    def owner(self) -> Owner:
-        """Label and layer of the choice."""
-        ...
-
-    def own_parameters(self, convention: Convention) -> Polynomial | None:
-        """Parameters of the child's layer in its place where its weights are sliced; None: count its tensors."""
-        ...
+__all__ = ["parameter_polynomials"]
 
 
 def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owner, Polynomial]:
@@ -47,19 +29,20 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
 
     def visit(module: nn.Module, condition: Polynomial, owner: Owner) -> None:
         candidates: set[nn.Module] = set()
-        if isinstance(module, Conditional):
-            own = module.own_parameters(convention)
+        counts = convention.normalization or not is_normalization(module)
+        if isinstance(module, SampledModule):
+            own = module.own_parameters() if counts else None
             if own is not None:
                 total[module.owner].append(condition * own)
                 return
             for branch_condition, candidate in module.branches():
                 candidates.add(candidate)
                 visit(candidate, condition * branch_condition, module.owner)
-        elif isinstance(module, MixedOperation):
+        elif isinstance(module, MixedOperation) and counts:
             own, decides = _sliced_by_its_space(module)
             total[decides].append(condition * own)
             return
-        if convention.normalization or not is_normalization(module):
+        if counts:
             for parameter in module.parameters(recurse=False):
                 sizes[id(parameter)] = parameter.numel()
                 owners.setdefault(id(parameter), owner)

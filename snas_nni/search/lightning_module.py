@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 
 from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
-from snas_nni.errors import NotFiniteError, SettingError
-from snas_nni.regularizer import Regularization, Regularizer
+from snas_nni.errors import NotFiniteError
+from snas_nni.nni_compat import BaseOneShotLightningModule
+from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.costs import CostModel
 from snas_nni.search.distributed import (
     average,
@@ -26,20 +25,15 @@ from snas_nni.search.distributed import (
     devices_of,
     local_backward,
     means_of,
-    rank_of,
+    samples_of_this_device,
 )
 from snas_nni.search.evaluator_log import EvaluatorLog
 from snas_nni.search.learning_rate import logits_learning_rate
 from snas_nni.search.optimizers import logits_optimizer, weights_optimizer, without_parameters
-from snas_nni.search.resume_state import (
-    PartialMeans,
-    metric_states,
-    random_state,
-    set_metric_states,
-    set_random_state,
-    undisturbed_metrics,
-)
-from snas_nni.search.settings import SearchSettings, is_warming_up, temperature_now
+from snas_nni.search.progress import is_warming_up, temperature_now
+from snas_nni.search.regularization import Regularization
+from snas_nni.search.resume_state import Resumption, undisturbed_metrics
+from snas_nni.search.settings import SearchSettings
 from snas_nni.search.telemetry import EpochTelemetry
 
 __all__ = ["SnasLightningModule"]
@@ -67,7 +61,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         distribution: ArchitectureDistribution,
         settings: SearchSettings,
         seed: int = 0,
-        regularizers: Sequence[Regularizer] = (),
+        regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | Tensor]] = (),
         count_costs: Callable[[Any], CostModel] | None = None,
     ) -> None:
         super().__init__(training_module)
@@ -79,20 +73,16 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self._undo = ExitStack()
         self.search_step = 0
         self._evaluator_log = EvaluatorLog(self)
-        self._partial_means = PartialMeans()
-        self._resumed_within_epoch: dict[str, Any] | None = None
-        self._loader_states: list[Any] = []
+        self._resumption = Resumption()
 
     # ---- training ------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """One search step; returns what the evaluator's own training step returned."""
-        weights_batch = batch
-        self.regularization.prepare(batch["train"] if self.settings.bilevel else batch)
-        if self.settings.bilevel:
-            weights_batch = batch["train"]
-            if not self.warming_up:
-                self._logits_step_on(batch["val"], batch_idx)
+        weights_batch = batch["train"] if self.settings.bilevel else batch
+        self.regularization.prepare(weights_batch)
+        if self.settings.bilevel and not self.warming_up:
+            self._logits_step_on(batch["val"], batch_idx)
         output = self._backward(weights_batch, batch_idx)
         if self._accumulated(batch_idx):
             self._synchronise()
@@ -102,48 +92,38 @@ class SnasLightningModule(BaseOneShotLightningModule):
             self._zero_gradients()
         self.search_step += 1
         self.advance_lr_schedulers(batch_idx)
-        self._partial_means.complete(self.trainer)
+        self._resumption.end_batch(self.trainer)
         return output
 
     def _backward(self, batch: Any, batch_idx: int) -> Any:
         """Add the gradients of ``samples_per_step`` samples, one after the other so that one graph is alive."""
         output: Any = None
-        count, devices = self.settings.samples_per_step, devices_of(self.trainer)
-        spread = self.settings.spread_samples and devices > 1
-        if spread and count % devices:
-            raise SettingError(
-                f"spread_samples: {count} samples_per_step cannot be shared equally by {devices} devices. "
-                "Give a multiple of their number."
-            )
-        for index in range(count):
+        settings = self.settings
+        own = samples_of_this_device(self.trainer, settings.samples_per_step, settings.spread_samples)
+        for runs_here in own:
             sample = self._draw()  # by every device, so that their generators stay in step
-            if spread and index % devices != rank_of(self.trainer):
+            if not runs_here:
                 continue
             with self.distribution.use(sample), local_backward(self.trainer):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
-                total = loss + self._penalty(sample)
+                terms = self.regularization.terms(self.distribution, sample, self.search_step)
+                for name, term in terms:
+                    self.log(f"penalty/{name}", term.value.detach(), on_step=False, on_epoch=True)
+                total = loss + sum(term.value for _, term in terms)
                 value = float(total.detach())
-                if devices > 1:
+                if devices_of(self.trainer) > 1:
                     value = average(value, total.device)  # so that all of them stop, if one has to
                 if not math.isfinite(value):
                     raise self._not_finite(value)
-                self._telemetry.watch(value, sample, self.regularization.read())
-                shares = count // devices if spread else count
-                self.manual_backward(total / (shares * self.settings.accumulate_batches))
+                self._telemetry.watch(value, sample, [term for _, term in terms])
+                self.manual_backward(total / (sum(own) * settings.accumulate_batches))
         return output
 
     def _draw(self) -> Sample:
         if self.settings.sampling == "single_path":
             return self.distribution.draw_single_path(self.temperature)
         return self.distribution.draw(self.temperature)
-
-    def _penalty(self, sample: Sample) -> Tensor | float:
-        total: Tensor | float = 0.0
-        for name, term in self.regularization.terms(self.distribution, sample, self.search_step):
-            self.log(f"penalty/{name}", term.detach(), on_step=False, on_epoch=True)
-            total = total + term
-        return total
 
     def _logits_step_on(self, batch: Any, batch_idx: int) -> None:
         """First-order bi-level update, for comparison: logits on a batch of their own."""
@@ -183,8 +163,6 @@ class SnasLightningModule(BaseOneShotLightningModule):
             f"{self.temperature:.3g}). Try a lower learning rate of the weights, a smaller weights_gradient_clip, or "
             "a higher final temperature; the last checkpoint is from before this step."
         )
-
-    # ---- temperature ---------------------------------------------------------------------------------------------
 
     @property
     def warming_up(self) -> bool:
@@ -299,47 +277,29 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save what Lightning does not: random states, the regularizers' states, the epoch's telemetry so far."""
-        loop = self.trainer.fit_loop.epoch_loop
-        within_epoch = loop.batch_idx >= 0 and not self.trainer.is_last_batch
         checkpoint["snas"] = {
             "generator": self.distribution.generator.get_state(),
-            "random": random_state(),
             "search_step": self.search_step,
             "epoch": self._telemetry.state_dict(),
             "regularizers": self.regularization.state_dict(),
-            "means": PartialMeans.state_dict(self.trainer) if within_epoch else {},
-            "metrics": metric_states(self.training_module) if within_epoch else {},
-            "within_epoch": within_epoch,
+            **Resumption.state_dict(self.trainer, self.training_module),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore it."""
         state = checkpoint["snas"]
         self.distribution.generator.set_state(state["generator"].cpu())
-        set_random_state(state["random"])
         self.search_step = state["search_step"]
         self._telemetry.load_state_dict(state["epoch"])
         self.regularization.load_state_dict(state["regularizers"])
-        self._loader_states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
-        if state["within_epoch"]:
-            self._partial_means.load_state_dict(state["means"])
-            self._resumed_within_epoch = state
+        self._resumption.load_state_dict(state, checkpoint)
 
     def on_train_start(self) -> None:
-        """Give loaders their states; Lightning does that only for a search that was cut within an epoch."""
-        loaders = [
-            each for each in self.trainer.fit_loop._combined_loader.flattened if hasattr(each, "load_state_dict")
-        ]
-        if self._resumed_within_epoch is None and len(loaders) == len(self._loader_states):
-            for loader, state in zip(loaders, self._loader_states, strict=True):
-                loader.load_state_dict(state)
-        self._loader_states = []
+        """Give loaders their states, in a search that goes on."""
+        self._resumption.start_training(self.trainer)
         super().on_train_start()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int, *args: Any) -> Any:
         """In an epoch that goes on, restore what its start would have changed."""
-        if self._resumed_within_epoch is not None:
-            set_random_state(self._resumed_within_epoch["random"])
-            set_metric_states(self.training_module, self._resumed_within_epoch["metrics"])
-            self._resumed_within_epoch = None
+        self._resumption.start_batch(self.training_module)
         return super().on_train_batch_start(batch, batch_idx, *args)

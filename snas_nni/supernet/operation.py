@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import ParametrizedModule
-from nni.nas.oneshot.pytorch.supermodule import operation as nni_operation
 from torch import Tensor, nn
 
+from snas_nni import nni_compat
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.sample import ChoiceReader
-from snas_nni.distribution.trace import Owner
 from snas_nni.errors import UnsupportedSpaceError
-from snas_nni.resources.operations import Convention, is_normalization
+from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.expressions import expression_value, expression_weights, traced_value
+from snas_nni.supernet.frozen import match_all
 
 __all__ = ["SLICED_OPERATIONS", "mutable_arguments"]
 
@@ -49,7 +49,7 @@ def _outcomes(arguments: dict[str, Any], names: Sequence[str]) -> tuple[list[str
     return sorted(labels), outcomes
 
 
-class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
+class SampledArguments(nni_compat.MixedOperationSamplingPolicy):
     """Gives NNI's mixed operations their arguments from the running sample."""
 
     def __init__(self, operation: Any, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
         return expression_weights(expression, self.readers)
 
 
-class _Sliced:
+class _Sliced(SampledModule):
     """What this project changes in NNI's mixed operations."""
 
     sliced: tuple[str, ...]
@@ -85,43 +85,32 @@ class _Sliced:
         arguments = {**self.init_arguments}  # type: ignore[attr-defined]
         for name, expression in self.mutable_arguments.items():  # type: ignore[attr-defined]
             arguments[name] = expression.freeze(sample)
-        layer = self.bound_type._bound_type(**arguments)  # type: ignore[attr-defined]
+        layer = nni_compat.plain_type(self.bound_type)(**arguments)
         state = {k: v for k, v in self.freeze_weight(**arguments).items() if v is not None}  # type: ignore[attr-defined]
-        if state:  # nothing to copy, and no device to follow, where a normalisation has neither weights nor statistics
-            layer.to(next(iter(state.values())))
+        match_all(layer, state)
         layer.load_state_dict({**layer.state_dict(), **state})
         return layer
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run with the sample's values; a single path passes its credit on through a factor of 1."""
         output = super().forward(*args, **kwargs)  # type: ignore[misc]
-        readers: list[ChoiceReader] = list(self.sampling_policy.readers.values())  # type: ignore[attr-defined]
-        if readers[0].trace is not None or not readers[0].sample.is_one_hot or readers[0].sample.is_fixed:
+        if self.reader.trace is not None or not self.reader.sample.is_one_hot or self.reader.sample.is_fixed:
             return output
-        credit = math.prod((reader.rows() * reader.rows().detach()).sum() for reader in readers)
+        credit = math.prod((reader.rows() * reader.rows().detach()).sum() for reader in self.readers.values())
         if isinstance(output, tuple):
             return output[0] * credit, *output[1:]
         return output * credit
 
-    def branches(self) -> list[tuple[Polynomial, nn.Module]]:
-        """No candidates: the values share one weight."""
-        return []
+    def counterpart(self, sample: Mapping[str, Any]) -> Counterpart:
+        """The plain layer with its slice of the weights."""
+        return Counterpart(self.freeze(dict(sample)))
 
-    @property
-    def owner(self) -> Owner:
-        """Label and layer of the layer's first choice."""
-        readers: dict[str, ChoiceReader] = self.sampling_policy.readers  # type: ignore[attr-defined]
-        return next(iter(readers.values())).owner
-
-    def own_parameters(self, convention: Convention) -> Polynomial:
+    def own_parameters(self) -> Polynomial:
         """Parameters of the slice of each combination of values."""
-        readers: dict[str, ChoiceReader] = self.sampling_policy.readers  # type: ignore[attr-defined]
-        if is_normalization(self) and not convention.normalization:  # type: ignore[arg-type]
-            return Polynomial()
         total = []
-        for indices in itertools.product(*(range(len(r.choice.candidates)) for r in readers.values())):
+        for indices in itertools.product(*(range(len(r.choice.candidates)) for r in self.readers.values())):
             sample, condition = {}, ONE
-            for (label, reader), index in zip(readers.items(), indices, strict=True):
+            for (label, reader), index in zip(self.readers.items(), indices, strict=True):
                 sample[label] = reader.choice.candidates[index]
                 condition = condition * Polynomial.entry(label, index)
             layer = self.freeze(sample)
@@ -155,6 +144,7 @@ class _Sliced:
             )
         cls.check(module, choices, f"({type(module).__name__} '{name}')")
         mixed: Any = super().mutate(module, name, memo, {**mutate_kwargs, "mixed_op_sampling": SampledArguments})  # type: ignore[misc]
+        mixed.readers = mixed.sampling_policy.readers
         for argument in ("eps", "momentum"):  # NNI would forget `bn.eps = 1e-3` after construction
             if argument in mixed.init_arguments and argument not in choices:
                 mixed.init_arguments[argument] = getattr(module, argument)
@@ -165,13 +155,13 @@ class _Sliced:
         """Refuse combinations of values that slices of one weight cannot express."""
 
 
-class SlicedLinear(_Sliced, nni_operation.MixedLinear):
+class SlicedLinear(_Sliced, nni_compat.MixedLinear):
     """``MutableLinear`` with choices of its sizes."""
 
     sliced = ("in_features", "out_features")
 
 
-class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
+class SlicedConv2d(_Sliced, nni_compat.MixedConv2d):
     """``MutableConv2d`` with choices of channels, kernel size (with its padding) and proportional groups."""
 
     sliced = ("in_channels", "out_channels", "kernel_size", "groups")
@@ -203,7 +193,7 @@ class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
         shrinks = set()
         for kernel, padding, dilation in outcomes:
             if not isinstance(padding, str):
-                sizes = (cls._to_tuple(value) for value in (kernel, padding, dilation))
+                sizes = (nni_compat.axis_sizes(cls, value) for value in (kernel, padding, dilation))
                 shrinks.add(tuple(d * (k - 1) - 2 * p for k, p, d in zip(*sizes, strict=True)))
         if len(shrinks) != 1:
             raise UnsupportedSpaceError(
@@ -212,7 +202,7 @@ class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
             )
 
 
-class SlicedBatchNorm2d(_Sliced, nni_operation.MixedBatchNorm2d):
+class SlicedBatchNorm2d(_Sliced, nni_compat.MixedBatchNorm2d):
     """``MutableBatchNorm2d`` with a choice of its number of features."""
 
     sliced = ("num_features",)
@@ -224,13 +214,13 @@ class SlicedBatchNorm2d(_Sliced, nni_operation.MixedBatchNorm2d):
         return {name: None if tensor is None else tensor[:size] for name, tensor in tensors.items()}
 
 
-class SlicedLayerNorm(_Sliced, nni_operation.MixedLayerNorm):
+class SlicedLayerNorm(_Sliced, nni_compat.MixedLayerNorm):
     """``MutableLayerNorm`` with a choice of its shape."""
 
     sliced = ("normalized_shape",)
 
 
-class SlicedMultiheadAttention(_Sliced, nni_operation.MixedMultiHeadAttention):
+class SlicedMultiheadAttention(_Sliced, nni_compat.MixedMultiHeadAttention):
     """``MutableMultiheadAttention`` with choices of its sizes."""
 
     sliced = ("embed_dim", "kdim", "vdim")

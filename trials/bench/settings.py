@@ -24,7 +24,7 @@ class BenchSettings:
         images: training images that a search sees in an epoch; null for all
         held_out_images: validation images that judge; null for all
         random_candidates: children that random sampling draws; the best held-out one stays
-        output: JSON file of the results; a table and a plot are written beside it
+        output: where the results go, a JSON file; a table and a plot are written beside it
         quiet: print nothing but the table
     """
 

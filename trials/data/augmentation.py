@@ -9,7 +9,19 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-__all__ = ["Augmentation", "CentralCrop", "Normalisation", "ResizedCrop", "cut_out", "random_crop", "random_flip"]
+from trials.settings.run import DataSettings
+
+__all__ = [
+    "Augmentation",
+    "CentralCrop",
+    "Normalisation",
+    "ResizedCrop",
+    "augmentation_in_words",
+    "cut_out",
+    "random_crop",
+    "random_flip",
+    "usual_augmentation",
+]
 
 
 @dataclass(frozen=True)
@@ -162,3 +174,32 @@ class ResizedCrop(Augmentation):
                 torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
                 images = torch.stack([change(image) for image in images])
         return super().before_normalisation(images, generator)
+
+
+def usual_augmentation(settings: DataSettings, padding: int, mirror: bool) -> Augmentation | None:
+    """Return the augmentation of a source's training images; None for none.
+
+    Args:
+        settings: of the data; ``augmentation: none`` wins over all others.
+        padding: pixels of the usual random shift of the source's images.
+        mirror: whether half of them are usually mirrored.
+    """
+    kind = settings.augmentation
+    if kind == "none":
+        return None
+    if settings.crop_padding is not None:
+        padding = settings.crop_padding
+    if kind != "auto":
+        mirror = kind == "mirror"
+    elif settings.horizontal_flip is not None:
+        mirror = settings.horizontal_flip
+    return Augmentation(crop_padding=padding, horizontal_flip=mirror, cutout=settings.cutout)
+
+
+def augmentation_in_words(augmentation: Augmentation | None) -> str:
+    """Say what happens to training images; the other splits are never changed."""
+    changes = augmentation.in_words if augmentation is not None else []
+    if not changes:
+        return "training inputs are not changed (data.augmentation)"
+    last = f" and {changes[-1]}" if len(changes) > 1 else changes[0]
+    return f"training images are {', '.join(changes[:-1])}{last} at random (data.augmentation: none for none of it)"

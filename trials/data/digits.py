@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from sklearn import datasets
 
-from trials.data.splits import TEST_FRACTION, TEST_SEED, channel_statistics, stratified_split
+from trials.data.augmentation import usual_augmentation
+from trials.data.splits import channel_statistics, three_parts
 from trials.data.types import ClassificationData, LabelledTensors
-from trials.data.usual_augmentation import usual_augmentation
 from trials.progress import Progress
 from trials.settings.search import DataSettings
 
@@ -23,14 +23,11 @@ def load_digits(settings: DataSettings, progress: Progress) -> ClassificationDat
     bunch = datasets.load_digits()
     images = torch.tensor(bunch.images, dtype=torch.float32).div_(16).unsqueeze(1)
     everything = LabelledTensors(images, torch.tensor(bunch.target, dtype=torch.int64))
-    rest, test = stratified_split(everything.labels, TEST_FRACTION, TEST_SEED)
-    training = everything.select(rest)
-    kept, held_out = stratified_split(training.labels, settings.validation_fraction, settings.split_seed)
-    train = training.select(kept)
+    train, validation, test = three_parts(everything, settings)
     return ClassificationData(
         train=train,
-        validation=training.select(held_out),
-        test=everything.select(test),
+        validation=validation,
+        test=test,
         class_names=tuple(str(digit) for digit in range(10)),
         normalisation=channel_statistics(train.inputs),
         augmentation=usual_augmentation(settings, padding=1, mirror=False),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from snas_nni.errors import SettingError
 from trials.data.image_cache import decoded_images
-from trials.data.image_files import image_files, list_images
+from trials.data.image_files import image_files
+from trials.data.image_listing import list_images
 from trials.data.image_modes import conversions_in_words
 from trials.data.splits import TEST_FRACTION, held_out_splits
 from trials.data.types import ClassificationData, LabelledTensors

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from trials.data.image_files import UNREADABLE, ImageFile
+from trials.data.image_decoding import FORMATS
+from trials.data.image_listing import ImageFile
 
 __all__ = ["conversions_in_words"]
 
@@ -26,15 +27,17 @@ def conversions_in_words(files: Sequence[ImageFile]) -> list[str]:
     found: Counter[str] = Counter()
     for file in looked_at:
         try:
-            with Image.open(file.path) as image:
-                found["transparent"] += image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+            if not file.path.is_file():
+                continue  # a pipe has no end
+            with Image.open(file.path, formats=FORMATS) as image:
+                found["transparent"] += image.has_transparency_data
                 found["gray"] += image.mode in _GRAY
                 found["deep"] += image.mode in _DEEP
-        except UNREADABLE:
-            continue  # told when it is decoded
+        except Exception:  # damaged files make Pillow raise anything; they are named when they are decoded
+            continue
     words = {
-        "transparent": "have transparency, which is dropped: the colors under it show",
+        "transparent": "have transparent pixels, which become white",
         "gray": "are gray; they get three equal channels",
-        "deep": "have more than 8 bits for a pixel, of which values above 255 are cut off: convert them first",
+        "deep": "have more than 8 bits for a pixel; they are scaled to 8",
     }
     return [f"{found[kind]} of {len(looked_at)} images {text}" for kind, text in words.items() if found[kind]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import nni
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from exports.example_input import InputExample
 from snas_nni.errors import SettingError
+from snas_nni.importing.own_packages import remake
 from snas_nni.resumable_loader import ResumableLoader
 from trials.data.augmentation import Augmentation, Normalisation
 from trials.data.types import ClassificationData, LabelledTensors
@@ -52,6 +53,10 @@ class BatchDataset(Dataset[Batch]):
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = 0
+
+    def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str], dict[str, Any]]:
+        # A worker that is not forked gets the dataset first of all, and finds our packages by it.
+        return remake, (f"{type(self).__module__}.{type(self).__qualname__}",), vars(self)
 
     def __len__(self) -> int:
         return len(self.split)

@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from snas_nni.errors import SettingError
+from trials.data.augmentation import usual_augmentation
 from trials.data.splits import TEST_FRACTION, TEST_SEED, stratified_split
 from trials.data.types import ClassificationData, LabelledTensors
-from trials.data.usual_augmentation import usual_augmentation
 from trials.settings.run import DataSettings
 
 __all__ = ["classification_data"]
 
 _FORMS = (
     "a pair of inputs and class numbers (tensors or numpy arrays), a torch Dataset of such pairs, (train, test) or "
-    "(train, validation, test) of either, a dictionary with these names, or trials.data.ClassificationData"
+    "(train, validation, test) of either, a dictionary with these names, or snas_nni.ClassificationData"
 )
 
 

@@ -1,4 +1,4 @@
-"""Seeded, stratified splits: every class keeps its share in both parts."""
+"""Seeded, stratified splits, where every class keeps its share in all parts, and the data made of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Normalisation
+from trials.data.augmentation import Normalisation, usual_augmentation
 from trials.data.types import ClassificationData, LabelledTensors
-from trials.data.usual_augmentation import usual_augmentation
 from trials.settings.search import DataSettings
 
-__all__ = ["TEST_FRACTION", "TEST_SEED", "channel_statistics", "held_out_splits", "stratified_split"]
+__all__ = ["TEST_FRACTION", "TEST_SEED", "channel_statistics", "held_out_splits", "stratified_split", "three_parts"]
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0  # the test split never moves, whatever the settings say
@@ -42,6 +41,16 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     chosen[torch.cat(held_out)] = True
     return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+
+
+def three_parts(
+    everything: LabelledTensors, settings: DataSettings
+) -> tuple[LabelledTensors, LabelledTensors, LabelledTensors]:
+    """Return training, validation and test part: the last is a fifth and fixed, the second as the settings say."""
+    rest, test = stratified_split(everything.labels, TEST_FRACTION, TEST_SEED)
+    training = everything.select(rest)
+    kept, held_out = stratified_split(training.labels, settings.validation_fraction, settings.split_seed)
+    return training.select(kept), training.select(held_out), everything.select(test)
 
 
 def channel_statistics(images: Tensor) -> Normalisation:

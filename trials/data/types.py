@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Augmentation, Normalisation
-from trials.data.usual_augmentation import augmentation_in_words
+from trials.data.augmentation import Augmentation, Normalisation, augmentation_in_words
 
 __all__ = ["ClassificationData", "LabelledTensors"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,13 +22,13 @@ from trials.experiments.manager import Manager, ManagerGoneError, last_lines, ru
 from trials.experiments.trial_records import TrialRecord, trial_records
 from trials.progress import readable_duration
 from trials.state.failures import write_result
-from trials.state.signals import TerminatedError, signals_as_exceptions
+from trials.state.signals import StoppedError, Stopping
 
 __all__ = ["LaunchOptions", "launch"]
 
 _POLL_SECONDS = 1.0
 _COPIED = ("architecture.json", "weights.safetensors", "model.onnx", "summary.json", "metrics.csv", "settings.yml")
-SUCCESS, NO_TRIAL_SUCCEEDED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+SUCCESS, NO_TRIAL_SUCCEEDED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     """Run the experiment in ``path`` and return the exit code.
 
     Returns:
-        0 when a trial succeeded, 1 when none did, 130 after Ctrl-C, 143 after SIGTERM. The experiment is stopped
-        in every case.
+        0 when a trial succeeded, 1 when none did, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. The experiment
+        is stopped in every case, also when this process is killed.
 
     Raises:
         SnasError: the file is wrong, or NNI does not start.
@@ -74,21 +75,19 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     if options.listen_everywhere:
         console.print("warning: everyone who reaches this machine's port can start programs on it")
     experiment = _Experiment(file, console, options)
-    with signals_as_exceptions():
+    with Stopping(second_quits=False):
         try:
             with running_manager(file, options.port, options.listen_everywhere, options.resume) as manager:
                 try:
                     experiment.watch(manager)
                 finally:
                     console.print("stopping the experiment")
-        except KeyboardInterrupt:
-            experiment.finish()
-            print(f"interrupted{experiment.how_to_go_on()}", file=sys.stderr)
-            return INTERRUPTED
-        except TerminatedError:
-            experiment.finish()
-            print(f"terminated{experiment.how_to_go_on()}", file=sys.stderr)
-            return TERMINATED
+        except StoppedError as stopped:
+            with contextlib.suppress(OSError):  # the terminal may be what has gone
+                experiment.finish()
+                word = "interrupted" if stopped.number == signal.SIGINT else "terminated"
+                print(f"{word}{experiment.how_to_go_on()}", file=sys.stderr)
+            return stopped.exit_code
     if experiment.finish():
         return SUCCESS
     experiment.print_cause()
@@ -124,7 +123,6 @@ class _Experiment:
                     print(f"error: {error}. Was the experiment stopped from outside?", file=sys.stderr)
                     return
                 self._status = answer["status"]
-                manager.remember_processes()
                 display.show(self._trials)
                 time.sleep(_POLL_SECONDS)
         if self._status == "ERROR":
@@ -171,7 +169,7 @@ class _Experiment:
         return self._file.folder / str(self._id)
 
     def _copy_best(self, best: TrialRecord, target: Path) -> Path | None:
-        source = best.output(self._folder)
+        source = best.output
         if source is None:
             return None
         target.mkdir(exist_ok=True)

@@ -65,8 +65,9 @@ class TrialRecord:
         reported = self.final.get("warnings")
         return [str(each) for each in reported] if isinstance(reported, list) else []
 
-    def output(self, experiment_folder: Path) -> Path | None:
-        """Return the folder with the trial's architecture, if it is on this machine."""
+    @property
+    def output(self) -> Path | None:
+        """The folder with the trial's architecture, if it is on this machine."""
         reported = self.final.get("output")
         if isinstance(reported, str) and (Path(reported) / "architecture.json").is_file():
             return Path(reported)

@@ -1,4 +1,4 @@
-"""From settings to the SNAS strategy, with its penalty and budget."""
+"""From settings to what a search is made of: the model space, and the strategy with its penalty and budget."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.resources import ResourcePenalty, penalty_level
 from trials.data.types import ClassificationData
+from trials.settings.cost_bounds import given_bounds
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.settings.user_code import import_dotted
 from trials.state.user_errors import user_code_error
@@ -51,19 +52,11 @@ def strategy_arguments(search: SearchSettings) -> dict[str, Any]:
 def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:
     if settings.penalty == "none":
         return []
-    penalty = penalty_level(settings.penalty)
-    if settings.penalty_weight is not None:
-        penalty.weight = settings.penalty_weight
-    return [penalty]
+    return [penalty_level(settings.penalty, settings.penalty_weight)]
 
 
 def _budget(settings: ResourceSettings) -> Budget | None:
-    bounds: dict[str, Any] = {
-        "params": settings.max_params,
-        "macs": settings.max_macs,
-        "memory_access": settings.max_memory_access,
-        "latency_ms": settings.max_latency_ms,
-    }
+    bounds = given_bounds(settings)
     if all(bound is None for bound in bounds.values()):
         return None
     return Budget(**bounds, target=settings.target, tolerance=settings.tolerance)

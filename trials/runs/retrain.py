@@ -6,7 +6,6 @@ import copy
 from functools import partial
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import pytorch_lightning as lightning
 import torch
 from pytorch_lightning import Callback

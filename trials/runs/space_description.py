@@ -14,12 +14,11 @@ from torch import nn
 from exports import InputExample
 from snas_nni import SNAS, SettingError, SnasError
 from snas_nni.resources import CostModel, cost_range
+from snas_nni.supernet.base import SampledModule
 from trials.runs.components import make_space
 from trials.settings.search import SpaceSettings
 
 __all__ = ["describe_space"]
-
-_COLUMNS = ("params", "macs", "memory_access")
 
 
 def describe_space(class_path: str, arguments: Sequence[str], example: InputExample) -> str:
@@ -53,7 +52,7 @@ def describe_space(class_path: str, arguments: Sequence[str], example: InputExam
     if costs is not None:
         lines += ["", "costs of nested choices are means over the choices around and inside them, each uniform"]
         lines += ["", "cheapest and dearest child"]
-        for name in _COLUMNS:
+        for name in costs.names:
             low, high = cost_range(costs, name)
             lines.append(f"  {name:<14}{low:>16,.0f}{high:>16,.0f}")
     return "\n".join(lines)
@@ -74,19 +73,19 @@ def _candidates(label: str, candidates: Sequence[Any], costs: CostModel | None) 
     if costs is None:
         yield from (f"  {candidate}" for candidate in candidates)
         return
-    yield "  " + " " * width + "".join(f"{name:>16}" for name in _COLUMNS)
+    yield "  " + " " * width + "".join(f"{name:>16}" for name in costs.names)
     for candidate, cost in zip(candidates, costs.candidate_costs(label), strict=True):
-        yield f"  {candidate!s:<{width}}" + "".join(f"{cost[name]:>16,.0f}" for name in _COLUMNS)
+        yield f"  {candidate!s:<{width}}" + "".join(f"{cost[name]:>16,.0f}" for name in costs.names)
 
 
 def _users(supernet: nn.Module) -> Mapping[str, list[str]]:
     """Names of the modules that read each label."""
     users: dict[str, list[str]] = {}
     for name, module in supernet.named_modules():
-        policy = getattr(module, "sampling_policy", None)
-        readers = [getattr(module, "reader", None)]
-        readers += list({**getattr(module, "readers", {}), **getattr(policy, "readers", {})}.values())
-        for reader in readers:
-            if reader is not None:
-                users.setdefault(reader.choice.label, []).append(name)
+        if isinstance(module, SampledModule):
+            readers = module.readers
+        else:  # a layer that a space of NNI's slices by itself asks a policy, which reads
+            readers = getattr(getattr(module, "sampling_policy", None), "readers", {})
+        for label in readers:
+            users.setdefault(label, []).append(name)
     return users

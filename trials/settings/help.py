@@ -10,6 +10,7 @@ from typing import Any
 
 from trials.settings.guard import groups_of
 from trials.settings.search import RunSettings
+from trials.settings.sources import sources_in_words
 
 __all__ = ["fields_in_order", "meanings_of", "settings_help"]
 
@@ -26,7 +27,8 @@ def settings_help(kind: type = RunSettings) -> str:
 def meanings_of(kind: type) -> dict[str, str]:
     """Return what the docstrings of a settings class, and of those it inherits from, say about each setting."""
     documented = "\n".join(inspect.cleandoc(vars(each).get("__doc__") or "") for each in reversed(kind.__mro__))
-    return dict(re.findall(r"^ {4}(\w+): (.+)$", documented, flags=re.MULTILINE))
+    found = re.findall(r"^ {4}(\w+): (.+)$", documented, flags=re.MULTILINE)
+    return {name: meaning.replace("{SOURCES}", sources_in_words()) for name, meaning in found}
 
 
 def fields_in_order(kind: Any) -> list[Field[Any]]:

@@ -14,8 +14,10 @@ __all__ = ["BaseRunSettings", "DataSettings"]
 class DataSettings:
     """The images and their splits.
 
+    {SOURCES} is filled in where the meanings are shown.
+
     Args:
-        source: digits, folder, files (not in memory), cifar10, cifar100, your.own.function
+        source: {SOURCES}, your.own.function
         path: folder of the images (not for digits)
         image_size: side in pixels that images of a folder are resized to
         validation_fraction: share of training images held out, in (0, 1)
@@ -25,6 +27,7 @@ class DataSettings:
         horizontal_flip: mirror half of the images; null for the usual
         cutout: side of a square cut out of training images; 0 for none
         corrupt: an image that cannot be read is an error, or skip it
+        max_pixels: width times height of the largest image of a folder; 1 to 178956970
         cache: folder of decoded images; null for the user's cache folder
         download: allow CIFAR to be downloaded
         workers: processes that prepare batches; 0 for none
@@ -41,6 +44,7 @@ class DataSettings:
     horizontal_flip: bool | None = None
     cutout: int = ranged(0, at_least=0)
     corrupt: Literal["error", "skip"] = "error"
+    max_pixels: int = ranged(64_000_000, at_least=1, at_most=178_956_970)  # Pillow refuses larger ones
     cache: str | None = None
     download: bool = False
     workers: int = ranged(0, at_least=0)
@@ -56,7 +60,7 @@ class BaseRunSettings:
 
     Args:
         data: the images
-        output: folder of the results, new or empty; runs/TIME by default
+        output: where the results go, a folder, new or empty; runs/TIME by default
         resume: output folder of a run that was cut off, to go on in it with its settings
         seed: of weights, samples, batches and all else that is drawn, at least 0
         accelerator: Lightning's: auto, cpu, gpu, ...

@@ -9,6 +9,7 @@ import snas_nni.search.settings
 from snas_nni.errors import SettingError
 from snas_nni.ranges import check_ranges, ranged, require
 from snas_nni.search.temperature import Shape
+from trials.settings.cost_bounds import given_bounds, with_cost_bounds
 from trials.settings.run import BaseRunSettings, DataSettings
 
 __all__ = [
@@ -56,16 +57,14 @@ class SearchSettings(snas_nni.search.settings.SearchSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+@with_cost_bounds
 class ResourceSettings:
     """What the child may cost: a penalty during the search, and upper bounds that the child meets.
 
     Args:
         penalty: the paper's resource constraint, none, mild, moderate or aggressive
         penalty_weight: in place of the level's weight, at least 0; null for the level's
-        max_params: bound on parameters, such as 2.3M; null for none
-        max_macs: bound on multiply-accumulates for one input, such as 10k; null for none
-        max_memory_access: bound on elements read and written for one input; null for none
-        max_latency_ms: bound on milliseconds by the latency table; null for none
+        (a bound for each cost)
         target: the child shall also not cost much less than the bounds
         tolerance: how much less is not much, a share in (0, 1)
         latency_table: JSON file of measured latencies; null to measure on this machine
@@ -73,10 +72,6 @@ class ResourceSettings:
 
     penalty: Literal["none", "mild", "moderate", "aggressive"] = "none"
     penalty_weight: float | None = ranged(None, at_least=0)
-    max_params: float | None = ranged(None, above=0)
-    max_macs: float | None = ranged(None, above=0)
-    max_memory_access: float | None = ranged(None, above=0)
-    max_latency_ms: float | None = ranged(None, above=0)
     target: bool = False
     tolerance: float = ranged(0.05, above=0, below=1)
     latency_table: str | None = None
@@ -85,6 +80,8 @@ class ResourceSettings:
         check_ranges(self, "resources.")
         if self.penalty == "none" and self.penalty_weight is not None:
             raise SettingError("resources.penalty_weight is set, but resources.penalty is none; choose a level")
+        for cost, bound in given_bounds(self).items():
+            require(f"resources.max_{cost}", bound, above=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Drop-path: each image loses some of the edges of a cell while a child is trained (paper, section 3)."""
+"""What Lightning calls while a run trains: drop-path, the best weights, reports, seeds, fast layers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ from trials.state.nni_trial import NniTrial
 
 __all__ = ["BestWeights", "DropPath", "EpochReport", "EpochSeed", "FastLayers", "droppable_edges", "epoch_line"]
 
+Save = Callable[[Mapping[str, Tensor], int, float], None]
+_STREAM = 2**40  # of random numbers; apart from those of the loaders, which count from the first image of a batch
+
 
 def droppable_edges(child: nn.Module) -> list[nn.Module]:
     """Return the operations on the edges of all cells of a child, but for identities and zero operations.
@@ -48,7 +51,7 @@ def _edges(module: nn.Module) -> Iterator[nn.Module]:
 
 
 class DropPath(Callback):
-    """Sets an edge's output to zero with a probability that rises, drawn for each image of a batch.
+    """Drop-path (paper, section 3): an edge's output is zero with a rising probability, drawn for each image.
 
     In epoch ``e`` of ``n``, counted from 0, the probability is ``final * e / n``. What is kept is scaled so that
     the expected output is unchanged. Edges are hooked for the time of training and in training mode only: the
@@ -100,9 +103,6 @@ class DropPath(Callback):
     def _drop(self, edge: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         dropped: Tensor = stochastic_depth(output, self.probability, mode="row", training=edge.training)
         return dropped
-
-
-Save = Callable[[Mapping[str, Tensor], int, float], None]
 
 
 class BestWeights(Callback):
@@ -228,9 +228,6 @@ def epoch_line(done: int, total: int, metrics: Mapping[str, float], seconds_left
             parts.append(f"{label} {form.format(metrics[name])}")
     parts.append(f"{readable_duration(seconds_left)} left")
     return "  ".join(parts)
-
-
-_STREAM = 2**40  # apart from the streams of the loaders, which count from the first image of a batch
 
 
 class EpochSeed(Callback):

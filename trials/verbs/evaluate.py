@@ -12,6 +12,7 @@ from trials.settings.help import settings_help
 from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.search import DataSettings
 from trials.settings.user_code import add_current_folder_to_path
+from trials.verbs.options import with_plain_options
 
 __all__ = ["EvaluateSettings", "run"]
 
@@ -35,7 +36,7 @@ class EvaluateSettings:
         space: dotted path of your own space's class, which may then be imported
         data: the images
         accelerator: of PyTorch: cpu, cuda, mps, ...
-        output: JSON file to write the numbers to; null for none
+        output: where the result goes, a JSON file; null for none
         quiet: print nothing but errors
     """
 
@@ -56,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(EvaluateSettings))
         return 0
-    given = read_given(architecture_first(arguments), None, EvaluateSettings)
+    given = read_given(architecture_first(with_plain_options(arguments)), None, EvaluateSettings)
     settings = made_of(given, EvaluateSettings)
     add_current_folder_to_path()
 

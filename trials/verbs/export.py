@@ -10,7 +10,8 @@ from pathlib import Path
 from exports.example_input import InputExample
 from snas_nni.errors import SettingError
 from snas_nni.files import read_bounded
-from trials.settings.input_option import add_input_options, given_example
+from trials.verbs.input_option import add_input_options, given_example
+from trials.verbs.options import with_plain_options
 
 __all__ = ["run"]
 
@@ -27,13 +28,15 @@ def run(arguments: Sequence[str]) -> int:
         "with ONNX Runtime.",
     )
     parser.add_argument("file", type=Path, help="architecture.json")
-    parser.add_argument("--output", type=Path, help="ONNX file to write (default: model.onnx beside FILE)")
+    parser.add_argument(
+        "--output", type=Path, help="where the result goes, an ONNX file (default: model.onnx beside FILE)"
+    )
     parser.add_argument("--weights", type=Path, help="safetensors file (default: the recorded one)")
     parser.add_argument("--no-weights", action="store_true", help="export with new, untrained weights")
     add_input_options(parser, "as recorded in FILE, or in summary.json beside it")
     parser.add_argument("--space", help="dotted path of your own space's class, which may then be imported")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_plain_options(arguments))
 
     from exports import build, export_onnx, load
     from trials.progress import Progress
@@ -63,6 +66,8 @@ def _of_summary(file: Path) -> InputExample | None:
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(document, dict):
+        return None
+    if "input" not in document and "input_shape" not in document:
         return None
     given = document.get("input", {"shape": document.get("input_shape")})
     return InputExample.from_document(given, f"{path}: input")

@@ -11,6 +11,7 @@ from trials.settings.help import settings_help
 from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.search import DataSettings
 from trials.settings.user_code import add_current_folder_to_path
+from trials.verbs.options import with_plain_options
 
 __all__ = ["QuantizeSettings", "run"]
 
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(QuantizeSettings))
         return 0
-    given = read_given(architecture_first(arguments), None, QuantizeSettings)
+    given = read_given(architecture_first(with_plain_options(arguments)), None, QuantizeSettings)
     settings = made_of(given, QuantizeSettings)
     add_current_folder_to_path()
 

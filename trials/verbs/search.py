@@ -11,6 +11,7 @@ from trials.settings.search import RunSettings
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
 from trials.verbs.common import settings_and_trial, settings_file_of
+from trials.verbs.options import with_group_options
 
 __all__ = ["read_search_settings", "run"]
 
@@ -22,7 +23,7 @@ command line, then (inside an NNI experiment) from the tuner; the later one wins
 
   snas-nni search --search.epochs 20 --search.logits_learning_rate 0.02
   snas-nni search --config my_search.yml --data.source folder --data.path photos --output runs/photos
-  snas-nni search --space.class_path my_space.MySpace --space.init_args.width 32
+  snas-nni search --space my_space.MySpace --set width=32      (or --space.class_path, --space.init_args.width)
   snas-nni search --resume runs/photos       (after a cut; docs/reliability.md)
 """
 
@@ -53,7 +54,8 @@ def read_search_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | No
     Raises:
         SettingError: a key is unknown, or a value has the wrong type or is out of its range.
     """
-    settings = read_settings(arguments, tuned)
+    words = with_group_options(arguments)
+    settings = read_settings(words, tuned)
     if settings.resume is None:
         return settings
-    return read_settings([f"--config={settings_file_of(settings.resume, 'a search')}", *arguments], tuned)
+    return read_settings([f"--config={settings_file_of(settings.resume, 'a search')}", *words], tuned)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from snas_nni.errors import SettingError
 from trials.data import image_cache as decoded_images
@@ -34,9 +35,9 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     seen: list[Path] = []
     original = decoded_images.decode_image
 
-    def counted(path: Path, size: int | None) -> torch.Tensor:
+    def counted(path: Path, *arguments) -> torch.Tensor:
         seen.append(path)
-        return original(path, size)
+        return original(path, *arguments)
 
     monkeypatch.setattr(decoded_images, "decode_image", counted)
     return seen
@@ -131,12 +132,57 @@ def test_unequal_sizes_ask_for_a_size(folder: Path) -> None:
     assert read(folder, image_size=5).input_shape == (3, 5, 5)
 
 
-def test_resizing_keeps_the_middle(tmp_path: Path) -> None:
-    pixels = np.zeros((4, 12, 3), np.uint8)
-    pixels[:, 4:8] = 200
-    Image.fromarray(pixels).save(tmp_path / "wide.png")
-    image = decoded_images.decode_image(tmp_path / "wide.png", 4)
-    assert torch.equal(image, torch.full((3, 4, 4), 200, dtype=torch.uint8))
+@pytest.mark.parametrize("how", ["read-only", "below a file", "no home"])
+def test_a_cache_that_cannot_be_written_is_only_told(folder: Path, monkeypatch, capsys, how: str) -> None:
+    cache = folder.parent / "cache"
+    if how == "read-only":
+        cache.mkdir()
+        real = decoded_images.save_file
+
+        def refused(tensors: dict, path: Path) -> None:
+            real(tensors, path)  # root may write everywhere: the system's refusal comes after the file is there
+            raise OSError(30, "Read-only file system", str(path))
+
+        monkeypatch.setattr(decoded_images, "save_file", refused)
+    elif how == "below a file":
+        cache.write_text("no folder")
+    else:
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(Path, "expanduser", _without_home)
+    settings = {"source": "folder", "path": str(folder), "cache": None if how == "no home" else str(cache)}
+    data = load_data(DataSettings(**settings), Progress())
+    assert len(data.test) == 4
+    lines = [line for line in capsys.readouterr().out.splitlines() if "are not kept" in line]
+    assert len(lines) == 2
+    if how == "read-only":
+        assert list(cache.iterdir()) == []
+
+
+def _without_home(path: Path) -> Path:
+    if str(path).startswith("~"):
+        raise RuntimeError("Could not determine home directory.")
+    return path
+
+
+def test_a_cache_that_is_not_what_it_says_is_decoded_again(folder: Path, decodings: list[Path]) -> None:
+    read(folder)
+    for file in (folder.parent / "cache").iterdir():
+        save_file({"images": torch.zeros(3, 3, 6, 6, dtype=torch.uint8), "labels": torch.zeros(2).long()}, file)
+    assert len(read(folder).test) == 4
+    assert len(decodings) == 24
+
+
+def test_a_name_that_is_no_text_has_a_key(folder: Path) -> None:
+    os.rename(folder / "train" / "cat" / "0.png", os.fsencode(folder / "train" / "cat") + b"/\xff.png")
+    assert len(read(folder).train) == 6
+
+
+def test_images_beyond_the_bound_are_named_or_skipped(folder: Path) -> None:
+    write_image(folder / "train" / "cat" / "large.png", 7, size=(7, 6))
+    with pytest.raises(SettingError, match=r"cat/large\.png.*7 x 6 pixels.*data\.max_pixels: 36"):
+        read(folder, max_pixels=36)
+    data = read(folder, max_pixels=36, corrupt="skip")
+    assert len(data.train) + len(data.validation) == 8
 
 
 def test_val_is_test_in_imagenet_layout_and_validation_beside_test(folder: Path) -> None:
@@ -218,7 +264,7 @@ def test_what_becomes_of_transparent_gray_and_deep_images_is_said(folder: Path, 
     Image.fromarray(pixels[..., 0], "L").save(folder / "train/cat/1.png")
     Image.fromarray(np.full((6, 6), 40_000, np.uint16)).save(folder / "train/dog/0.png")
     _, text = spoken(folder, capsys)
-    assert "train: 1 of 8 images have transparency, which is dropped" in text
+    assert "train: 1 of 8 images have transparent pixels, which become white" in text
     assert "train: 1 of 8 images are gray" in text
     assert "train: 1 of 8 images have more than 8 bits" in text
     assert "test: " not in text

@@ -19,6 +19,8 @@ from PIL import Image
 from trials.cli import main
 from trials.state.checkpoint_files import checkpoints_in, epochs_done
 
+pytestmark = pytest.mark.slow
+
 WORDS = (
     "search --space.init_args.channels=2 --space.init_args.cells=1 --space.init_args.nodes=1 --search.batch_size=256 "
     "--search.logits_learning_rate=0.1 --accelerator=cpu --seed=5 --checkpoint.every_steps=2"

@@ -81,6 +81,7 @@ def test_writes_everything(finished: Path) -> None:
         assert build(load(folder / "architecture.json"))(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
+@pytest.mark.slow
 def test_resumed_run_is_the_uninterrupted_one(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = EpochReport.on_train_epoch_end
 
@@ -139,6 +140,7 @@ def test_weights_of_other_names_are_refused(searched: Path, digits) -> None:
         inherit_weights(retrained.child, replace(architecture, sha256=digest))
 
 
+@pytest.mark.slow
 def test_an_auxiliary_head_is_trained_but_not_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     settings = read_retrain_settings(

@@ -69,6 +69,7 @@ def test_occupied_output_folder_is_refused(finished: Path, capsys: pytest.Captur
     assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_resumed_search_is_the_uninterrupted_one(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from exports.example_input import DTYPES, InputExample
 from snas_nni.errors import SettingError
+from trials.verbs.options import shape_of
 
 __all__ = ["add_input_options", "given_example"]
 
 
 def add_input_options(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add ``--input-shape``, ``--input-dtype`` and ``--input-range``.
+    """Add ``--input-shape``, ``--input-dtype`` and ``--input-range``, for words that ``with_plain_options`` has seen.
 
     Args:
         parser: of the verb.
         default: what is taken without them, for the help.
     """
     parser.add_argument(
-        "--input-shape", nargs="+", metavar="N", help=f"of one input, such as 3 32 32 or 3,32,32 (default: {default})"
+        "--input-shape", metavar="SHAPE", help=f"of one input, such as 3,32,32 or 3 32 32 (default: {default})"
     )
     parser.add_argument("--input-dtype", choices=DTYPES, metavar="TYPE", help="its number type: int64 for tokens")
     parser.add_argument(
@@ -37,7 +37,7 @@ def given_example(options: argparse.Namespace, recorded: InputExample | None) ->
     """
     given: dict[str, Any] = {}
     if options.input_shape is not None:
-        given["shape"] = _shape(options.input_shape)
+        given["shape"] = shape_of(options.input_shape)
     if options.input_dtype is not None:
         given["dtype"] = options.input_dtype
     if options.input_range is not None:
@@ -49,14 +49,3 @@ def given_example(options: argparse.Namespace, recorded: InputExample | None) ->
         return InputExample(**given) if "shape" in given else None
     except SettingError as error:
         raise SettingError(f"--{str(error).replace(' ', '-', 1)}") from None
-
-
-def _shape(words: Sequence[str]) -> tuple[int, ...]:
-    text = " ".join(words)
-    try:
-        shape = tuple(int(side) for word in words for side in word.replace("x", ",").split(","))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise SettingError(f"--input-shape: {text!r} is not a shape such as 3,32,32")
-    return shape
