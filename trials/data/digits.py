@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from sklearn import datasets
 
-from trials.data.augmentation import Augmentation
+from trials.data.augmentation import usual_augmentation
 from trials.data.splits import channel_statistics, three_parts
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.progress import Progress
@@ -30,9 +30,5 @@ def load_digits(settings: DataSettings, progress: Progress) -> ClassificationDat
         test=test,
         class_names=tuple(str(digit) for digit in range(10)),
         normalisation=channel_statistics(train.inputs),
-        augmentation=Augmentation(
-            crop_padding=1 if settings.crop_padding is None else settings.crop_padding,
-            horizontal_flip=bool(settings.horizontal_flip),
-            cutout=settings.cutout,
-        ),
+        augmentation=usual_augmentation(settings, padding=1, mirror=False),
     )

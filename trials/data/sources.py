@@ -6,11 +6,9 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 
-from torch import Tensor
-
 from snas_nni.errors import SettingError
 from trials.data.augmentation import CentralCrop, ResizedCrop
-from trials.data.splits import split_examples
+from trials.data.own_data import classification_data
 from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.settings.retrain import AugmentationSettings
@@ -30,15 +28,7 @@ def load_data(settings: DataSettings, progress: Progress) -> ClassificationData:
     Raises:
         SettingError: the source is unknown, or its settings do not fit the data.
     """
-    data = _loaded(_function_of(settings.source), settings, progress)
-    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
-        return split_examples(*data, settings)
-    if not isinstance(data, ClassificationData):
-        raise SettingError(
-            f"data.source {settings.source!r} must return a tensor of inputs and a tensor of class numbers, or "
-            f"snas_nni.ClassificationData, not {type(data).__name__}"
-        )
-    return data
+    return classification_data(_loaded(_function_of(settings.source), settings, progress), settings)
 
 
 def _loaded(source: Callable[..., object], settings: DataSettings, progress: Progress) -> object:

@@ -10,7 +10,7 @@ __all__ = ["amount", "amounts_in_words", "with_amounts"]
 
 _LETTERS = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _FORM = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kKmMgGbBtT])\s*")
-_GROUP, _NAMES = "resources", ("max_params", "max_macs", "max_memory_access")
+_GROUP, _BOUND = "resources", "max_"  # there is a bound for each cost
 
 
 def amount(value: Any) -> Any:
@@ -31,18 +31,21 @@ def with_amounts(given: Mapping[str, Any]) -> dict[str, Any]:
     resources = given.get(_GROUP)
     if not isinstance(resources, dict):
         return dict(given)
-    return {**given, _GROUP: {name: amount(value) if name in _NAMES else value for name, value in resources.items()}}
+    return {
+        **given,
+        _GROUP: {name: amount(value) if name.startswith(_BOUND) else value for name, value in resources.items()},
+    }
 
 
 def amounts_in_words(words: Sequence[str]) -> list[str]:
     """Return the words of a command line, the bounds among them as numbers."""
-    options = tuple(f"--{_GROUP}.{name}" for name in _NAMES)
+    prefix = f"--{_GROUP}.{_BOUND}"
     result: list[str] = []
     for word in words:
         option, separator, value = word.partition("=")
-        if separator and option in options:
+        if separator and option.startswith(prefix):
             word = f"{option}={amount(value)}"
-        elif result and result[-1] in options:
+        elif result and result[-1].startswith(prefix) and "=" not in result[-1]:
             word = str(amount(word))
         result.append(word)
     return result

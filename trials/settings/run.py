@@ -22,6 +22,7 @@ class DataSettings:
         image_size: side in pixels that images of a folder are resized to
         validation_fraction: share of training images held out, in (0, 1)
         split_seed: of that split; equal in all trials, so that they compare
+        augmentation: random changes of training images: auto (the usual), none, shift, mirror
         crop_padding: pixels of padding before a random crop; null for the usual
         horizontal_flip: mirror half of the images; null for the usual
         cutout: side of a square cut out of training images; 0 for none
@@ -38,6 +39,7 @@ class DataSettings:
     image_size: int | None = ranged(None, at_least=1)
     validation_fraction: float = ranged(0.2, above=0, below=1)
     split_seed: int = ranged(0, at_least=0)
+    augmentation: Literal["auto", "none", "shift", "mirror"] = "auto"
     crop_padding: int | None = ranged(None, at_least=0)
     horizontal_flip: bool | None = None
     cutout: int = ranged(0, at_least=0)

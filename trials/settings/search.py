@@ -29,7 +29,7 @@ class SpaceSettings:
 
     Args:
         class_path: dotted path of a ModelSpace class, also your own
-        init_args: arguments; in_channels (in_chans), classes (num_classes) come from the data
+        init_args: its arguments; those for channels and classes come from the data
     """
 
     class_path: str = "search_spaces.SnasCellSpace"

@@ -69,7 +69,9 @@ def failures_explained(output: Path) -> Iterator[None]:
             raise CheckpointError(f"{error}. {_where_it_stands(output)}") from error
         refused = _refusal_of_the_disk(error)
         if refused is None:
-            raise
+            if isinstance(error, SnasError):
+                raise
+            _raise_as_users(error)
         raise SnasError(
             f"output: cannot write {refused.filename or output}: {refused.strerror}. Make room, then resume. "
             f"{_where_it_stands(output)}"

@@ -66,5 +66,7 @@ def _of_summary(file: Path) -> InputExample | None:
         return None
     if not isinstance(document, dict):
         return None
+    if "input" not in document and "input_shape" not in document:
+        return None
     given = document.get("input", {"shape": document.get("input_shape")})
     return InputExample.from_document(given, f"{path}: input")

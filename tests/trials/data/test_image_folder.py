@@ -119,7 +119,7 @@ def test_class_missing_from_test_is_named(folder: Path) -> None:
 
 
 def test_missing_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="train/ and test/"):
+    with pytest.raises(SettingError, match="no class folders"):
         read(tmp_path)
     with pytest.raises(SettingError, match=r"data\.path"):
         load_data(DataSettings(source="folder"), Progress(quiet=True))
@@ -193,3 +193,78 @@ def test_val_is_test_in_imagenet_layout_and_validation_beside_test(folder: Path)
     (folder / "test").rename(folder / "elsewhere")
     data = read(folder)
     assert (len(data.train), len(data.validation), len(data.test)) == (6, 2, 2)
+
+
+def spoken(folder: Path, capsys: pytest.CaptureFixture[str], **settings) -> tuple[object, str]:
+    base = {"source": "folder", "path": str(folder), "cache": str(folder.parent / "cache")}
+    data = load_data(DataSettings(**{**base, "validation_fraction": 0.25, **settings}), Progress())
+    return data, capsys.readouterr().out + data.in_words
+
+
+@pytest.mark.parametrize("source", ["folder", "files"])
+def test_a_folder_of_class_folders_only_is_split(folder: Path, capsys, source: str) -> None:
+    for index in range(4, 10):
+        for label, name in enumerate(("cat", "dog")):
+            write_image(folder / "train" / name / f"{index}.png", 100 * label + index)
+    data, text = spoken(folder / "train", capsys, source=source, image_size=6)
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 4)
+    assert "no test/ folder" in text
+    assert data.class_names == ("cat", "dog")
+    values = [set(split.inputs[:][:, 0, 0, 0].tolist()) for split in (data.train, data.validation, data.test)]
+    assert sum(map(len, values)) == len(set.union(*values)) == 20  # every image is in one split
+    again, _ = spoken(folder / "train", capsys, source=source, image_size=6, split_seed=9)
+    assert torch.equal(again.test.inputs[:], data.test.inputs[:])
+
+
+def test_train_without_a_test_folder_is_split(folder: Path, capsys) -> None:
+    (folder / "test").rename(folder.parent / "elsewhere")
+    data, text = spoken(folder, capsys)
+    assert (len(data.train), len(data.validation), len(data.test)) == (4, 2, 2)
+    assert "no test/ folder" in text
+
+
+def test_no_folder_and_one_class_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="there is no folder"):
+        read(tmp_path / "nowhere")
+    write_image(tmp_path / "single" / "cat" / "0.png", 1)
+    with pytest.raises(SettingError, match="one class folder only"):
+        read(tmp_path / "single")
+    (folder / "train").rename(folder / "val")
+    with pytest.raises(SettingError, match="must hold train/"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "padding", "mirror"),
+    [
+        ({}, "shifted by up to 4 pixels and mirrored left to right at random", 4, True),
+        ({"augmentation": "shift"}, "training images are shifted by up to 4 pixels at random", 4, False),
+        ({"augmentation": "mirror", "crop_padding": 1}, "shifted by up to 1 pixel and mirrored", 1, True),
+        ({"horizontal_flip": False, "cutout": 2}, "shifted by up to 4 pixels and covered by a square", 4, False),
+    ],
+)
+def test_the_data_line_says_what_happens_to_training_images(
+    folder: Path, capsys, settings: dict, words: str, padding: int, mirror: bool
+) -> None:
+    data, text = spoken(folder, capsys, **settings)
+    assert words in text
+    assert "data.augmentation" in text
+    assert (data.augmentation.crop_padding, data.augmentation.horizontal_flip) == (padding, mirror)
+
+
+def test_one_setting_switches_augmentation_off(folder: Path, capsys) -> None:
+    data, text = spoken(folder, capsys, augmentation="none", horizontal_flip=True, cutout=3)
+    assert data.augmentation is None
+    assert "training inputs are not changed" in text
+
+
+def test_what_becomes_of_transparent_gray_and_deep_images_is_said(folder: Path, capsys) -> None:
+    pixels = np.full((6, 6, 4), 9, np.uint8)
+    Image.fromarray(pixels, "RGBA").save(folder / "train/cat/0.png")
+    Image.fromarray(pixels[..., 0], "L").save(folder / "train/cat/1.png")
+    Image.fromarray(np.full((6, 6), 40_000, np.uint16)).save(folder / "train/dog/0.png")
+    _, text = spoken(folder, capsys)
+    assert "train: 1 of 8 images have transparent pixels, which become white" in text
+    assert "train: 1 of 8 images are gray" in text
+    assert "train: 1 of 8 images have more than 8 bits" in text
+    assert "test: " not in text

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from exports import Architecture, save_weights
+from exports import Architecture, InputExample, save_weights
 from search_spaces import SnasCellSpace
 from snas_nni.errors import NotFiniteError, SnasError
 from trials.progress import Progress
 from trials.runs.results import write_results
 from trials.settings.search import RunSettings, SpaceSettings
+from trials.state import user_errors
 from trials.state.checkpoint_files import checkpoint_name, write_checkpoint
 from trials.state.failures import exit_code_of, failures_explained, write_result
 from trials.state.metrics_table import MetricsTable
@@ -75,7 +76,7 @@ def write_summary(folder: Path) -> None:
     sample = {label: choice.default() for label, choice in space.simplify().items()}
     child = space.freeze(sample)
     record = Architecture.create(space=space, sample=sample, child=child, metrics={"accuracy": 0.5})
-    write_results(folder, record, child, (1, 8, 8), {"padding": "x" * 200_000})
+    write_results(folder, record, child, InputExample((1, 8, 8)), {"padding": "x" * 200_000})
 
 
 @pytest.mark.parametrize(
@@ -111,10 +112,19 @@ def test_a_file_that_a_user_asked_for_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOENT, "gone"), RuntimeError("other"), KeyError("x")])
-def test_other_errors_stay_what_they_are(tmp_path: Path, error: Exception) -> None:
+def test_other_errors_stay_what_they_are(tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_errors, "_OWN", (*user_errors._OWN, str(Path(__file__).parent)))
     with pytest.raises(type(error)) as caught, failures_explained(tmp_path):
         raise error
     assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOENT, "gone"), RuntimeError("other"), KeyError("x")])
+def test_errors_in_a_users_own_file_are_told_with_their_line(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(SnasError, match=r"(?s)test_failures\.py, line \d+, in .*raise error") as caught:  # noqa: SIM117
+        with failures_explained(tmp_path):
+            raise error
+    assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize(("error", "code"), [(None, 0), (ValueError("x"), 1), (StoppedError(15), 143)])
