@@ -68,6 +68,21 @@ def check_space(
 
     Raises:
         SnasError: with the whole report, if a step failed.
+
+    Example:
+        >>> from nni.nas.nn.pytorch import LayerChoice
+        >>> class TwoLayers(ModelSpace):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.first = LayerChoice({"wide": nn.Linear(8, 8), "none": nn.Identity()}, label="first")
+        ...         self.second = nn.Linear(8, 2)
+        ...     def forward(self, x):
+        ...         return self.second(self.first(x).relu())
+        >>> print(check_space(TwoLayers, lambda: torch.randn(4, 8), export=False))
+        search: works
+        cost: works
+        derive: works
+        rebuild: works
     """
     check = _Check(make_space, make_input, samples, tolerance, seed)
     report = check.report

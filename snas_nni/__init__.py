@@ -31,6 +31,8 @@ __all__ = [
     "derive_child",
 ]
 
+__version__ = "0.1.0"  # the only place: pyproject.toml reads it from here
+
 _HOMES = {
     "SNAS": "strategy",
     "Budget": "resources",

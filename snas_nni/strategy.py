@@ -98,6 +98,22 @@ class SNAS(DARTS):
 
     Raises:
         SettingError: an argument outside its range.
+
+    Example:
+        An experiment mutates the space, trains it and derives the child. The same by hand, without the training:
+
+        >>> from search_spaces import SnasCellSpace
+        >>> from snas_nni import derive_child
+        >>> strategy = SNAS(logits_learning_rate=0.05, seed=0)
+        >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=3, classes=10))
+        >>> len(strategy.distribution.choices)  # 14 edges in each of two kinds of cell
+        28
+        >>> with strategy.distribution.use(strategy.distribution.draw(temperature=0.5)):
+        ...     supernet(torch.zeros(4, 3, 32, 32)).shape
+        torch.Size([4, 10])
+        >>> child = derive_child(supernet, strategy.distribution.mode())
+        >>> child(torch.zeros(4, 3, 32, 32)).shape
+        torch.Size([4, 10])
     """
 
     def __init__(

@@ -67,10 +67,12 @@ def run(*parts):
     return names
 
 
+@pytest.mark.slow
 def test_readme_deploys_the_file(workplace):
     assert run(blocks("README.md")[0])["logits"].shape == (1, 10)
 
 
+@pytest.mark.slow
 def test_readme_searches_in_python(workplace, capsys):
     _, plain, budget = blocks("README.md")
     found = run(USER, plain)
@@ -82,12 +84,14 @@ def test_readme_searches_in_python(workplace, capsys):
     assert "3,000" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_your_own_space(workplace):
     _, check, load = blocks("docs/your_own_space.md")
     run(check)["test_tiny_space"]()
     assert not run(load)["child"].training
 
 
+@pytest.mark.slow
 def test_resources(workplace, capsys):
     costs, regularizer = blocks("docs/resources.md")
     run(costs)
@@ -97,6 +101,7 @@ def test_resources(workplace, capsys):
     own["NasExperiment"](own["space"], own["evaluator"], strategy).run()
 
 
+@pytest.mark.slow
 def test_report(workplace):
     (code,) = blocks("docs/report.md")
     found = run(code)

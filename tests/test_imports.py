@@ -69,6 +69,7 @@ def test_nnis_strategies_come_before_its_oneshot_package():
     assert found > 5
 
 
+@pytest.mark.slow
 def test_nni_is_whole_whatever_is_imported_first():
     first = "import snas_nni.supernet.layer, snas_nni.search.lightning_module"
     code = f"{first}, nni.nas.strategy as s; print(s.DARTS.__module__)"

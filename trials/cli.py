@@ -7,9 +7,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+import snas_nni
+
 __all__ = ["main"]
 
 _VERBS = {
+    "init": "write a space, a data function, a search file and a test to begin with",
     "launch": "run an NNI experiment file to its end and show the best architecture",
     "search": "run one search",
     "retrain": "train an architecture.json from scratch, at full size, or on with its weights",
@@ -18,6 +21,8 @@ _VERBS = {
     "export": "turn an architecture.json into a checked ONNX file",
     "show": "print an architecture.json so that people can read it",
     "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
+    "runs": "list the runs in a folder, so that they compare",
+    "card": "write a model card of a run",
     "report": "write one HTML page about a search or an experiment",
 }
 USER_ERROR = 2
@@ -30,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
         return 0 if words else USER_ERROR
+    if words[0] == "--version":
+        print(f"snas-nni {snas_nni.__version__}")
+        return 0
     verb, *rest = words
     if verb not in _VERBS:
         print(f"error: there is no verb {verb!r}; there are {', '.join(_VERBS)}", file=sys.stderr)
@@ -39,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from snas_nni.errors import SnasError  # on demand: it costs seconds, which plain help should not take
 
     try:
-        code: int = importlib.import_module(f"trials.{verb}_command").run(rest)
+        code: int = importlib.import_module(f"trials.verbs.{verb}").run(rest)
         return code
     except SnasError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -52,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _usage() -> str:
     lines = ["usage: snas-nni VERB ...", "", "Stochastic neural architecture search on top of NNI.", ""]
     lines += [f"  {verb:<8} {meaning}" for verb, meaning in _VERBS.items()]
-    lines += ["", "snas-nni VERB --help explains a verb. Start with: snas-nni launch snas.yml"]
+    lines += ["", "snas-nni --version prints the version."]
+    lines += ["snas-nni VERB --help explains a verb. Start with: snas-nni launch snas.yml"]
     return "\n".join(lines)
 
 

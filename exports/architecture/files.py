@@ -49,6 +49,14 @@ def load(path: str | Path) -> Architecture:
     Raises:
         ArchitectureFileError: naming the file, the key path that is wrong, and what to do; also for files
             that cannot be read, are larger than 4 MiB, are not JSON, or are of another version.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from exports import published, save
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "architecture.json"
+        >>> saved = save(published("mild"), file)
+        >>> load(file).sample["normal/edge_0_2"]
+        'sep_conv_3x3'
     """
     path = Path(path)
     try:

@@ -73,6 +73,13 @@ def export_onnx(
         OnnxExportError: the export, the check or the comparison failed; the message has the numbers. No file
             is left behind, and an older file of that name is untouched.
         SettingError: ``input_shape``, ``batch_sizes`` or ``tolerance`` is out of range.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+        >>> report = export_onnx(network, pathlib.Path(tempfile.mkdtemp()) / "model.onnx", (3, 8, 8))
+        >>> report.batch_sizes, report.max_difference < 1e-4
+        ((1, 3), True)
     """
     path = Path(path)
     batch_sizes = tuple(batch_sizes)

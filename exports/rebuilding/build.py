@@ -39,6 +39,13 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
         ArchitectureFileError: the space may not be imported or is not found, does not take the arguments or
             the sample, or builds a child of another size than recorded; the weights are missing or do not
             fit.
+
+    Example:
+        >>> from exports import published
+        >>> architecture = published("mild")  # or load("architecture.json")
+        >>> child = build(architecture, weights=False)  # new ones; a file of a search finds its own
+        >>> sum(p.numel() for p in child.parameters()) == architecture.parameters
+        True
     """
     try:
         child, frozen = child_of(architecture, spaces)

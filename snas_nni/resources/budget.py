@@ -49,6 +49,16 @@ class Budget:
 
     Raises:
         SettingError: no bound, or a value outside its range.
+
+    Example:
+        >>> budget = Budget(params=2.3e6, latency_ms=5)
+        >>> budget.bounds
+        {'params': 2300000.0, 'latency_ms': 5}
+        >>> from snas_nni import SNAS
+        >>> strategy = SNAS(budget=budget, latency_table="laptop.json")  # read when the search begins
+        >>> Budget()
+        Traceback (most recent call last):
+        snas_nni.errors.SettingError: a budget needs at least one of params, macs, memory_access, latency_ms.
     """
 
     params: float | None = None

@@ -196,6 +196,16 @@ def register_operation(name: str, macs: Handler | None) -> None:
     Args:
         name: its ATen name without overload, such as ``"grid_sampler_2d"``.
         macs: gets ``(arguments, result)`` and returns MACs; None declares the operation free.
+
+    Example:
+        >>> import torch
+        >>> from snas_nni.resources import count_child
+        >>> class Products(torch.nn.Module):
+        ...     def forward(self, vectors):
+        ...         return torch.linalg.cross(vectors, vectors.flip(0))
+        >>> register_operation("linalg_cross", lambda arguments, result: 6.0 * result.numel() / 3)
+        >>> count_child(Products(), torch.ones(5, 3))["macs"]
+        30.0
     """
     for known in (_FREE, _NORMALIZATION, _ACTIVATION):
         known.discard(name)

@@ -49,6 +49,22 @@ class ResourcePenalty:
 
     Raises:
         SettingError: a value outside its range.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces import SnasCellSpace
+        >>> from snas_nni import SNAS
+        >>> penalty = ResourcePenalty({"params": 1.0, "macs": 1e-3}, weight=1e-6)
+        >>> strategy = SNAS(regularizers=[penalty], seed=0)
+
+        A search counts the costs and calls the penalty in each step. By hand:
+
+        >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=3))
+        >>> penalty.prepare(strategy.cost_model(torch.zeros(1, 3, 32, 32)))
+        >>> term = penalty(strategy.distribution, strategy.distribution.draw(temperature=0.5), step=0)
+        >>> term.backward()
+        >>> strategy.distribution.logits_of("normal/edge_0_2").grad.abs().sum() > 0
+        tensor(True)
     """
 
     name = "resources"

@@ -32,6 +32,13 @@ class TemperatureSchedule:
 
     Raises:
         SettingError: a value outside its range.
+
+    Example:
+        >>> schedule = TemperatureSchedule(initial=1.0, final=0.1, shape="exponential")
+        >>> [round(schedule(progress), 3) for progress in (0, 0.5, 1)]
+        [1.0, 0.316, 0.1]
+        >>> TemperatureSchedule(shape=lambda progress: 0.5)(0.9)
+        0.5
     """
 
     initial: float = 1.0

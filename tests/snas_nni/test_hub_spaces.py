@@ -145,6 +145,7 @@ def test_the_page_lists_every_space():
     assert page(found) == written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.hub) for name in SPACES]
 )

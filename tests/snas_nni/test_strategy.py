@@ -413,6 +413,7 @@ class TestSearchInThePlainWay:
         tools.assert_same(child.eval()(x), expected)
 
 
+@pytest.mark.slow
 def test_nnis_own_strategies_stay_real_in_a_process_that_starts_with_this_package():
     """NNI swallows a circular import and leaves placeholders that fail when they are used."""
     code = """

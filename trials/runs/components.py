@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
-import torch
-from torch import nn
-
-from snas_nni import SNAS, Budget, SnasError
-from snas_nni.resources import ResourcePenalty, count_child, penalty_level
-from trials.progress import Progress
-from trials.settings.search import ResourceSettings, RunSettings, SearchSettings
 import inspect
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, cast
+
 from nni.nas.nn.pytorch import ModelSpace
+
 from exports.architecture.space_reference import constructor_of
+from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.resources import ResourcePenalty, penalty_level
 from trials.data.types import ClassificationData
+from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.settings.user_code import import_dotted
-from trials.settings.search import SpaceSettings
 
 __all__ = ["constructor_arguments", "make_space", "make_strategy", "strategy_arguments"]
 
@@ -66,8 +61,6 @@ def _budget(settings: ResourceSettings) -> Budget | None:
     if all(bound is None for bound in bounds.values()):
         return None
     return Budget(**bounds, target=settings.target, tolerance=settings.tolerance)
-
-
 
 
 def make_space(settings: SpaceSettings, data: ClassificationData | None = None) -> ModelSpace:

@@ -15,9 +15,9 @@ import torch
 from exports import ArchitectureFileError
 from exports.architecture.files import write_atomically
 from snas_nni.errors import SnasError
+from trials.data.loaders import evaluation_loader
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.training.evaluation import onnx_predictor
-from trials.data.loaders import evaluation_loader
 
 __all__ = ["quantize"]
 

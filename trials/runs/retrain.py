@@ -5,46 +5,34 @@ from __future__ import annotations
 import copy
 import time
 from pathlib import Path
+from typing import Any
 
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import pytorch_lightning as lightning
 import torch
+from nni.nas.evaluator.pytorch import LightningModule
+from pytorch_lightning import Callback
 from torch import nn
 
 from exports.run_folder import SearchResult, read_result
 from snas_nni.errors import SettingError
-from trials.training.callbacks import BestWeights
-from trials.state.checkpoint_files import epochs_done
+from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.sources import load_data, with_augmentation
 from trials.data.types import ClassificationData, LabelledTensors
-from trials.data.sources import load_data
-from trials.training.callbacks import EpochReport
-from trials.state.failures import failures_explained
-from trials.state.ddp_workers import lead_to_follow, leading, open_or_follow
-from trials.training.trainer import quieten_libraries
-from trials.data.loaders import evaluation_loader
-from trials.state.nni_trial import NniTrial
 from trials.progress import Progress, readable_duration
-from trials.data.sources import with_augmentation
 from trials.runs.results import final_numbers
 from trials.runs.retrain_child import RetrainedChild, build_for, find_architecture, inherit_weights
 from trials.runs.retrain_output import RetrainOutput
 from trials.settings.retrain import RetrainSettings
-from trials.training.classifier import RetrainTraining, initialise_fan_out
-from trials.state.signals import Stopping
-from pathlib import Path
-from typing import Any
-import pytorch_lightning as lightning
-from nni.nas.evaluator.pytorch import LightningModule
-from pytorch_lightning import Callback
-from trials.state.checkpoint_files import batches_done
 from trials.state.checkpoint_callback import Checkpoints
-from trials.data.types import ClassificationData
-from trials.training.callbacks import DropPath
-from trials.training.callbacks import EpochSeed
-from trials.training.callbacks import FastLayers
-from trials.training.trainer import make_trainer
-from trials.data.loaders import evaluation_loader, training_loader
-from trials.settings.retrain import RetrainSettings
+from trials.state.checkpoint_files import batches_done, epochs_done
+from trials.state.ddp_workers import lead_to_follow, leading, open_or_follow
+from trials.state.failures import failures_explained
+from trials.state.nni_trial import NniTrial
+from trials.state.signals import Stopping
+from trials.training.callbacks import BestWeights, DropPath, EpochReport, EpochSeed, FastLayers
+from trials.training.classifier import RetrainTraining, initialise_fan_out
+from trials.training.trainer import make_trainer, quieten_libraries
 
 __all__ = ["fit", "run_retrain"]
 

@@ -19,8 +19,8 @@ from exports.rebuilding.weights import read_weights, room_for
 from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError
 from trials.data.types import ClassificationData
-from trials.settings.retrain import ChildSettings
 from trials.runs.components import constructor_arguments
+from trials.settings.retrain import ChildSettings
 
 __all__ = ["Inherited", "RetrainedChild", "build_for", "find_architecture", "inherit_weights"]
 

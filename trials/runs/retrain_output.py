@@ -12,18 +12,16 @@ from torch import Tensor
 from exports import Architecture, save
 from exports.rebuilding.weights import save_tensors
 from exports.run_folder import SearchResult
-from trials.training.callbacks import BestWeights
-from trials.data.types import ClassificationData
-from trials.training.evaluation import evaluate, torch_predictor
 from trials.data.loaders import evaluation_loader
-from trials.state.nni_trial import NniTrial
-from trials.training.evaluation import agreement
-from trials.state.output_folder import recorded_settings
+from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.runs.results import write_results
 from trials.runs.retrain_child import RetrainedChild
 from trials.settings.retrain import RetrainSettings
-from trials.training.evaluation import child_costs
+from trials.state.nni_trial import NniTrial
+from trials.state.output_folder import recorded_settings
+from trials.training.callbacks import BestWeights
+from trials.training.evaluation import agreement, child_costs, evaluate, torch_predictor
 
 __all__ = ["RetrainOutput"]
 

@@ -15,25 +15,24 @@ from nni.nas.experiment.config import NasExperimentConfig
 from exports import Architecture
 from exports.run_folder import SearchResult, read_result
 from snas_nni import SNAS
-from trials.state.checkpoint_files import batches_done, epochs_done
-from trials.state.checkpoint_callback import Checkpoints
-from trials.data.types import ClassificationData
-from trials.data.sources import load_data
-from trials.training.callbacks import EpochReport
-from trials.state.failures import failures_explained
-from trials.state.ddp_workers import lead_to_follow, leading, open_or_follow
-from trials.training.trainer import make_trainer, quieten_libraries
 from trials.data.loaders import evaluation_loader, training_loader
-from trials.state.nni_trial import NniTrial
-from trials.state.output_folder import OutputFolder, recorded_settings
+from trials.data.sources import load_data
+from trials.data.types import ClassificationData
 from trials.progress import Progress, readable_duration
+from trials.runs.components import make_space, make_strategy
 from trials.runs.results import final_numbers, write_results
 from trials.settings.search import RunSettings
-from trials.runs.components import make_space
+from trials.state.checkpoint_callback import Checkpoints
+from trials.state.checkpoint_files import batches_done, epochs_done
+from trials.state.ddp_workers import lead_to_follow, leading, open_or_follow
+from trials.state.failures import failures_explained
+from trials.state.nni_trial import NniTrial
+from trials.state.output_folder import OutputFolder, recorded_settings
 from trials.state.signals import Stopping
-from trials.training.evaluation import child_costs
-from trials.runs.components import make_strategy
+from trials.training.callbacks import EpochReport
 from trials.training.classifier import ClassificationTraining, accuracy_and_loss
+from trials.training.evaluation import child_costs
+from trials.training.trainer import make_trainer, quieten_libraries
 
 __all__ = ["run_search"]
 

@@ -13,14 +13,13 @@ from exports import Architecture, build
 from exports.run_folder import read_summary
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
+from trials.data.sources import load_data, with_augmentation
 from trials.data.types import ClassificationData
-from trials.data.sources import load_data
 from trials.progress import Progress
-from trials.data.sources import with_augmentation
 from trials.runs.retrain_child import find_architecture
+from trials.settings.reader import checked_group
 from trials.settings.retrain import AugmentationSettings
 from trials.settings.search import DataSettings
-from trials.settings.reader import checked_group
 
 __all__ = ["Trained", "load_trained"]
 

@@ -75,6 +75,7 @@ HUB = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convention", [None, Convention.paper()], ids=["all", "paper"])
 @pytest.mark.parametrize("name", READY_MADE)
 def test_ready_made_spaces(kit, name, convention):
@@ -84,6 +85,7 @@ def test_ready_made_spaces(kit, name, convention):
     kit.assert_exact(kit.counted(make, inputs, convention), at_most=1 if name == "paper" else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HUB)
 def test_hub_spaces(kit, name):
     make, inputs = HUB[name]

@@ -135,6 +135,7 @@ TWO_COSTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0.2])
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_estimators_have_the_gradient_of_the_concrete_expectation_as_their_mean(kit, temperature, scale):

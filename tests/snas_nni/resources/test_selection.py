@@ -106,6 +106,7 @@ def programs(draw):
     return sizes, terms
 
 
+@pytest.mark.slow
 @given(programs(), st.integers(0, 2**16), st.integers(0, 10), st.integers(-1, 1))
 @settings(max_examples=150)
 def test_bounds_are_exact_whatever_the_size_of_the_costs(kit, program, seed, rank, shift):

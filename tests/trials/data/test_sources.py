@@ -73,7 +73,7 @@ def test_unknown_source_is_named() -> None:
 def test_own_source_is_called(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_points.py").write_text(
         "import torch\n"
-        "from trials.data.sources import ClassificationData, LabelledTensors\n"
+        "from trials.data import ClassificationData, LabelledTensors\n"
         "def load(settings, progress):\n"
         "    part = LabelledTensors(torch.zeros(4, settings.options['width']), torch.tensor([0, 1, 0, 1]))\n"
         "    return ClassificationData(part, part, part, ('a', 'b'))\n"
