@@ -11,7 +11,8 @@ from nni.mutable.utils import label as full_label
 from torch import nn
 
 from .groups import Axis, Group
-from .tracing import LayerUse, TracedModel, matches
+from .restrictions import matches
+from .tracing import LayerUse, TracedModel
 
 __all__ = ["Choices", "Options", "choices_of"]
 

@@ -6,22 +6,23 @@ followed, where ``torch.fx`` stops at the first ``if`` on a value.
 
 from __future__ import annotations
 
-import fnmatch
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .groups import Axis, Groups
 from .layers import KINDS
+from .restrictions import matches, reasons_to_stay
 from .rules import CARRIERS, Axes, known_rule, operation_name, tensors_in
+from .running import as_it_was, twice
 
-__all__ = ["LayerUse", "TracedModel", "matches", "trace"]
+__all__ = ["LayerUse", "TracedModel", "trace"]
 
 WRITES = frozenset(("setitem", "copy", "index_copy", "index_add", "index_put", "scatter", "masked_fill"))
 WITH_WEIGHTS = {"conv2d": nn.Conv2d, "linear": nn.Linear, "batch_norm": nn.BatchNorm2d, "layer_norm": nn.LayerNorm}
@@ -61,32 +62,19 @@ class TracedModel:
     fixed: dict[str, str] = field(default_factory=dict)
 
 
-def matches(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a module, or one that it is in, has one of the names; ``*`` and ``?`` stand for other characters."""
-    parts = path.split(".")
-    return any(fnmatch.fnmatchcase(".".join(parts[:end]), p) for p in patterns for end in range(1, len(parts) + 1))
-
-
 def trace(model: nn.Module, args: tuple[Any, ...], keep: Sequence[str] = ()) -> TracedModel:
-    """Run ``model(*args)`` once, in evaluation mode and without gradients.
+    """Run ``model(*args)`` in evaluation, and again as in training, where there may be more of it (auxiliary heads).
 
     Args:
-        model: left as it is.
+        model: left as it is, its statistics and the global random state included.
         args: of its forward.
         keep: names of modules that stay as they are.
     """
-    training = {module: module.training for module in model.modules()}
     pass_ = _Pass(model, keep)
-    model.eval()
-    try:
-        with torch.no_grad(), pass_.watching():
-            output = model(*args)
-    finally:
-        for module, mode in training.items():
-            module.training = mode
-    for tensor in tensors_in(output):
-        for axis in pass_.axes(tensor):
-            pass_.groups.fix(axis, "is an output of the model")
+    with as_it_was(model):
+        pass_.run(args, training=False)
+        with contextlib.suppress(Exception):  # some networks cannot be trained on an example, such as a single one
+            pass_.run(twice(args), training=True)
     return pass_.result()
 
 
@@ -114,10 +102,12 @@ class _Pass(TorchFunctionMode):
         self.traced = TracedModel()
         self.groups = self.traced.groups
         self.modules = dict(model.named_modules())
-        self.refused = _refused(model)
+        self.refused = reasons_to_stay(model)
         self.names = {id(tensor): name for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
         self.stack: list[_Call] = []
         self.calls: Counter[str] = Counter()
+        self.calls_in_training: Counter[str] = Counter()
+        self.training = False
         self.values: dict[int, _Value] = {}
         self.nodes: list[tuple[str, tuple[int, ...]]] = []
         self.operation = ""
@@ -139,6 +129,17 @@ class _Pass(TorchFunctionMode):
 
     # Modules
 
+    def run(self, args: tuple[Any, ...], training: bool) -> None:
+        """Follow one pass; what the model returns stays as it is."""
+        self.stack.clear()
+        self.training = training
+        self.model.train(training)
+        with self.watching():
+            output = self.model(*args)
+        for tensor in tensors_in(output):
+            for axis in self.axes(tensor):
+                self.groups.fix(axis, "is an output of the model")
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         with ExitStack() as stack:
@@ -150,7 +151,7 @@ class _Pass(TorchFunctionMode):
 
     def _entering(self, path: str) -> Any:
         def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self.calls[path] += 1
+            (self.calls_in_training if self.training else self.calls)[path] += 1
             call = _Call(path)
             if len(args) == 1 and isinstance(args[0], Tensor) and not kwargs:
                 call.source, call.shape = self._value(args[0]).node, tuple(args[0].shape)
@@ -160,7 +161,7 @@ class _Pass(TorchFunctionMode):
 
     def _left(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         call = self.stack.pop()
-        if call.source is None or not call.path or not any(True for _ in module.parameters()):
+        if self.training or call.source is None or not call.path or not any(True for _ in module.parameters()):
             return
         if isinstance(output, Tensor) and tuple(output.shape) == call.shape and self._shortcut(output, call.source):
             self.traced.blocks.append(call.path)
@@ -275,11 +276,12 @@ class _Pass(TorchFunctionMode):
         kept = [path for path in inner if matches(path, self.keep)]
         self.traced.fixed.update(dict.fromkeys(kept, "is to be kept"))
         self.traced.blocks = [path for path in inner if path not in kept]
+        ran = self.calls + self.calls_in_training
         for path, module in self.modules.items():
             own = [name for name, _ in module.named_parameters(recurse=False)]
             if own and path not in self.traced.layers:
                 reason = f"is a {type(module).__name__} with parameters of its own ({', '.join(own[:3])})"
-                self.traced.fixed.setdefault(path, reason if self.calls[path] else "does not run on the example")
+                self.traced.fixed.setdefault(path, reason if ran[path] else "does not run on the example")
         return self.traced
 
 
@@ -290,25 +292,3 @@ def _unknown(tensors: Sequence[Tensor]) -> list[Axes]:
 def _own(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters(recurse=False)
     yield from module.buffers(recurse=False)
-
-
-def _refused(model: nn.Module) -> dict[str, str]:
-    """Layers that cannot be replaced by others, with the reason."""
-    holders: dict[int, list[str]] = {}
-    tensors: dict[int, list[str]] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        holders.setdefault(id(module), []).append(path)
-    for path, module in model.named_modules():
-        for parameter in module.parameters(recurse=False):
-            tensors.setdefault(id(parameter), []).append(path)
-    refused = {}
-    for path, module in model.named_modules():
-        names = holders[id(module)]
-        sharing = [p for t in module.parameters(recurse=False) for p in tensors[id(t)] if p != path]
-        if len(names) > 1:
-            refused[path] = f"is held under the names {' and '.join(map(repr, names[:2]))}"
-        elif sharing:
-            refused[path] = f"shares its weights with '{sharing[0]}'"
-        elif module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-            refused[path] = "has hooks of its own"
-    return refused

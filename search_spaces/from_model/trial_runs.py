@@ -6,6 +6,7 @@ cannot tell, a pass on others does.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from .choices import KEEP, Choices
 from .replacing import put_choices
 from .rules import tensors_in
+from .running import as_it_was, twice
 from .tracing import TracedModel
 
 __all__ = ["drop_what_fails"]
@@ -49,12 +51,13 @@ class _Trials:
         self.choices = choices
         self.args = args
         self.device = torch.device("meta")
-        self.expected: Any = None
         try:
-            self.expected = self._shapes(self._copy())
+            self.expected = {False: self._shapes(self._copy(), False)}
         except Exception:  # a forward that reads values cannot run without them
             self.device = next(iter(model.parameters())).device
-            self.expected = self._shapes(self._copy())
+            self.expected = {False: self._shapes(self._copy(), False)}
+        with contextlib.suppress(Exception):  # some networks cannot be trained on the example
+            self.expected[True] = self._shapes(self._copy(), True)
 
     def problem(self, labels: Sequence[str]) -> str | None:
         """Why the model does not run with the smallest value of these labels and the first of all others.
@@ -66,12 +69,13 @@ class _Trials:
         smallest = {label: its[-1 if label in labels and label not in blocks else 0] for label, its in values.items()}
         for sample in (smallest, smallest | {label: values[label][-1] for label in blocks}):
             child = self._changed(sample, blocks)
-            try:
-                shapes = self._shapes(child)
-            except Exception as error:  # whatever the model's own code raises
-                return f"{type(error).__name__}: {_first_line(error)}"
-            if shapes != self.expected:
-                return f"its output is {shapes}, not {self.expected}"
+            for training, expected in self.expected.items():
+                try:
+                    shapes = self._shapes(child, training)
+                except Exception as error:  # whatever the model's own code raises
+                    return f"{type(error).__name__}: {_first_line(error)}"
+                if shapes != expected:
+                    return f"its output is {shapes}, not {expected}"
             if not blocks:
                 break
         return None
@@ -90,12 +94,13 @@ class _Trials:
 
     def _copy(self) -> nn.Module:
         with _on(self.device):
-            return copy.deepcopy(self.model).to(self.device).eval()
+            return copy.deepcopy(self.model).to(self.device)
 
-    def _shapes(self, model: nn.Module) -> Any:
-        args = [a.to(self.device) if isinstance(a, Tensor) else a for a in self.args]
-        with torch.no_grad(), _on(self.device):
-            return [tuple(tensor.shape) for tensor in tensors_in(model(*args))]
+    def _shapes(self, model: nn.Module, training: bool) -> Any:
+        given = twice(self.args) if training else self.args
+        args = [a.to(self.device) if isinstance(a, Tensor) else a for a in given]
+        with as_it_was(model), _on(self.device):
+            return [tuple(tensor.shape) for tensor in tensors_in(model.train(training)(*args))]
 
 
 class _Opaque(nn.Module):

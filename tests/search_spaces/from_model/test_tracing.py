@@ -7,10 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from search_spaces import space_from
 from search_spaces.from_model.groups import Groups, Segment
 from search_spaces.from_model.reshaping import reshaped
+from search_spaces.from_model.restrictions import matches
 from search_spaces.from_model.rules import operation_name
-from search_spaces.from_model.tracing import matches, trace
+from search_spaces.from_model.tracing import trace
+from snas_nni import SNAS, derive_child
 
 IMAGES = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -187,6 +190,31 @@ def test_the_innermost_block_that_runs_once():
     twice = Around(lambda x, y: x + y)
     forward = lambda s, x: head(s, s.twice(s.twice(s.nested(s.a(x)))))
     assert trace(Network(forward, nested=nested, twice=twice, **ONE), (IMAGES,)).blocks == ["nested.0.0"]
+
+
+class Auxiliary(nn.Module):
+    """Has a second head in training, as GoogLeNet does."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(4, 16, 3), nn.BatchNorm2d(16)
+        self.head, self.auxiliary = nn.Conv2d(16, 3, 1), nn.Conv2d(16, 3, 1)
+
+    def forward(self, x):
+        x = self.norm(self.stem(x))
+        return (self.head(x), self.auxiliary(x)) if self.training else self.head(x)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_runs_in_training_only_is_cut_too(count):
+    network = Auxiliary().eval()
+    state = torch.get_rng_state()
+    space = space_from(network, IMAGES[:count])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert space.candidates == {"stem/width": [16, 12, 8]}
+    assert not network.norm.running_mean.any()
+    child = derive_child(SNAS(seed=0).mutate_model(space), {"stem/width": 8}).train()
+    assert [tuple(output.shape) for output in child(IMAGES)] == [(2, 3, 4, 4)] * 2
 
 
 def test_the_mode_of_every_module_is_as_it_was():
