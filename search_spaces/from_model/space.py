@@ -126,7 +126,8 @@ class FromModel(ModelSpace):
 
     def __str__(self) -> str:
         """What can be chosen, and what cannot for which reason."""
-        lines = [f"{type(self.network).__name__}, {len(self.candidates)} choices"]
+        count = len(self.candidates)
+        lines = [f"{type(self.network).__name__}, {count} choice{'s' * (count > 1)}"]
         lines += [f"  {label}: {', '.join(map(str, values))}" for label, values in self.candidates.items()]
         if self.fixed:
             lines += ["fixed", *(f"  {path or '(the model)'}: {reason}" for path, reason in self.fixed.items())]
@@ -163,6 +164,18 @@ def space_from(
 
     Raises:
         ValueError: see :class:`FromModel`; or the constructor makes another network.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from search_spaces import space_from
+        >>> network = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 36, 10))
+        >>> space = space_from(network, torch.zeros(1, 3, 8, 8), widths=(0.5, 0.75, 1))
+        >>> print(space)
+        Sequential, 1 choice
+          0/width: 16, 12, 8
+        fixed
+          3: is an output of the model
     """
     settings: dict[str, Any] = {
         "widths": widths,

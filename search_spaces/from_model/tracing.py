@@ -73,8 +73,10 @@ def trace(model: nn.Module, args: tuple[Any, ...], keep: Sequence[str] = ()) -> 
     pass_ = _Pass(model, keep)
     with as_it_was(model):
         pass_.run(args, training=False)
-        with contextlib.suppress(Exception):  # some networks cannot be trained on an example, such as a single one
-            pass_.run(twice(args), training=True)
+        for given in (args, twice(args)):
+            with contextlib.suppress(Exception):  # some networks cannot be trained on a single example, some on none
+                pass_.run(given, training=True)
+                break
     return pass_.result()
 
 

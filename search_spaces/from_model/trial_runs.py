@@ -49,15 +49,17 @@ class _Trials:
         self.model = model
         self.traced = traced
         self.choices = choices
-        self.args = args
         self.device = torch.device("meta")
+        self.expected: list[tuple[bool, tuple[Any, ...], Any]] = []
         try:
-            self.expected = {False: self._shapes(self._copy(), False)}
+            self.expected.append((False, args, self._shapes(self._copy(), False, args)))
         except Exception:  # a forward that reads values cannot run without them
             self.device = next(iter(model.parameters())).device
-            self.expected = {False: self._shapes(self._copy(), False)}
-        with contextlib.suppress(Exception):  # some networks cannot be trained on the example
-            self.expected[True] = self._shapes(self._copy(), True)
+            self.expected.append((False, args, self._shapes(self._copy(), False, args)))
+        for given in (args, twice(args)):
+            with contextlib.suppress(Exception):  # some networks cannot be trained on the example
+                self.expected.append((True, given, self._shapes(self._copy(), True, given)))
+                break
 
     def problem(self, labels: Sequence[str]) -> str | None:
         """Why the model does not run with the smallest value of these labels and the first of all others.
@@ -69,9 +71,9 @@ class _Trials:
         smallest = {label: its[-1 if label in labels and label not in blocks else 0] for label, its in values.items()}
         for sample in (smallest, smallest | {label: values[label][-1] for label in blocks}):
             child = self._changed(sample, blocks)
-            for training, expected in self.expected.items():
+            for training, given, expected in self.expected:
                 try:
-                    shapes = self._shapes(child, training)
+                    shapes = self._shapes(child, training, given)
                 except Exception as error:  # whatever the model's own code raises
                     return f"{type(error).__name__}: {_first_line(error)}"
                 if shapes != expected:
@@ -96,8 +98,7 @@ class _Trials:
         with _on(self.device):
             return copy.deepcopy(self.model).to(self.device)
 
-    def _shapes(self, model: nn.Module, training: bool) -> Any:
-        given = twice(self.args) if training else self.args
+    def _shapes(self, model: nn.Module, training: bool, given: tuple[Any, ...]) -> Any:
         args = [a.to(self.device) if isinstance(a, Tensor) else a for a in given]
         with as_it_was(model), _on(self.device):
             return [tuple(tensor.shape) for tensor in tensors_in(model.train(training)(*args))]
