@@ -280,10 +280,14 @@ class _Pass(TorchFunctionMode):
         self.traced.blocks = [path for path in inner if path not in kept]
         ran = self.calls + self.calls_in_training
         for path, module in self.modules.items():
-            own = [name for name, _ in module.named_parameters(recurse=False)]
-            if own and path not in self.traced.layers:
-                reason = f"is a {type(module).__name__} with parameters of its own ({', '.join(own[:3])})"
-                self.traced.fixed.setdefault(path, reason if ran[path] else "does not run on the example")
+            own = dict(module.named_parameters(recurse=False))
+            if not own or path in self.traced.layers:
+                continue
+            reason = f"is of type {type(module).__name__} and holds parameters of its own ({', '.join(list(own)[:3])})"
+            if not ran[path]:
+                used = any(id(parameter) in self.values for parameter in own.values())
+                reason = "has its weights used by another module" if used else "does not run on the example"
+            self.traced.fixed.setdefault(path, reason)
         return self.traced
 
 

@@ -1,6 +1,7 @@
 """Small networks of every kind that a space is made from, without randomness in evaluation and with lively weights."""
 
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional
 
@@ -192,6 +193,18 @@ NETWORKS = {
     "perceptron": Perceptron,
     "attention": Attention,
 }
+
+
+def from_torchvision(name, **arguments):
+    """One of torchvision's networks; what its constructor fills with one number, such as zeros, is random too."""
+    torch.manual_seed(0)
+    network = getattr(torchvision.models, name)(weights=None, num_classes=10, **arguments)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in (*network.parameters(), *network.buffers()):
+            if tensor.is_floating_point() and tensor.numel() > 1 and not tensor.is_meta and not tensor.std():
+                tensor.add_(torch.rand(tensor.shape, generator=generator, device="cpu"), alpha=0.2)
+    return network
 
 
 def lively(make, seed=0):

@@ -144,6 +144,8 @@ def test_layers_that_cannot_be_replaced():
     assert fixed["f"] == "has hooks of its own"
     assert fixed["g"] == "is held under the names 'g' and 'h'"
     assert fixed["unused"] == "does not run on the example"
+    _, fixed = groups_of(lambda s, x: head(s, functional.conv2d(s.a(x), s.d.weight)), d=nn.Conv2d(8, 8, 1), **ONE)
+    assert fixed["d"] == "has its weights used by another module"
 
 
 @pytest.mark.parametrize("positive", [True, False])
