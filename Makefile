@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test test-fast test-faults check format clean examples bench-speed bench-soak bench-budget bench-retention docs site hub-spaces
+.PHONY: search test test-fast test-faults check format clean examples bench-speed bench-soak bench-budget bench-retention docs site hub-spaces from-model
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -65,6 +65,10 @@ site: $(VENV)/.installed-docs
 # Measures what works with NNI's hub spaces and writes docs/hub_spaces.md: about ten minutes.
 hub-spaces: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m tests.snas_nni.test_hub_spaces
+
+# Turns torchvision's networks into spaces and writes the table of docs/from_model.md: about ten minutes.
+from-model: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m tests.search_spaces.from_model.test_torchvision_networks
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -211,6 +211,7 @@ class _Check:
     def rebuild(self) -> None:
         """The child comes back from an architecture file and a weights file."""
         from exports import Architecture, build, load, save, save_weights  # the strategy itself needs no exports
+        from exports.rebuilding.find_space import imported_paths
 
         if self.lazy or self.changed:
             raise SnasError(
@@ -222,7 +223,9 @@ class _Check:
             weights = Path(folder) / "weights.safetensors"
             record = Architecture.create(space=self.space, sample=sample, child=child)
             save(record.with_weights(weights, save_weights(child, weights)), Path(folder) / "architecture.json")
-            rebuilt = build(load(Path(folder) / "architecture.json"), spaces=type(self.space)).eval()
+            # What the author's own space imports, the author has named.
+            imported = imported_paths(type(self.space), record.space.arguments).values()
+            rebuilt = build(load(Path(folder) / "architecture.json"), spaces=[type(self.space), *imported]).eval()
         with torch.no_grad():
             self._equal(rebuilt(*self.inputs), child(*self.inputs), "the rebuilt child")
 

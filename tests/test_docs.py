@@ -105,6 +105,13 @@ def test_resources(workplace, capsys):
 
 
 @pytest.mark.slow
+def test_from_model(capsys):
+    (code,) = blocks("docs/from_model.md")
+    child = run(code)["child"]
+    assert type(child).__name__ == "ResNet"
+    assert "fc: is an output of the model" in capsys.readouterr().out
+
+
 def test_report(workplace):
     (code,) = blocks("docs/report.md")
     found = run(code)
@@ -143,7 +150,7 @@ class TestEveryPage:
 
 def test_readme_leads_to_the_pages():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for page in ("your_own_space", "settings", "resources", "report", "hub_spaces"):
+    for page in ("your_own_space", "settings", "resources", "report", "hub_spaces", "from_model"):
         assert f"(docs/{page}.md)" in text
 
 

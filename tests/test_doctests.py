@@ -16,6 +16,7 @@ EXAMPLES = (
     "exports.build",
     "exports.export_onnx",
     "snas_nni.testing.check_space",
+    "search_spaces.space_from",
 )
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 

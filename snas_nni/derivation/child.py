@@ -54,7 +54,7 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
     frozen = supernet.freeze(dict(sample))
     child = replace_empty_choices(copy.deepcopy(frozen))
     follow_device(child, supernet)
-    left = inherit_weights(child, supernet, sample)
+    left = inherit_weights(child, _counterpart(supernet), sample)
     follow_precision(child, left, supernet)
     if left:
         _logger.warning(
@@ -64,3 +64,9 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
             ", ..." if len(left) > 5 else "",
         )
     return child
+
+
+def _counterpart(supernet: ModelSpace) -> nn.Module:
+    """The module that became the child: the space itself, or the one that it names as ``child_module``."""
+    name: str = getattr(supernet, "child_module", "")
+    return supernet.get_submodule(name)

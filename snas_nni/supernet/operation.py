@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import ParametrizedModule
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.expressions import expression_value, expression_weights, traced_value
 from snas_nni.supernet.frozen import match_all
+from snas_nni.supernet.segments import Segments, parts_of, segmented
 
 __all__ = ["SLICED_OPERATIONS", "mutable_arguments"]
 
@@ -57,10 +59,15 @@ class SampledArguments(nni_compat.MixedOperationSamplingPolicy):
         self.readers: dict[str, ChoiceReader] = {label: bind(label) for label in operation.simplify()}
 
     def forward_argument(self, operation: Any, name: str) -> Any:
-        """A value, or ``{value: weight}`` while the sample is relaxed."""
+        """A value, or ``{value: weight}`` while the sample is relaxed; of each part for a sum of channels."""
         expression = operation.mutable_arguments.get(name)
         if expression is None:
             return operation.init_arguments[name]
+        if isinstance(operation, _Sliced) and name in operation.segmented:
+            return parts_of(expression, self._value)
+        return self._value(expression)
+
+    def _value(self, expression: MutableExpression) -> Any:
         trace = next(iter(self.readers.values())).trace
         if trace is not None:
             return traced_value(expression, self.readers, trace)
@@ -76,6 +83,8 @@ class _Sliced(SampledModule):
 
     sliced: tuple[str, ...]
     bound_type: type[nn.Module]
+    may_be_segmented: tuple[str, ...] = ()
+    segmented: frozenset[str] = frozenset()
 
     def freeze(self, sample: dict[str, Any]) -> nn.Module:
         """Return the plain layer with its slice of the weights.
@@ -86,6 +95,8 @@ class _Sliced(SampledModule):
         for name, expression in self.mutable_arguments.items():  # type: ignore[attr-defined]
             arguments[name] = expression.freeze(sample)
         layer = nni_compat.plain_type(self.bound_type)(**arguments)
+        for name in self.segmented:
+            arguments[name] = parts_of(self.mutable_arguments[name], lambda term: term.freeze(sample))  # type: ignore[attr-defined]
         state = {k: v for k, v in self.freeze_weight(**arguments).items() if v is not None}  # type: ignore[attr-defined]
         match_all(layer, state)
         layer.load_state_dict({**layer.state_dict(), **state})
@@ -148,6 +159,8 @@ class _Sliced(SampledModule):
         for argument in ("eps", "momentum"):  # NNI would forget `bn.eps = 1e-3` after construction
             if argument in mixed.init_arguments and argument not in choices:
                 mixed.init_arguments[argument] = getattr(module, argument)
+        mixed.segmented = frozenset(name for name in cls.may_be_segmented if segmented(choices.get(name)))
+        _keep_weights(mixed, module)
         return mixed
 
     @classmethod
@@ -155,16 +168,64 @@ class _Sliced(SampledModule):
         """Refuse combinations of values that slices of one weight cannot express."""
 
 
+def _keep_weights(mixed: nn.Module, module: nn.Module) -> None:
+    """Start from the weights that the space has, where its layer is as large as the largest child's.
+
+    The space is made with the first value of every choice. Where that is the largest, trained weights go on.
+    """
+    given = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    own = {**dict(mixed.named_parameters()), **dict(mixed.named_buffers())}
+    if own.keys() != given.keys() or any(tensor.shape != given[name].shape for name, tensor in own.items()):
+        return
+    for name, tensor in own.items():
+        tensor.data = given[name].detach().clone()
+        tensor.requires_grad_(given[name].requires_grad)
+
+
 class SlicedLinear(_Sliced, nni_compat.MixedLinear):
     """``MutableLinear`` with choices of its sizes."""
 
     sliced = ("in_features", "out_features")
+    may_be_segmented = ("in_features", "out_features")
+
+    def freeze_weight(self, in_features: Any, out_features: Any, **_: Any) -> dict[str, Tensor | None]:
+        """Return the slices, those of each segment for a sum."""
+        whole = [
+            size if isinstance(given, Segments) else given
+            for given, size in ((in_features, self.in_features), (out_features, self.out_features))
+        ]
+        state = super().freeze_weight(*whole)
+        if isinstance(in_features, Segments):
+            state["weight"] = in_features.select(state["weight"], 1)
+        return _select_outputs(state, out_features)
 
 
 class SlicedConv2d(_Sliced, nni_compat.MixedConv2d):
     """``MutableConv2d`` with choices of channels, kernel size (with its padding) and proportional groups."""
 
     sliced = ("in_channels", "out_channels", "kernel_size", "groups")
+    may_be_segmented = ("in_channels", "out_channels")
+
+    def super_init_argument(self, name: str, mutable_expr: MutableExpression) -> Any:
+        """Return the value for the shared weight. NNI's version has too few groups where one is of several channels."""
+        if name == "groups":
+            return max(mutable_expr.grid())
+        return super().super_init_argument(name, mutable_expr)
+
+    def _freeze_weight_impl(
+        self, in_channels: Any, out_channels: Any, kernel_size: Any, groups: Any, **_: Any
+    ) -> dict[str, Any]:
+        whole = [
+            size if isinstance(given, Segments) else given
+            for given, size in ((in_channels, self.in_channels), (out_channels, self.out_channels))
+        ]
+        # Grouped inputs are as many for each filter, whatever the number of groups is.
+        if isinstance(in_channels, Segments) and groups != 1:
+            whole[0] = (self.in_channels // self.groups) * groups if isinstance(groups, int) else whole[0]
+        state = super()._freeze_weight_impl(*whole, kernel_size, groups)
+        if isinstance(in_channels, Segments) and groups == 1:
+            state["weight"] = in_channels.select(state["weight"], 1)
+        return _select_outputs(state, out_channels)
 
     @classmethod
     def check(cls, module: ParametrizedModule, choices: dict[str, MutableExpression], where: str) -> None:
@@ -206,12 +267,34 @@ class SlicedBatchNorm2d(_Sliced, nni_compat.MixedBatchNorm2d):
     """``MutableBatchNorm2d`` with a choice of its number of features."""
 
     sliced = ("num_features",)
+    may_be_segmented = ("num_features",)
 
     def freeze_weight(self, num_features: Any, **_: Any) -> dict[str, Tensor | None]:
         """Return the slices. NNI's version fails without affine parameters."""
-        size = self.num_features if isinstance(num_features, dict) else num_features
         tensors = {name: getattr(self, name) for name in ("weight", "bias", "running_mean", "running_var")}
+        if isinstance(num_features, Segments):
+            decided = num_features.indices is not None
+            return {
+                name: num_features.select(tensor, 0) if tensor is not None and decided else tensor
+                for name, tensor in tensors.items()
+            }
+        size = self.num_features if isinstance(num_features, dict) else num_features
         return {name: None if tensor is None else tensor[:size] for name, tensor in tensors.items()}
+
+    def forward_with_args(self, num_features: Any, eps: float, momentum: float, inputs: Tensor) -> Tensor:
+        """Run NNI's version; statistics of segments, which it updates in a copy, go back to where they belong."""
+        if not isinstance(num_features, Segments) or num_features.indices is None or not self.training:
+            return super().forward_with_args(num_features, eps, momentum, inputs)
+        statistics = self.freeze_weight(num_features)
+        mean, variance = statistics["running_mean"], statistics["running_var"]
+        output = nn.functional.batch_norm(
+            inputs, mean, variance, statistics["weight"], statistics["bias"], True, momentum, eps
+        )
+        places = torch.tensor(num_features.indices, device=inputs.device)
+        for own, updated in ((self.running_mean, mean), (self.running_var, variance)):
+            if own is not None and updated is not own:
+                own.index_copy_(0, places, updated)
+        return output
 
 
 class SlicedLayerNorm(_Sliced, nni_compat.MixedLayerNorm):
@@ -258,6 +341,14 @@ class SlicedMultiheadAttention(_Sliced, nni_compat.MixedMultiHeadAttention):
         finally:
             self.batch_first = True
         return output.transpose(1, 0), weights
+
+
+def _select_outputs(state: dict[str, Any], kept: Any) -> dict[str, Any]:
+    if isinstance(kept, Segments):
+        for name in ("weight", "bias"):
+            if state[name] is not None:
+                state[name] = kept.select(state[name], 0)
+    return state
 
 
 SLICED_OPERATIONS = (

@@ -79,8 +79,12 @@ def build_for(architecture: Architecture, settings: ChildSettings, data: Classif
             with it.
         ArchitectureFileError: the space may not be imported, or does not take the recorded sample.
     """
-    space_class = find_space(architecture.space.class_path, settings.class_path)
     recorded = architecture.space.arguments
+    # Code that an argument names is the user's choice where the user gave the argument.
+    given = [text for text in settings.init_args.values() if isinstance(text, str)]
+    named = [text for text in given if all(part.isidentifier() for part in text.split("."))]
+    spaces = named if settings.class_path is None else [settings.class_path, *named]
+    space_class = find_space(architecture.space.class_path, {**recorded, **settings.init_args}, spaces)
     kept = {name: value for name, value in recorded.items() if name not in DECIDED_BY_DATA}
     arguments = constructor_arguments(space_class, {**kept, **settings.init_args}, data)
     try:

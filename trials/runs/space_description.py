@@ -55,6 +55,9 @@ def describe_space(class_path: str, arguments: Sequence[str], example: InputExam
         for name in costs.names:
             low, high = cost_range(costs, name)
             lines.append(f"  {name:<14}{low:>16,.0f}{high:>16,.0f}")
+    fixed: Mapping[str, str] = getattr(space, "fixed", {})  # a space from a network knows why
+    if fixed:
+        lines += ["", "fixed", *(f"  {path or '(the network)'}: {reason}" for path, reason in fixed.items())]
     return "\n".join(lines)
 
 

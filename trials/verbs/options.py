@@ -58,14 +58,14 @@ def shape_of(text: str) -> tuple[int, ...]:
 
 
 def add_input_options(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add ``--input-shape``, ``--input-dtype`` and ``--input-range``.
+    """Add ``--input-shape``, ``--input-dtype`` and ``--input-range``, for words that ``with_plain_options`` has seen.
 
     Args:
         parser: of the verb.
         default: what is taken without them, for the help.
     """
     parser.add_argument(
-        "--input-shape", nargs="+", metavar="N", help=f"of one input, such as 3 32 32 or 3,32,32 (default: {default})"
+        "--input-shape", metavar="SHAPE", help=f"of one input, such as 3,32,32 or 3 32 32 (default: {default})"
     )
     parser.add_argument("--input-dtype", choices=DTYPES, metavar="TYPE", help="its number type: int64 for tokens")
     parser.add_argument(
@@ -81,7 +81,7 @@ def given_example(options: argparse.Namespace, recorded: InputExample | None) ->
     """
     given: dict[str, Any] = {}
     if options.input_shape is not None:
-        given["shape"] = shape_of(",".join(options.input_shape))
+        given["shape"] = shape_of(options.input_shape)
     if options.input_dtype is not None:
         given["dtype"] = options.input_dtype
     if options.input_range is not None:

@@ -8,12 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exports.example_input import InputExample
-<<<<<<< HEAD
 from trials.verbs.options import add_input_options, given_example, with_plain_options
-=======
-from trials.verbs.options import add_input_options, given_example
-from trials.verbs.options import with_plain_options
->>>>>>> h-first
 
 if TYPE_CHECKING:
     from exports import Architecture
@@ -38,11 +33,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="argument of the space's class"
     )
-<<<<<<< HEAD
-    add_input_options(parser, "3 32 32")
-=======
     add_input_options(parser, "3,32,32")
->>>>>>> h-first
     options = parser.parse_args(with_plain_options(arguments))
     if (options.target is None) == (options.space is None):
         parser.error("give an architecture.json or a class, and one of them")
