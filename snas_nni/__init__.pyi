@@ -19,7 +19,7 @@ from exports import (
 from exports.conformance import SpaceReport, check_space
 from exports.pictures import Picture, cell_picture, choices_picture, pictures_of, save_pictures
 from exports.report import write_report
-from search_spaces import NasBench201Space, SnasCellSpace, from_arch_string, to_arch_string
+from search_spaces import FromModel, NasBench201Space, SnasCellSpace, from_arch_string, space_from, to_arch_string
 from snas_nni.derivation.child import build_child, derive_child
 from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
 from snas_nni.regularizer import Regularizer, RegularizerTerm
@@ -52,6 +52,7 @@ __all__ = [
     "ClassificationData",
     "Convention",
     "CostModel",
+    "FromModel",
     "InputExample",
     "LabelledTensors",
     "LatencyTable",
@@ -93,6 +94,7 @@ __all__ = [
     "save",
     "save_pictures",
     "save_weights",
+    "space_from",
     "to_arch_string",
     "write_report",
 ]
