@@ -33,9 +33,8 @@ from snas_nni.search.settings import SearchSettings
 from snas_nni.search.temperature import Shape
 from snas_nni.search.trial_record import trial_record_kept
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
-from snas_nni.supernet.hooks import hooks, refuse_aliases
+from snas_nni.supernet.hooks import hooks, refuse_aliases, refuse_shared_sizes
 from snas_nni.supernet.operation import SampledArguments
-from snas_nni.supernet.shared_sizes import refuse_shared_sizes
 from snas_nni.supernet.stage import in_place_of, prepare_stages
 
 __all__ = ["SNAS"]
