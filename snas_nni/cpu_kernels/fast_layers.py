@@ -32,7 +32,7 @@ def use_fast_kernels_in_training(
     """Make a network ready for a training: its layers fast, its images in the memory order that suits the device.
 
     Args:
-        network: whose layers are quickened.
+        network: whose layers get fast kernels.
         images_of: the module, in ``network`` or itself, whose ``forward`` gets the images; None for none.
         device: type of the device, such as "cpu".
         channels_last: the images' memory order; None for channels-last on a CPU, if the network can run in it.
