@@ -1,15 +1,21 @@
 """Budgets: "at most 2.3 M parameters", met by the child and not only in expectation.
 
-During the search an augmented Lagrangian pulls the expected cost below the budget. With the violation
-g = E[C] / budget - 1, the term added to the loss is
+Candidates that no child within the budget has are excluded before the first step
+(:mod:`snas_nni.resources.reachable`). During the search an augmented Lagrangian pulls the cost below the budget. With
+the violation g = C / budget - 1 of the expected cost, the term added to the loss is
 
     (max(0, m + r g)^2 - m^2) / (2 r),
 
-whose gradient is max(0, m + r g) dg; the multiplier m follows by dual ascent, m <- max(0, m + s g), once per step.
-The bound itself tightens with the temperature, from the expected cost before the first step to the budget when 30 %
+whose gradient is max(0, m + r g) dg; the multiplier m follows by dual ascent, m <- max(0, m + s g), once per step, and
+falls again where the bound does not bind. An expected cost within the budget can be that of a mixture of children far
+below and far above it. So the cost of what is drawn can be bounded too: h = max(0, C(Z) / budget - 1) of the step's
+sample adds n h + r h^2 / 2, with a multiplier n of its own, n <- max(0, n + s (h - e)): it rises by what samples exceed
+the budget on average, and falls by an allowance e while none does.
+
+The bound tightens with the temperature, from the expected cost before the first step to the budget when 30 %
 of the temperature's fall are left: at first the weights know nothing, and a strong pull would decide
 the search before the task has a say. In a budget that does not bind, m stays at 0 and the search is as without it.
-At the end the child is the most probable one within the budget (:mod:`snas_nni.resources.selection`).
+The child is within the budget at every moment (:mod:`snas_nni.resources.bounds`).
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,13 +31,15 @@ from torch import Tensor
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.resources.bounds import ChildBounds
 from snas_nni.resources.costs import CostModel
-from snas_nni.resources.selection import Selection, cost_range, feasible, most_probable
 
-__all__ = ["Budget", "BudgetController", "BudgetReport"]
+__all__ = ["Budget", "BudgetController", "BudgetReport", "Pull"]
 
 _TIGHT_AT = 0.3
-_COSTS = ("params", "macs", "memory_access", "latency_ms")
+_COSTS = ("params", "macs", "memory_access", "latency_ms", "activation_peak", "float32_bytes", "int8_bytes")
+
+Pull = Literal["expected", "sampled", "both"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,12 @@ class Budget:
         macs: multiply-accumulates for one sample input.
         memory_access: elements read plus written for one sample input.
         latency_ms: milliseconds by the latency table.
-        target: the child shall also not cost less than (1 - tolerance) times each budget. Otherwise that is asked
-            only where the budget binds: a budget that the search had to be held back by is meant to be used.
+        activation_peak: largest inputs plus output of one operation, in elements, for one sample input.
+        float32_bytes: bytes of the weights as stored at 32 bits.
+        int8_bytes: bytes of the weights as stored after quantization: one for each entry of a matrix or a kernel, four
+            for each bias and each factor of a normalization.
+        target: the bounds are meant to be used: look for a child that costs no less than (1 - tolerance) times each
+            of them first. Otherwise the most probable child within them is the child, however little it costs.
         tolerance: in (0, 1).
 
     Raises:
@@ -55,6 +67,9 @@ class Budget:
     macs: float | None = None
     memory_access: float | None = None
     latency_ms: float | None = None
+    activation_peak: float | None = None
+    float32_bytes: float | None = None
+    int8_bytes: float | None = None
     target: bool = False
     tolerance: float = 0.05
 
@@ -83,9 +98,10 @@ class BudgetReport:
         within: whether every cost is at most its bound.
         costs: the child's bounded costs.
         mode_costs: those of the mode, which may exceed the budget.
-        expected_costs: expectations under the distribution.
+        expected_costs: expectations under the distribution; of costs that add up.
         bounds: the budget.
         log_probability_given_up: nats between the mode and the child.
+        notes: what the user should know about the bounds, a sentence each.
     """
 
     sample: dict[str, Any]
@@ -95,96 +111,136 @@ class BudgetReport:
     expected_costs: dict[str, float]
     bounds: dict[str, float]
     log_probability_given_up: float
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = []
         for name, bound in self.bounds.items():
             cost = self.costs[name]
+            expected = f", expected {self.expected_costs[name]:,.6g}" if name in self.expected_costs else ""
             lines.append(
                 f"{name}: {cost:,.6g} of {bound:,.6g} ({100 * cost / bound:.1f} %"
-                f"{'' if cost <= bound else ', OVER BUDGET'}); "
-                f"mode {self.mode_costs[name]:,.6g}, expected {self.expected_costs[name]:,.6g}"
+                f"{'' if cost <= bound else ', OVER BUDGET'}); mode {self.mode_costs[name]:,.6g}{expected}"
             )
         if self.log_probability_given_up > 0:
             lines.append(f"log-probability given up for the budget: {self.log_probability_given_up:.3f} nats")
+        lines.extend(self.notes)
         return "\n".join(lines)
 
 
 class BudgetController:
-    """A regularizer that keeps the expected costs within a budget.
+    """A regularizer that keeps costs within a budget.
 
     Args:
         budget: the bounds.
-        rate: s, how fast the multiplier follows the violation, > 0.
+        rate: s, how fast the multipliers follow the violation, > 0.
         stiffness: r, > 0.
         final_temperature: where the temperature ends, >= 0. If it does not fall, the bound is tight from the start.
+        pull: which cost is held back: the "expected" one, the "sampled" one, or "both".
+        allowance: e, how far samples may exceed a bound on average, as a share of it, > 0.
     """
 
     name = "budget"
 
     def __init__(
-        self, budget: Budget, *, rate: float = 0.1, stiffness: float = 10.0, final_temperature: float = 0.0
+        self,
+        budget: Budget,
+        *,
+        rate: float = 0.1,
+        stiffness: float = 10.0,
+        final_temperature: float = 0.0,
+        pull: Pull = "both",
+        allowance: float = 0.01,
     ) -> None:
-        for setting, value in (("rate", rate), ("stiffness", stiffness)):
+        for setting, value in (("rate", rate), ("stiffness", stiffness), ("allowance", allowance)):
             if not 0 < value < math.inf:
                 raise SettingError(f"{setting} of a budget's controller must be > 0 and finite, got {value}.")
         if not 0 <= final_temperature < math.inf:
             raise SettingError(f"final_temperature of a budget's controller must be >= 0, got {final_temperature}.")
+        if pull not in ("expected", "sampled", "both"):
+            raise SettingError(f"pull of a budget's controller must be 'expected', 'sampled' or 'both', got {pull!r}.")
         self.budget = budget
         self.rate = rate
         self.stiffness = stiffness
         self.final_temperature = final_temperature
+        self.pull = pull
+        self.allowance = allowance
         self.multipliers = dict.fromkeys(budget.bounds, 0.0)
+        """Of the expected costs."""
+        self.sample_multipliers = dict.fromkeys(budget.bounds, 0.0)
+        """Of what samples cost beyond the bounds."""
         self.binding = dict.fromkeys(budget.bounds, False)
         """Whether the search had to be held back once the bound had reached the budget."""
         self._start: dict[str, float] = {}
         self._initial_temperature: float | None = None
         self.read: dict[str, Tensor] = {}
         """The weights that the last call read, by label; telemetry watches their gradients."""
-        self._model: CostModel | None = None
+        self._bounds: ChildBounds | None = None
 
     @property
     def costs(self) -> dict[str, float]:
         """The bounds, by name of the cost: what has to be counted for it, under the name that a penalty has too."""
         return self.budget.bounds
 
-    def prepare(self, model: CostModel) -> None:
-        """Learn what the candidates cost, and refuse a budget that no child or every child meets.
+    @property
+    def bounds(self) -> ChildBounds:
+        """The budget in the space that is searched.
 
         Raises:
-            SettingError: with the cost of the cheapest or of the dearest child.
+            SnasError: the costs are not known yet.
         """
-        for name, bound in self.budget.bounds.items():
-            model.check(name)
-            cheapest, dearest = cost_range(model, name)
-            if bound < cheapest:
-                raise SettingError(
-                    f"budget of {name} is {bound:,.6g}, below the cheapest child of the space ({cheapest:,.6g}; "
-                    f"the dearest has {dearest:,.6g}). Raise the budget, or make the space smaller."
-                )
-            if bound >= dearest:
-                raise SettingError(
-                    f"budget of {name} is {bound:,.6g}, not below the dearest child of the space ({dearest:,.6g}; "
-                    f"the cheapest has {cheapest:,.6g}). Every child meets it: leave it out."
-                )
-        self._model = model
-        if not feasible(model, {name: (-math.inf, bound) for name, bound in self.budget.bounds.items()}):
-            raise SettingError("no child of the space meets all bounds of the budget together. Raise one of them.")
+        if self._bounds is None:
+            raise SnasError("the budget does not know the costs yet: call prepare(cost_model) first.")
+        return self._bounds
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the costs are known."""
+        return self._bounds is not None
+
+    def prepare(self, model: CostModel) -> None:
+        """Learn what the candidates cost, and refuse a budget that no child meets.
+
+        Raises:
+            SettingError: with the cost of the cheapest child.
+        """
+        if self._bounds is None or self._bounds.counted is not model:
+            self._bounds = ChildBounds(model, self.budget.bounds)
+
+    def exclude(self, distribution: ArchitectureDistribution) -> None:
+        """Take what no child within the budget has out of the distribution."""
+        distribution.exclude(self.bounds.excluded)
 
     def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
         """The augmented Lagrangian's term, a scalar; also moves the multipliers."""
-        terms = []
-        self.read = {label: distribution.expected_weights(label) for label in distribution.choices}
         looseness = self._looseness(sample.temperature)
-        for name, budget in self.budget.bounds.items():
-            expected = self._prepared().cost(name, self.read)
-            start = self._start.setdefault(name, float(expected.detach()))
-            violation = expected / (budget + looseness * max(0.0, start - budget)) - 1
-            multiplier, r = self.multipliers[name], self.stiffness
-            terms.append((torch.clamp(multiplier + r * violation, min=0) ** 2 - multiplier**2) / (2 * r))
-            self.multipliers[name] = max(0.0, multiplier + self.rate * float(violation.detach()))
-            self.binding[name] |= looseness == 0 and self.multipliers[name] > 0
+        expected = {label: distribution.expected_weights(label) for label in distribution.choices}
+        self.read = sample.mean_weights() if self.pull == "sampled" else expected
+        terms = [next(iter(expected.values())).new_zeros(())]
+        loose = {}
+        for name, violation in self.bounds.violations(expected).items():
+            # Of the bound as loose as it is now: from (C - b) / b to (C - b') / b'.
+            start = self._start.setdefault(name, float(violation.detach()))
+            loose[name] = looseness * max(0.0, start)
+            if self.pull != "sampled":
+                terms.append(self._of_expected(name, (violation - loose[name]) / (1 + loose[name]), looseness == 0))
+        if self.pull != "expected" and (self.pull == "sampled" or looseness == 0):
+            for name, violation in self.bounds.violations(sample.mean_weights()).items():
+                terms.append(self._of_sample(name, (violation - loose[name]) / (1 + loose[name]), looseness == 0))
         return torch.stack(terms).sum()
+
+    def _of_expected(self, name: str, violation: Tensor, tight: bool) -> Tensor:
+        multiplier, r = self.multipliers[name], self.stiffness
+        self.multipliers[name] = max(0.0, multiplier + self.rate * float(violation.detach()))
+        self.binding[name] |= tight and self.multipliers[name] > 0
+        return (torch.clamp(multiplier + r * violation, min=0) ** 2 - multiplier**2) / (2 * r)
+
+    def _of_sample(self, name: str, violation: Tensor, tight: bool) -> Tensor:
+        multiplier, r = self.sample_multipliers[name], self.stiffness
+        excess = torch.clamp(violation, min=0)
+        self.sample_multipliers[name] = max(0.0, multiplier + self.rate * (float(excess.detach()) - self.allowance))
+        self.binding[name] |= tight and self.sample_multipliers[name] > 0
+        return multiplier * excess + r * excess**2 / 2
 
     def _looseness(self, temperature: float) -> float:
         """1 at the first step, 0 once the temperature has fallen far enough."""
@@ -198,65 +254,83 @@ class BudgetController:
 
     def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
         """Multipliers, expected and mode costs, for the log."""
-        model, mode_costs = self._prepared(), self._prepared().of(distribution.mode())
+        mode_costs, expected = self.bounds.counted.of(distribution.mode()), self._expected(distribution)
         found: dict[str, float] = {}
-        with torch.no_grad():
-            for name in self.budget.bounds:
-                found[f"budget/{name}/multiplier"] = self.multipliers[name]
-                found[f"budget/{name}/expected"] = float(model.expected(name, distribution))
-                found[f"budget/{name}/mode"] = mode_costs[name]
+        for name in self.budget.bounds:
+            found[f"budget/{name}/multiplier"] = self.multipliers[name]
+            if self.pull != "expected":
+                found[f"budget/{name}/sample_multiplier"] = self.sample_multipliers[name]
+            if name in expected:
+                found[f"budget/{name}/expected"] = expected[name]
+            found[f"budget/{name}/mode"] = mode_costs[name]
         return found
 
     def select(self, distribution: ArchitectureDistribution) -> BudgetReport:
-        """The child: the most probable one within the budget.
+        """The child: the most probable one within the budget, so the mode if it is.
 
-        Where the budget binds, or is a target, the child is sought between (1 - tolerance) and 1 times the budget
-        first, and anywhere below it if there is none.
+        Where the budget is a target, the child is sought between (1 - tolerance) and 1 times the budget first, and
+        anywhere below it if there is none.
 
         Raises:
-            SnasError: no child meets the budget (:meth:`prepare` has ruled that out).
+            SnasError: no child was found in time (:meth:`prepare` has ruled out that there is none).
         """
-        model, bounds = self._prepared(), self.budget.bounds
-        low = 1 - self.budget.tolerance
-        band = {
-            name: (low * bound if self.budget.target or self.binding[name] else -math.inf, bound)
-            for name, bound in bounds.items()
-        }
-        below = {name: (-math.inf, bound) for name, bound in bounds.items()}
-        chosen: Selection | None = most_probable(distribution, model, band)
-        chosen = chosen or most_probable(distribution, model, below)
-        if chosen is None:
-            raise SnasError(f"no child of the space meets the budget {bounds}.")
-        costs, mode_costs = model.of(chosen.sample), model.of(distribution.mode())
-        with torch.no_grad():
-            expected = {name: float(model.expected(name, distribution)) for name in bounds}
+        tolerance = self.budget.tolerance if self.budget.target else None
+        return self.report(distribution, self.bounds.most_probable(distribution, tolerance).sample)
+
+    def ranked(self, distribution: ArchitectureDistribution, count: int) -> list[dict[str, Any]]:
+        """The ``count`` most probable children within the budget, and the one of :meth:`select` first.
+
+        Where the budget is a target, those close to it come before the others.
+
+        Raises:
+            SnasError: no child was found in time.
+        """
+        tolerance = self.budget.tolerance if self.budget.target else None
+        return [each.sample for each in self.bounds.ranked(distribution, count, tolerance)]
+
+    def report(self, distribution: ArchitectureDistribution, sample: Mapping[str, Any]) -> BudgetReport:
+        """How the child of an NNI sample meets the budget."""
+        model, bounds, mode = self.bounds.counted, self.budget.bounds, distribution.mode()
+        costs, mode_costs = model.of(sample), model.of(mode)
         return BudgetReport(
-            sample=chosen.sample,
+            sample=dict(sample),
             within=all(costs[name] <= bound for name, bound in bounds.items()),
             costs={name: costs[name] for name in bounds},
             mode_costs={name: mode_costs[name] for name in bounds},
-            expected_costs=expected,
+            expected_costs=self._expected(distribution),
             bounds=bounds,
-            log_probability_given_up=chosen.log_probability_given_up,
+            log_probability_given_up=max(
+                0.0, distribution.log_probability(mode) - distribution.log_probability(sample)
+            ),
+            notes=tuple(self.bounds.notes),
         )
+
+    def _expected(self, distribution: ArchitectureDistribution) -> dict[str, float]:
+        """Expected costs; a peak is a maximum and has none."""
+        model = self.bounds.counted
+        with torch.no_grad():
+            return {
+                name: float(model.expected(name, distribution)) for name in self.budget.bounds if name in model.names
+            }
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
         return {
             "multipliers": dict(self.multipliers),
+            "sample_multipliers": dict(self.sample_multipliers),
             "binding": dict(self.binding),
-            "start": dict(self._start),
+            "start_violation": dict(self._start),
             "initial_temperature": self._initial_temperature,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.multipliers.update(state["multipliers"])
+        self.sample_multipliers.update(state.get("sample_multipliers", {}))
         self.binding.update(state["binding"])
-        self._start.update(state["start"])
+        if "start_violation" in state:
+            self._start.update(state["start_violation"])
+        else:  # checkpoints from when this was the cost itself
+            bounds = self.budget.bounds
+            self._start.update({name: cost / bounds[name] - 1 for name, cost in state["start"].items()})
         self._initial_temperature = state["initial_temperature"]
-
-    def _prepared(self) -> CostModel:
-        if self._model is None:
-            raise SnasError("the budget does not know the costs yet: call prepare(cost_model) first.")
-        return self._model

@@ -34,7 +34,8 @@ class CostModel:
         parts: each cost as polynomials in Z, by the choice (label and layer) that decides about that part; None
             for what every child has. ``latency_ms`` may be among the costs.
         peaks: for each operation when the child runs it, and the elements of its inputs and its output; the largest
-            does not add up, so it is reported and not penalised.
+            does not add up, so it is reported and bounded, and not penalised.
+        unread_params: parameters of the supernet that a child behind cells with loose ends lacks, as ``parts``.
     """
 
     def __init__(
@@ -42,17 +43,23 @@ class CostModel:
         choices: Mapping[str, Choice],
         parts: Mapping[str, Mapping[Owner, Polynomial]],
         peaks: Sequence[tuple[Polynomial, Polynomial]] = (),
+        unread_params: Mapping[Owner, Polynomial] | None = None,
     ) -> None:
         self.choices = dict(choices)
         self.parts = {name: dict(by_owner) for name, by_owner in parts.items()}
         self.polynomials = {name: Polynomial.sum(by_owner.values()) for name, by_owner in self.parts.items()}
         self.peaks = list(peaks)
+        self.unread_params = dict(unread_params or {})
         self._forms: dict[tuple[str, Owner | str, torch.device, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
         self._offsets: dict[str, int] = {}
         offset = 0
         for label, choice in self.choices.items():
             self._offsets[label] = offset
             offset += len(choice.candidates)
+
+    def with_costs(self, parts: Mapping[str, Mapping[Owner, Polynomial]]) -> CostModel:
+        """This model with further costs, by name, as polynomials by the choice that decides."""
+        return CostModel(self.choices, {**self.parts, **parts}, self.peaks, self.unread_params)
 
     @property
     def names(self) -> list[str]:
@@ -192,17 +199,18 @@ def count_supernet(
             by_owner[owner].append(condition * sizes[name])
         return by_owner
 
-    params = summed("unread_params")
-    for by_owner in params.values():
-        by_owner[:] = [part * -1.0 for part in by_owner]
+    unread = summed("unread_params")
+    params = {owner: [part * -1.0 for part in by_owner] for owner, by_owner in unread.items()}
     for owner, polynomial in parameter_polynomials(supernet, convention).items():
-        params[owner].append(polynomial)
+        params.setdefault(owner, []).append(polynomial)
     by_name = {"params": params, "macs": summed("macs"), "memory_access": summed("memory_access")}
     parts = {
         name: {owner: total for owner, p in by_owner.items() if (total := Polynomial.sum(p)).terms or owner is None}
         for name, by_owner in by_name.items()
     }
-    return CostModel(distribution.choices, parts, [(c, sizes["activation_peak"]) for _, c, sizes in operations])
+    peaks = [(condition, sizes["activation_peak"]) for _, condition, sizes in operations]
+    lost = {owner: total for owner, p in unread.items() if (total := Polynomial.sum(p)).terms}
+    return CostModel(distribution.choices, parts, peaks, lost)
 
 
 def count_child(

@@ -30,11 +30,13 @@ class Convention:
         strided_input: count the input of a strided convolution by its own size. Otherwise it is taken to be stride
             times the output's side, as in the official formulas; that differs where a slice goes in, as in the
             second convolution of a factorized reduction.
+        size_of: what one parameter counts: its number of elements, or its bytes as stored.
     """
 
     normalization: bool = True
     activation: bool = True
     strided_input: bool = True
+    size_of: Callable[[Tensor], float] = Tensor.numel
 
     @staticmethod
     def paper() -> Convention:

@@ -36,11 +36,11 @@ class Conditional(Protocol):
 
 
 def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owner, Polynomial]:
-    """Number of parameters of the child as polynomials in Z, by the choice that decides about them.
+    """Size of the child's parameters (see ``Convention.size_of``) as polynomials in Z, by the choice that decides.
 
     Parameters that two places share count once, for the first of them.
     """
-    sizes: dict[int, int] = {}
+    sizes: dict[int, float] = {}
     owners: dict[int, Owner] = {}
     conditions: dict[int, list[Polynomial]] = defaultdict(list)
     total: dict[Owner, list[Polynomial]] = defaultdict(list)
@@ -56,12 +56,12 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
                 candidates.add(candidate)
                 visit(candidate, condition * branch_condition, module.owner)
         elif isinstance(module, MixedOperation):
-            own, decides = _sliced_by_its_space(module)
+            own, decides = _sliced_by_its_space(module, convention)
             total[decides].append(condition * own)
             return
         if convention.normalization or not is_normalization(module):
             for parameter in module.parameters(recurse=False):
-                sizes[id(parameter)] = parameter.numel()
+                sizes[id(parameter)] = convention.size_of(parameter)
                 owners.setdefault(id(parameter), owner)
                 conditions[id(parameter)].append(condition)
         for child in module.children():
@@ -83,7 +83,7 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
     return {owner: Polynomial.sum(parts) for owner, parts in total.items()}
 
 
-def _sliced_by_its_space(module: Any) -> tuple[Polynomial, Owner]:
+def _sliced_by_its_space(module: Any, convention: Convention) -> tuple[Polynomial, Owner]:
     """Parameters of a layer that a space of NNI's slices by a hook of its own, by trying every value."""
     mutables = module.simplify()
     total = []
@@ -92,7 +92,7 @@ def _sliced_by_its_space(module: Any) -> tuple[Polynomial, Owner]:
         for label, index in zip(mutables, indices, strict=True):
             condition = condition * Polynomial.entry(label, index)
         layer = module.freeze({m.label: m.values[i] for m, i in zip(mutables.values(), indices, strict=True)})
-        total.append(condition * float(sum(p.numel() for p in layer.parameters())))
+        total.append(condition * float(sum(map(convention.size_of, layer.parameters()))))
     return Polynomial.sum(total), (next(iter(mutables)), 0)
 
 

@@ -125,7 +125,7 @@ class _Sliced:
                 sample[label] = reader.choice.candidates[index]
                 condition = condition * Polynomial.entry(label, index)
             layer = self.freeze(sample)
-            total.append(condition * float(sum(p.numel() for p in layer.parameters())))
+            total.append(condition * float(sum(map(convention.size_of, layer.parameters()))))
         return Polynomial.sum(total)
 
     @classmethod
