@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.loose_ends import InputMemory
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import choice_of
-from snas_nni.errors import SnasError, UnsupportedSpaceError
+from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
 from snas_nni.regularizer import Regularizer
 from snas_nni.resources import (
     Budget,
@@ -31,7 +32,11 @@ from snas_nni.resources import (
     count_supernet,
     measure_latency,
 )
+from snas_nni.resources.child_selection import ChildSelection
+from snas_nni.resources.memory import STORED_BYTES, stored_bytes
+from snas_nni.search.deriving import compared, derive_judged
 from snas_nni.search.distributed import of_the_first
+from snas_nni.search.evidence import Judged
 from snas_nni.search.lightning_module import SnasLightningModule
 from snas_nni.search.settings import SearchSettings
 from snas_nni.search.temperature import Shape, TemperatureSchedule
@@ -71,6 +76,15 @@ class SNAS(DARTS):
         logits_gradient_clip: largest norm of the logits' gradient, or None.
         weights_gradient_clip: largest norm of the weights' gradient, or None.
         warmup_epochs: first epochs with the logits frozen, at the initial temperature.
+        settle_epochs: last epochs, in which one child is trained alone: the best of the most probable ones. The
+            temperature has then fallen to its end. None: a fifth of the epochs after warming up; 0: never.
+        candidates: how many of the most probable children are compared before the search settles, each with BatchNorm
+            statistics of its own, on held-out data; 1 settles on the most probable one.
+        selection_share: of the held-out batches, how much of them children are compared on; in (0, 1].
+        selection_metric: what the evaluator logs in its ``validation_step`` that decides between children, the larger
+            the better; with a ``-`` before its name, the smaller. None: ``val_acc`` or another accuracy, else a loss.
+        recalibration_batches: training batches that a child's BatchNorm statistics are measured on; 0: it is judged
+            with the supernet's.
         bilevel: update the logits on a validation batch of their own, as DARTS does; for comparison. The paper
             argues for a single level, and a space with a zero operation tends to select nothing otherwise.
         sampling: "relaxed" (the paper), or "single_path": a step runs one child drawn from the categorical
@@ -113,6 +127,11 @@ class SNAS(DARTS):
         logits_gradient_clip: float | None = 10.0,
         weights_gradient_clip: float | None = 5.0,
         warmup_epochs: int = 0,
+        settle_epochs: int | None = None,
+        candidates: int = 8,
+        selection_share: float = 1.0,
+        selection_metric: str | None = None,
+        recalibration_batches: int = 20,
         bilevel: bool = False,
         sampling: Literal["relaxed", "single_path"] = "relaxed",
         sample_per_layer: bool = False,
@@ -141,6 +160,11 @@ class SNAS(DARTS):
             logits_gradient_clip=logits_gradient_clip,
             weights_gradient_clip=weights_gradient_clip,
             warmup_epochs=warmup_epochs,
+            settle_epochs=settle_epochs,
+            candidates=candidates,
+            selection_share=selection_share,
+            selection_metric=selection_metric,
+            recalibration_batches=recalibration_batches,
             bilevel=bilevel,
             sampling=sampling,
             sample_per_layer=sample_per_layer,
@@ -164,6 +188,7 @@ class SNAS(DARTS):
         self.budget_report: BudgetReport | None = None
         self._cost_model: CostModel | None = None
         self._distribution: ArchitectureDistribution | None = None
+        self._search: SnasLightningModule | None = None
 
     @property
     def distribution(self) -> ArchitectureDistribution:
@@ -172,17 +197,77 @@ class SNAS(DARTS):
             raise SnasError("there is no supernet yet: run the experiment, or call mutate_model(space), first.")
         return self._distribution
 
-    def chosen_sample(self) -> dict[str, Any]:
-        """The sample at the mode or, with a budget, the most probable one that meets it (see ``budget_report``)."""
-        if self.budget_controller is None:
-            return self.distribution.mode()
-        self.budget_report = self.budget_controller.select(self.distribution)
-        return self.budget_report.sample
+    def selection(self, budget: Budget | None = None, example_input: Any = None) -> ChildSelection:
+        """The children that come into question.
 
-    def derive(self) -> tuple[dict[str, Any], nn.Module]:
-        """The chosen sample, and its child with the supernet's weights, which it does not share."""
-        sample = self.chosen_sample()
-        return sample, derive_child(self.supernet, sample)
+        Args:
+            budget: bounds in place of those of the search. Candidates that the search excluded stay excluded.
+            example_input: to count costs on, where none were counted yet; see :meth:`cost_model`.
+
+        Raises:
+            SettingError: no child meets the budget.
+        """
+        if budget is None:
+            return ChildSelection(self.distribution, self.budget_controller)
+        controller = BudgetController(budget)
+        controller.prepare(self._with_stored_bytes(self.cost_model(example_input), budget.bounds))
+        return ChildSelection(self.distribution, controller)
+
+    def chosen_sample(self) -> dict[str, Any]:
+        """The sample of the child: the one that the search settled on, else the most probable one within the budget.
+
+        With a budget, ``budget_report`` then says how it meets it.
+        """
+        settled = self._search.settling.chosen if self._search is not None else None
+        sample = settled or self.selection().current()
+        self.budget_report = self.selection().report(sample)
+        return sample
+
+    def derive(
+        self,
+        candidates: int | None = None,
+        *,
+        budget: Budget | None = None,
+        validation: Any = None,
+        training: Any = None,
+    ) -> tuple[dict[str, Any], nn.Module]:
+        """The chosen sample, and its child with the supernet's weights, which it does not share.
+
+        Without arguments it is the child that the search showed last. With any of them, the best of several is
+        derived instead, with the BatchNorm statistics that it was judged with.
+
+        Args:
+            candidates: how many of the most probable children are compared; the search's setting if None.
+            budget: upper bounds in place of the search's. What the search excluded as beyond its own stays excluded.
+            validation: loader of held-out batches to compare on; the evaluator's if None.
+            training: loader of training batches for BatchNorm statistics; the evaluator's if None.
+
+        Raises:
+            SettingError: no child meets the budget, or the evaluator logs nothing to compare children by.
+            SnasError: no search was run, or there are no held-out data.
+        """
+        if candidates is None and budget is None and validation is None and training is None:
+            sample = self.chosen_sample()
+            return sample, derive_child(self.supernet, sample)
+        selection = self.selection(budget)
+        count = self.settings.candidates if candidates is None else candidates
+        best = self.compare(count, budget=budget, validation=validation, training=training)[0]
+        self.budget_report = selection.report(best.sample)
+        return best.sample, derive_judged(self._ran(), self.supernet, best)
+
+    def compare(
+        self, candidates: int, *, budget: Budget | None = None, validation: Any = None, training: Any = None
+    ) -> list[Judged]:
+        """The most probable children within the budget, the best on held-out data first; arguments as for `derive`."""
+        if candidates < 1:
+            raise SettingError(f"candidates must be at least 1, got {candidates}.")
+        samples = self.selection(budget).candidates(candidates)
+        return compared(self._ran(), samples, validation=validation, training=training)
+
+    def _ran(self) -> SnasLightningModule:
+        if self._search is None:
+            raise SnasError("no search was run: run the experiment before children are compared.")
+        return self._search
 
     def cost_model(self, example_input: Any = None) -> CostModel:
         """What every child of the space costs.
@@ -202,19 +287,31 @@ class SNAS(DARTS):
 
     def _counted(self, example: Any) -> CostModel:
         model = count_supernet(self._mutated, self.distribution, example, self.cost_convention)
+        for regularizer in self.regularizers:
+            model = self._with_stored_bytes(model, getattr(regularizer, "costs", ()))
         table = self.latency_table
         if table is None and self._wants_latency():
             table = of_the_first(measure_latency(self._mutated, self.distribution, example))
         if isinstance(table, (str, Path)):
             table = LatencyTable.load(table, self.distribution.choices)
-        if table is None:
-            return model
-        return CostModel(model.choices, {**model.parts, "latency_ms": table.parts}, model.peaks)
+        return model if table is None else model.with_costs({"latency_ms": table.parts})
+
+    def _with_stored_bytes(self, model: CostModel, names: Iterable[str]) -> CostModel:
+        missing = [name for name in STORED_BYTES if name in names and name not in model.names]
+        return model.with_costs({name: stored_bytes(self._mutated, model, name) for name in missing})
 
     def _wants_latency(self) -> bool:
         return any("latency_ms" in getattr(regularizer, "costs", ()) for regularizer in self.regularizers)
 
     def _costs_for_batch(self, batch: Any) -> CostModel:
+        model = self._costs_of(batch)
+        if self.budget_controller is not None:
+            self.budget_controller.prepare(model)
+            # On several devices what the solver left open in time must be the same.
+            self.distribution.exclude(of_the_first(self.budget_controller.bounds.excluded))
+        return model
+
+    def _costs_of(self, batch: Any) -> CostModel:
         if self._cost_model is not None or self.example_input is not None:
             return self.cost_model()
         first = batch[0] if isinstance(batch, (list, tuple)) and batch else batch
@@ -297,9 +394,15 @@ class SNAS(DARTS):
 
     def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
         """The search around the evaluator's Lightning module."""
-        return SnasLightningModule(
-            training_module, self.distribution, self.settings, self.regularizers, self._costs_for_batch
+        self._search = SnasLightningModule(
+            training_module,
+            self.distribution,
+            self.settings,
+            self.regularizers,
+            self._costs_for_batch,
+            self.selection(),
         )
+        return self._search
 
     def mutate_evaluator(self, evaluator: Any) -> Any:
         """Wrap the evaluator; choices inside it are refused."""
@@ -321,19 +424,47 @@ class SNAS(DARTS):
         return val_dataloader_fn()
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
-        """The model at the mode, whose ``executable_model()`` is the child with inherited weights."""
-        yield _DerivedModel.at(self.model_space, self.chosen_sample())
+        """The child, and after it the others of the ``limit`` most probable ones, ranked by what they reach.
+
+        ``executable_model()`` of each is the child with inherited weights.
+
+        Args:
+            sort: not used; they are always sorted.
+            limit: how many; None: as many as the search compares.
+        """
+        chosen = self.chosen_sample()
+        count = self.settings.candidates if limit is None else limit
+        if count == 1:
+            yield _DerivedModel.at(self.model_space, chosen)
+            return
+        judged = self.compare(count)
+        settled = self._ran().settling.chosen
+        if settled is not None:  # it was trained alone since it was chosen, and is what the search showed
+            yield _DerivedModel.at(self.model_space, settled)
+            judged = [each for each in judged if each.sample != settled][: count - 1]
+        for each in judged:
+            yield _DerivedModel.at(self.model_space, each.sample, partial(derive_judged, self._ran(), judged=each))
 
 
 class _DerivedModel(RawFormatModelSpace):
-    """NNI's frozen model space, with this project's derivation in place of NNI's ``freeze``."""
+    """NNI's frozen model space, with this project's derivation in place of NNI's ``freeze``.
+
+    Attributes:
+        derive: gets the supernet and returns the child; None for the child with the supernet's own statistics.
+    """
+
+    derive: Callable[[Any], nn.Module] | None = None
 
     @classmethod
-    def at(cls, model_space: RawFormatModelSpace, sample: dict[str, Any]) -> _DerivedModel:
+    def at(
+        cls, model_space: RawFormatModelSpace, sample: dict[str, Any], derive: Callable[[Any], nn.Module] | None = None
+    ) -> _DerivedModel:
         frozen = model_space.freeze(sample)
         model = cls(frozen.model_space, frozen.evaluator)
-        model.sample, model.status = frozen.sample, frozen.status
+        model.sample, model.status, model.derive = frozen.sample, frozen.status, derive
         return model
 
     def executable_model(self) -> nn.Module:
+        if self.derive is not None:
+            return self.derive(self.model_space)
         return derive_child(self.model_space, self.sample)

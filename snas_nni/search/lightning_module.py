@@ -17,9 +17,11 @@ from snas_nni.cpu_kernels.fast_layers import quicken
 from snas_nni.cpu_kernels.memory_format import channels_last
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
-from snas_nni.errors import NotFiniteError, SettingError
+from snas_nni.errors import NotFiniteError, SettingError, SnasError
 from snas_nni.regularizer import Regularization, Regularizer
+from snas_nni.resources.child_selection import ChildSelection
 from snas_nni.resources.costs import CostModel
+from snas_nni.search.batches import training_batches
 from snas_nni.search.distributed import (
     average,
     average_buffers,
@@ -39,7 +41,8 @@ from snas_nni.search.resume_state import (
     set_random_state,
     undisturbed_metrics,
 )
-from snas_nni.search.settings import SearchSettings, is_warming_up, temperature_now
+from snas_nni.search.settings import SearchSettings, is_settling, is_warming_up, temperature_now
+from snas_nni.search.settling import Settling
 from snas_nni.search.telemetry import EpochTelemetry
 
 __all__ = ["SnasLightningModule"]
@@ -49,8 +52,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
     """Minimises E_{Z ~ p(Z)} [L(Z) + regularizers] over weights and logits together (paper, section 2.2 and 2.3).
 
     Wraps the evaluator's Lightning module, whose ``training_step`` gives L and whose ``validation_step`` gives the
-    metrics. Validation runs twice on held-out data: once as the child at the mode, whose metrics keep the names that
-    the evaluator gave them, and once with a sampled Z, under ``sampled/<name>``.
+    metrics. Validation runs twice on held-out data: once as the child, whose metrics keep the names that
+    the evaluator gave them, and once with a sampled Z, under ``sampled/<name>``. The child is the most probable one
+    within the budget (the mode, without one) until the search settles, and the chosen one from there on.
 
     Args:
         training_module: the evaluator's module; automatic optimisation, one optimiser.
@@ -58,6 +62,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         settings: of the search.
         regularizers: terms added to the loss, in order.
         count_costs: gets a training batch, returns the space's costs for the regularizers that want to know them.
+        selection: the children that come into question; those of the distribution by default.
     """
 
     def __init__(
@@ -67,11 +72,15 @@ class SnasLightningModule(BaseOneShotLightningModule):
         settings: SearchSettings,
         regularizers: Sequence[Regularizer] = (),
         count_costs: Callable[[Any], CostModel] | None = None,
+        selection: ChildSelection | None = None,
     ) -> None:
         super().__init__(training_module)
         self.distribution = distribution
         self.settings = settings
         self.regularization = Regularization(regularizers, count_costs)
+        self.selection = selection or ChildSelection(distribution)
+        self.settling = Settling(distribution, self.selection, settings)
+        self._shown: Sample | None = None
         self._telemetry = EpochTelemetry(distribution)
         self._undo = ExitStack()
         self.search_step = 0
@@ -88,13 +97,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.regularization.prepare(batch["train"] if self.settings.bilevel else batch)
         if self.settings.bilevel:
             weights_batch = batch["train"]
-            if not self.warming_up:
+            if not self.resting:
                 self._logits_step_on(batch["val"], batch_idx)
         output = self._backward(weights_batch, batch_idx)
         if self._accumulated(batch_idx):
             self._synchronise()
             self._step_weights(batch_idx)
-            if not self.settings.bilevel and not self.warming_up:
+            if not self.settings.bilevel and not self.resting:
                 self._step_logits()
             self._zero_gradients()
         self.search_step += 1
@@ -105,8 +114,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def _backward(self, batch: Any, batch_idx: int) -> Any:
         """Add the gradients of ``samples_per_step`` samples, one after the other so that one graph is alive."""
         output: Any = None
-        count, devices = self.settings.samples_per_step, devices_of(self.trainer)
-        spread = self.settings.spread_samples and devices > 1
+        settled, devices = is_settling(self.trainer, self.settings), devices_of(self.trainer)
+        count = 1 if settled else self.settings.samples_per_step  # the same child each time
+        spread = self.settings.spread_samples and devices > 1 and not settled
         if spread and count % devices:
             raise SettingError(
                 f"spread_samples: {count} samples_per_step cannot be shared equally by {devices} devices. "
@@ -119,18 +129,20 @@ class SnasLightningModule(BaseOneShotLightningModule):
             with self.distribution.use(sample), local_backward(self.trainer):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
-                total = loss + self._penalty(sample)
+                total = loss if settled else loss + self._penalty(sample)
                 value = float(total.detach())
                 if devices > 1:
                     value = average(value, total.device)  # so that all of them stop, if one has to
                 if not math.isfinite(value):
                     raise self._not_finite(value)
-                self._telemetry.watch(value, sample, self.regularization.read())
+                self._telemetry.watch(value, sample, [] if settled else self.regularization.read())
                 shares = count // devices if spread else count
                 self.manual_backward(total / (shares * self.settings.accumulate_batches))
         return output
 
     def _draw(self) -> Sample:
+        if is_settling(self.trainer, self.settings):
+            return self._settled()
         if self.settings.sampling == "single_path":
             return self.distribution.draw_single_path(self.temperature)
         return self.distribution.draw(self.temperature)
@@ -189,6 +201,11 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return is_warming_up(self.trainer, self.settings)
 
     @property
+    def resting(self) -> bool:
+        """Whether the logits do not move: while warming up, and once one child is trained alone."""
+        return self.warming_up or is_settling(self.trainer, self.settings)
+
+    @property
     def temperature(self) -> float:
         """The temperature of the current step; that of progress 0 while warming up."""
         return temperature_now(self.trainer, self.settings)
@@ -212,7 +229,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return result
 
     def validation_step(self, batch: Any, batch_idx: int, *args: Any) -> Any:
-        """Evaluate a sampled Z, then the child at the mode; return the child's output."""
+        """Evaluate a sampled Z, then the child; return the child's output."""
         if not self.trainer.sanity_checking:
             # A generator of its own: looking must not change what the search draws next.
             generator = torch.Generator().manual_seed(
@@ -225,7 +242,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
                 undisturbed_metrics(self.training_module),
             ):
                 self.training_module.validation_step(batch, batch_idx, *args)
-        with self.distribution.use(self.distribution.mode_sample()):
+        if self._shown is None:
+            self._shown = self.distribution.one_hot_sample(self.export())
+        with self.distribution.use(self._shown):
             return self.training_module.validation_step(batch, batch_idx, *args)
 
     def on_fit_start(self) -> None:
@@ -249,12 +268,15 @@ class SnasLightningModule(BaseOneShotLightningModule):
         """Remember where the logits are, and check the schedule before time is spent on the epoch."""
         _ = self.temperature  # a schedule that cannot be followed is refused before the first step
         self._telemetry.begin()
+        if is_settling(self.trainer, self.settings):
+            self._settled()
         super().on_train_epoch_start()
 
     def on_validation_epoch_start(self) -> None:
         """Forward to the evaluator, which NNI's base class does not; all devices evaluate the same network."""
         if devices_of(self.trainer) > 1:
             average_buffers(self)
+        self._shown = None  # the child of now
         self.training_module.on_validation_epoch_start()
 
     def on_validation_epoch_end(self) -> None:
@@ -271,11 +293,32 @@ class SnasLightningModule(BaseOneShotLightningModule):
         super().on_train_epoch_end()
 
     def _log_search_metrics(self) -> None:
-        metrics = self._telemetry.end(self.trainer.current_epoch, self.temperature, self.warming_up)
+        metrics = self._telemetry.end(self.trainer.current_epoch, self.temperature, self.resting)
         if metrics is not None:
             if devices_of(self.trainer) > 1:
                 metrics = means_of(metrics, "credit/")
             self.log_dict({**metrics, **self.regularization.metrics(self.distribution)})
+
+    # ---- settling ------------------------------------------------------------------------------------------------
+
+    def _settled(self) -> Sample:
+        """The sample of the child that is trained alone, which is chosen when it is first asked for."""
+        sample = self.settling.sample()
+        if sample is None:
+            self._prepare_costs()
+            self.settling.choose(self.training_module, self.trainer)
+            sample = self.settling.sample()
+        if sample is None:
+            raise SnasError("the search settles, but no child was chosen.")
+        return sample
+
+    def _prepare_costs(self) -> None:
+        """Count costs before the first step of a search that goes on, where a child is chosen before it."""
+        first = training_batches(self.trainer, 1)
+        states = random_state()
+        for batch in first.seeded(self.settings.seed) if first is not None else ():
+            self.regularization.prepare(self.trainer.strategy.batch_to_device(batch))
+        set_random_state(states)
 
     # ---- NNI's interface -----------------------------------------------------------------------------------------
 
@@ -284,8 +327,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return self.distribution.draw(self.temperature).values()
 
     def export(self) -> dict[str, Any]:
-        """The sample at the mode."""
-        return self.distribution.mode()
+        """The sample of the child: the chosen one once the search has settled, the most probable one before."""
+        return self.settling.chosen or self.selection.current()
 
     def export_probs(self) -> dict[str, dict[Any, float]]:
         """Probabilities, without noise."""
@@ -301,6 +344,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
             "search_step": self.search_step,
             "epoch": self._telemetry.state_dict(),
             "regularizers": self.regularization.state_dict(),
+            "settling": self.settling.state_dict(),
             "means": PartialMeans.state_dict(self.trainer) if within_epoch else {},
             "metrics": metric_states(self.training_module) if within_epoch else {},
             "within_epoch": within_epoch,
@@ -314,6 +358,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.search_step = state["search_step"]
         self._telemetry.load_state_dict(state["epoch"])
         self.regularization.load_state_dict(state["regularizers"])
+        if "settling" in state:  # not in files from before there was any
+            self.settling.load_state_dict(state["settling"])
         self._loader_states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
         if state["within_epoch"]:
             self._partial_means.load_state_dict(state["means"])

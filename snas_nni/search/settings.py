@@ -10,7 +10,7 @@ from typing import Any, Literal
 from snas_nni.errors import SettingError
 from snas_nni.search.temperature import TemperatureSchedule
 
-__all__ = ["SearchSettings", "is_warming_up", "temperature_now"]
+__all__ = ["SearchSettings", "is_settling", "is_warming_up", "settling_epochs", "temperature_now"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class SearchSettings:
     logits_gradient_clip: float | None = 10.0
     weights_gradient_clip: float | None = 5.0
     warmup_epochs: int = 0
+    settle_epochs: int | None = None
+    candidates: int = 8
+    selection_share: float = 1.0
+    selection_metric: str | None = None
+    recalibration_batches: int = 20
     bilevel: bool = False
     sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
@@ -58,6 +63,10 @@ class SearchSettings:
             "logits_gradient_clip": (positive_or_none, "> 0 or None"),
             "weights_gradient_clip": (positive_or_none, "> 0 or None"),
             "warmup_epochs": (not_negative, ">= 0"),
+            "settle_epochs": (lambda value: value is None or value >= 0, ">= 0 or None"),
+            "candidates": (at_least_one, "an integer >= 1"),
+            "selection_share": (lambda value: 0 < value <= 1, "in (0, 1]"),
+            "recalibration_batches": (not_negative, ">= 0"),
             "samples_per_step": (at_least_one, "an integer >= 1"),
             "accumulate_batches": (at_least_one, "an integer >= 1"),
             "skip_tolerance": (lambda value: 0 <= value < 1, "in [0, 1)"),
@@ -83,11 +92,29 @@ def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:
     return bool(trainer.current_epoch < settings.warmup_epochs)
 
 
+def settling_epochs(settings: SearchSettings, epochs: int) -> int:
+    """Number of last epochs in which the chosen child trains alone; a fifth of those after warming up by default.
+
+    Args:
+        settings: of the search.
+        epochs: of the whole search.
+    """
+    if settings.settle_epochs is None:
+        return max(0, epochs - settings.warmup_epochs) // 5
+    return settings.settle_epochs
+
+
+def is_settling(trainer: Any, settings: SearchSettings) -> bool:
+    """Whether the current epoch trains the chosen child alone."""
+    epochs = trainer.max_epochs or 0
+    return bool(epochs > 0 and trainer.current_epoch >= epochs - settling_epochs(settings, epochs))
+
+
 def temperature_now(trainer: Any, settings: SearchSettings) -> float:
-    """The temperature of the current step; that of progress 0 while warming up.
+    """The temperature of the current step; that of progress 0 while warming up, and of progress 1 while settling.
 
     Raises:
-        SettingError: the Trainer does not know how long the search is.
+        SettingError: the Trainer does not know how long the search is, or warming up and settling leave no epoch of it.
     """
     schedule, warmup = settings.temperature, settings.warmup_epochs
     epochs = trainer.max_epochs
@@ -95,6 +122,13 @@ def temperature_now(trainer: Any, settings: SearchSettings) -> float:
         raise SettingError("the Trainer needs max_epochs: the temperature falls over the epochs of the search.")
     if epochs <= warmup:
         raise SettingError(f"warmup_epochs is {warmup}, but the Trainer has max_epochs={epochs}: nothing is left.")
+    settling = settling_epochs(settings, epochs)
+    if epochs - settling <= warmup:
+        raise SettingError(
+            f"settle_epochs is {settling} and warmup_epochs {warmup}, but the Trainer has max_epochs={epochs}: no "
+            "epoch is left to search in."
+        )
+    epochs -= settling
     if is_warming_up(trainer, settings):
         return schedule(0.0)
     done: float = trainer.current_epoch - warmup + 1
