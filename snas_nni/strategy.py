@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -248,12 +248,14 @@ class SNAS(DARTS):
         """
         if candidates is None and budget is None and validation is None and training is None:
             sample = self.chosen_sample()
-            return sample, derive_child(self.supernet, sample)
+            return sample, derive_child(self._mutated, sample)
         selection = self.selection(budget)
         count = self.settings.candidates if candidates is None else candidates
+        if selection.controller is not None and not selection.controller.is_prepared:
+            raise SnasError("the budget does not know the costs yet: pass example_input to restore.")
         best = self.compare(count, budget=budget, validation=validation, training=training)[0]
         self.budget_report = selection.report(best.sample)
-        return best.sample, derive_judged(self._ran(), self.supernet, best)
+        return best.sample, derive_judged(self._ran(), self._mutated, best)
 
     def compare(
         self, candidates: int, *, budget: Budget | None = None, validation: Any = None, training: Any = None
@@ -264,9 +266,38 @@ class SNAS(DARTS):
         samples = self.selection(budget).candidates(candidates)
         return compared(self._ran(), samples, validation=validation, training=training)
 
+    def restore(
+        self, space: ModelSpace, training_module: Any, checkpoint: Mapping[str, Any], example_input: Any = None
+    ) -> None:
+        """Go to where the checkpoint of a search is, so that children can be derived and compared without a run.
+
+        Args:
+            space: the model space, new; it becomes the supernet.
+            training_module: the evaluator's Lightning module.
+            checkpoint: what Lightning saved of a search of this space.
+            example_input: to count costs on; needed for budgets, see :meth:`cost_model`.
+
+        Raises:
+            SnasError: the checkpoint is not of a search, or not of this space.
+        """
+        supernet = self.mutate_model(space)
+        module = self.configure_oneshot_module(training_module)
+        module.set_model(supernet)
+        try:
+            state = checkpoint["snas"]
+            module.load_state_dict(checkpoint["state_dict"])
+        except (KeyError, RuntimeError) as error:
+            raise SnasError(f"the checkpoint is not of a search of {type(space).__name__}: {error}") from error
+        module.settling.load_state_dict(state.get("settling", {"chosen": None}))
+        self.distribution.generator.set_state(state["generator"].cpu())
+        if example_input is not None:
+            model = self.cost_model(example_input)
+            if self.budget_controller is not None:
+                self.budget_controller.prepare(model)
+
     def _ran(self) -> SnasLightningModule:
         if self._search is None:
-            raise SnasError("no search was run: run the experiment before children are compared.")
+            raise SnasError("no search was run: run the experiment, or restore a checkpoint, first.")
         return self._search
 
     def cost_model(self, example_input: Any = None) -> CostModel:

@@ -21,7 +21,7 @@ The child is within the budget at every moment (:mod:`snas_nni.resources.bounds`
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -138,6 +138,8 @@ class BudgetController:
         final_temperature: where the temperature ends, >= 0. If it does not fall, the bound is tight from the start.
         pull: which cost is held back: the "expected" one, the "sampled" one, or "both".
         allowance: e, how far samples may exceed a bound on average, as a share of it, > 0.
+        redraws: once the bound is tight, how often a sample whose nearest child is not within the budget is drawn
+            anew; the last one counts then. 0: never.
     """
 
     name = "budget"
@@ -151,12 +153,15 @@ class BudgetController:
         final_temperature: float = 0.0,
         pull: Pull = "both",
         allowance: float = 0.01,
+        redraws: int = 0,
     ) -> None:
         for setting, value in (("rate", rate), ("stiffness", stiffness), ("allowance", allowance)):
             if not 0 < value < math.inf:
                 raise SettingError(f"{setting} of a budget's controller must be > 0 and finite, got {value}.")
         if not 0 <= final_temperature < math.inf:
             raise SettingError(f"final_temperature of a budget's controller must be >= 0, got {final_temperature}.")
+        if redraws < 0:
+            raise SettingError(f"redraws of a budget's controller must be >= 0, got {redraws}.")
         if pull not in ("expected", "sampled", "both"):
             raise SettingError(f"pull of a budget's controller must be 'expected', 'sampled' or 'both', got {pull!r}.")
         self.budget = budget
@@ -165,6 +170,7 @@ class BudgetController:
         self.final_temperature = final_temperature
         self.pull = pull
         self.allowance = allowance
+        self.redraws = redraws
         self.multipliers = dict.fromkeys(budget.bounds, 0.0)
         """Of the expected costs."""
         self.sample_multipliers = dict.fromkeys(budget.bounds, 0.0)
@@ -228,6 +234,23 @@ class BudgetController:
             for name, violation in self.bounds.violations(sample.mean_weights()).items():
                 terms.append(self._of_sample(name, (violation - loose[name]) / (1 + loose[name]), looseness == 0))
         return torch.stack(terms).sum()
+
+    def draw(self, draw: Callable[[], Sample]) -> Sample:
+        """Draw a sample, anew while its nearest child is not within the budget and the bound is tight.
+
+        So late in the search the weights that children share are trained on children that may be chosen.
+
+        Args:
+            draw: draws one.
+        """
+        sample = draw()
+        if not (self.redraws and self.bounds.limits) or self._looseness(sample.temperature) > 0:
+            return sample
+        for _ in range(self.redraws):
+            if self.bounds.meets(sample.values()):
+                break
+            sample = draw()
+        return sample
 
     def _of_expected(self, name: str, violation: Tensor, tight: bool) -> Tensor:
         multiplier, r = self.multipliers[name], self.stiffness

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.sample import Sample
 from snas_nni.resources.budget import BudgetController, BudgetReport
 from snas_nni.resources.ranking import most_probable_children
 
@@ -33,6 +34,12 @@ class ChildSelection:
         if self.controller is None or not self.controller.is_prepared:
             return self.distribution.mode()
         return self.controller.select(self.distribution).sample
+
+    def draw(self, draw: Callable[[], Sample]) -> Sample:
+        """Draw a sample for a step, as the budget wants it drawn."""
+        if self.controller is None or not self.controller.is_prepared:
+            return draw()
+        return self.controller.draw(draw)
 
     def candidates(self, count: int) -> list[dict[str, Any]]:
         """The ``count`` most probable children within the budget, :meth:`current` first; fewer if there are fewer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
@@ -143,9 +144,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def _draw(self) -> Sample:
         if is_settling(self.trainer, self.settings):
             return self._settled()
-        if self.settings.sampling == "single_path":
-            return self.distribution.draw_single_path(self.temperature)
-        return self.distribution.draw(self.temperature)
+        single_path = self.settings.sampling == "single_path"
+        draw = self.distribution.draw_single_path if single_path else self.distribution.draw
+        return self.selection.draw(partial(draw, self.temperature))
 
     def _penalty(self, sample: Sample) -> Tensor | float:
         total: Tensor | float = 0.0

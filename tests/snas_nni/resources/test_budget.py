@@ -411,3 +411,45 @@ def test_an_unprepared_controller_says_so(kit):
     case = two(kit, Budget(params=40))
     with pytest.raises(SnasError, match="prepare"):
         BudgetController(Budget(params=40)).select(case.distribution)
+
+
+# ---- drawing anew ----------------------------------------------------------------------------------------------------
+
+
+def test_late_samples_are_of_children_within_the_budget(kit):
+    """At uniform logits half of the children cost at most 20; 20 redraws miss all of them once in 2^21 draws."""
+    case = two(kit, Budget(params=20), redraws=20, final_temperature=0.0)
+    case.controller._looseness(1.0)
+
+    def share(temperature):
+        drawn = [case.controller.draw(lambda: case.distribution.draw(temperature)) for _ in range(200)]
+        return sum(case.controller.bounds.meets(sample.values()) for sample in drawn) / 200
+
+    assert share(0.1) == 1.0
+    assert 0.3 < share(0.9) < 0.7  # the bound is not tight yet; the standard error is 0.035
+    case.controller.redraws = 0
+    assert 0.3 < share(0.1) < 0.7
+
+
+def test_a_sample_that_is_never_within_is_drawn_so_often_and_no_more(kit):
+    case = two(kit, Budget(params=20), redraws=7)
+    dear, drawn = case.distribution.one_hot_sample({"a": "c0", "b": "c1"}), []
+    dear.temperature = 1.0
+
+    def draw():
+        drawn.append(1)
+        return dear
+
+    assert case.controller.draw(draw) is dear
+    assert len(drawn) == 8
+
+
+def test_where_nothing_binds_nothing_is_drawn_anew(kit):
+    case, drawn = two(kit, Budget(params=1000), redraws=7), []
+    case.controller.draw(lambda: drawn.append(1) or case.distribution.draw(1.0))
+    assert len(drawn) == 1
+
+
+def test_a_negative_number_of_redraws_is_refused():
+    with pytest.raises(SettingError, match="redraws"):
+        BudgetController(Budget(params=5.0), redraws=-1)

@@ -245,7 +245,7 @@ class TestEvidence:
     def test_before_a_search_nothing_can_be_compared(self, tools):
         made = strategy()
         made.mutate_model(Layers())
-        with pytest.raises(SnasError, match="no search was run"):
+        with pytest.raises(SnasError, match=r"no search was run.*restore a checkpoint"):
             made.derive(candidates=2)
         with pytest.raises(SettingError, match="candidates must be at least 1"):
             made.derive(candidates=0)
@@ -380,3 +380,27 @@ def test_a_checkpoint_without_settling_loads(tools, tmp_path):
         fit_kwargs={"ckpt_path": tmp_path / "then.ckpt", "weights_only": True},
     )  # fmt: skip
     assert resumed.oneshot_module.settling.chosen is not None
+
+
+def test_a_checkpoint_alone_gives_the_child_and_others(tools, tmp_path):
+    """What a later derivation does: no run, no Trainer."""
+    found = searched(tools, strategy(budget=Budget(params=120)))
+    found.trainer.save_checkpoint(tmp_path / "search.ckpt")
+    sample, child = found.strategy.derive()
+    best, of_fewer = found.strategy.derive(budget=Budget(params=80), candidates=4)
+
+    made = strategy(budget=Budget(params=120))
+    checkpoint = torch.load(tmp_path / "search.ckpt", weights_only=True)
+    made.restore(Layers(), tools.PlainClassifier(), checkpoint, torch.zeros(1, 6))
+    x = torch.randn(9, 6)
+    again, restored = made.derive()
+    assert again == sample
+    tools.assert_same(restored.eval()(x), child.eval()(x))
+    assert made.distribution.excluded == found.strategy.distribution.excluded != {}
+    again, restored = made.derive(budget=Budget(params=80), candidates=4, validation=found.val, training=found.train)
+    assert again == best
+    tools.assert_same(restored.eval()(x), of_fewer.eval()(x))
+    with pytest.raises(SnasError, match="no held-out data to compare children on"):
+        made.derive(candidates=2)
+    with pytest.raises(SnasError, match="not of a search of Layers"):
+        strategy().restore(Layers(), tools.PlainClassifier(), {"state_dict": {}})
