@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test test-faults check format clean examples bench-speed bench-soak bench-budget bench-retention docs hub-spaces
+.PHONY: search test test-fast test-faults check format clean examples bench-speed bench-soak bench-budget bench-retention docs site hub-spaces from-model
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -18,6 +18,10 @@ search: $(VENV)/.installed-tensorboard
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+# While one works: what takes no more than a second or two each, under three minutes in all.
+test-fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m 'not proof and not hub and not slow'
 
 # Kills, damaged files, full disks: about half an hour. Some faults need root, which can mount small file systems.
 test-faults: $(VENV)/.installed-test
@@ -50,14 +54,25 @@ bench-retention: $(VENV)/.installed-test
 # Pages of docs/ that are written from the code; `make test` compares them.
 docs: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m tests.test_settings_page
+	$(BIN)/python -W ignore -m tests.test_architecture_page
+	$(BIN)/python -W ignore -m tests.test_api_pages
+
+# The documentation as a site in site/. Strict: a link or a reference that leads nowhere fails.
+site: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html, or serve it: $(BIN)/python -m http.server --directory site"
 
 # Measures what works with NNI's hub spaces and writes docs/hub_spaces.md: about ten minutes.
 hub-spaces: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m tests.snas_nni.test_hub_spaces
+
+# Turns torchvision's networks into spaces and writes the table of docs/from_model.md: about ten minutes.
+from-model: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m tests.search_spaces.from_model.test_torchvision_networks
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs nni-experiments
+	rm -rf $(VENV) build dist site *.egg-info runs nni-experiments

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import numpy as np
 import psutil
 import pytorch_lightning as lightning

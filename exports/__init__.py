@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from snas_nni.lazy_imports import lazy_names
+from snas_nni.importing.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from exports.architecture.files import load, save
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from exports.architecture.schema import architecture_schema
     from exports.architecture.space_reference import SpaceReference
     from exports.errors import ArchitectureFileError, OnnxExportError
+    from exports.example_input import InputExample
     from exports.onnx_files.export import OnnxReport, export_onnx, read_architecture
     from exports.rebuilding.build import build
     from exports.rebuilding.weights import load_weights, save_weights
@@ -24,6 +25,7 @@ __all__ = [
     "PUBLISHED",
     "Architecture",
     "ArchitectureFileError",
+    "InputExample",
     "OnnxExportError",
     "OnnxReport",
     "SpaceReference",
@@ -42,6 +44,7 @@ _HOMES = {
     "PUBLISHED": "architecture.published_cells",
     "Architecture": "architecture.record",
     "ArchitectureFileError": "errors",
+    "InputExample": "example_input",
     "OnnxExportError": "errors",
     "OnnxReport": "onnx_files.export",
     "SpaceReference": "architecture.space_reference",

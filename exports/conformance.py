@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import torch
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
+from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.derivation.child import derive_child
+from snas_nni.derivation.portability import changed_buffers, lazy_parameters, portability_notes, unsaved_buffers
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
 from snas_nni.resources import count_child
@@ -55,7 +58,7 @@ def check_space(
     export: bool = True,
     raise_on_failure: bool = True,
 ) -> SpaceReport:
-    """Tell whether a space can be searched, costed, derived, rebuilt from JSON and exported to ONNX.
+    """Check whether a space can be searched, costed, derived, rebuilt from JSON and exported to ONNX.
 
     Args:
         make_space: makes the space anew; a class that can be called without arguments, or a function.
@@ -68,6 +71,21 @@ def check_space(
 
     Raises:
         SnasError: with the whole report, if a step failed.
+
+    Examples:
+        >>> from nni.nas.nn.pytorch import LayerChoice
+        >>> class TwoLayers(ModelSpace):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.first = LayerChoice({"wide": nn.Linear(8, 8), "none": nn.Identity()}, label="first")
+        ...         self.second = nn.Linear(8, 2)
+        ...     def forward(self, x):
+        ...         return self.second(self.first(x).relu())
+        >>> print(check_space(TwoLayers, lambda: torch.randn(4, 8), export=False))
+        search: works
+        cost: works
+        derive: works
+        rebuild: works
     """
     check = _Check(make_space, make_input, samples, tolerance, seed)
     report = check.report
@@ -119,7 +137,17 @@ class _Check:
         self.space = self.make_space()
         if not isinstance(self.space, ModelSpace):
             raise SnasError(f"make_space returned a {type(self.space).__name__}, not an nni.nas.nn.pytorch.ModelSpace.")
+        self.lazy = lazy_parameters(self.space)
+        self.report.notes += portability_notes(self.space)
         self.supernet = self.strategy.mutate_model(self.space)
+        before_training = unsaved_buffers(self.supernet)
+        with ExitStack() as undo:
+            undo.callback(quicken_training(self.supernet, self.supernet, self._device))
+            self._some_steps()
+        self.changed = changed_buffers(before_training, self.supernet)
+        self.report.notes += portability_notes(nn.Module(), self.changed)
+
+    def _some_steps(self) -> None:
         self._first_step()
         weights = torch.optim.SGD(self.supernet.parameters(), lr=1e-3)
         logits = torch.optim.Adam(self.distribution.parameters(), lr=0.1)
@@ -136,6 +164,10 @@ class _Check:
             raise SnasError(f"after some steps these weights are not finite: {', '.join(broken[:5])}.")
         if all(torch.equal(self.distribution.logits_of(label), old) for label, old in before.items()):
             raise SnasError("the logits of no label moved.")
+
+    @property
+    def _device(self) -> str:
+        return next((value.device.type for value in self.inputs if isinstance(value, Tensor)), "cpu")
 
     def _backward(self, temperature: float) -> None:
         self.supernet.train()
@@ -158,7 +190,9 @@ class _Check:
     def cost(self) -> None:
         """C at random samples equals the count on the frozen child."""
         example = tuple(_one_example(value) for value in self.inputs)
-        model = self.strategy.cost_model(example)
+        with ExitStack() as undo:  # as a search counts them, in its first step
+            undo.callback(quicken_training(self.supernet, self.supernet, self._device))
+            model = self.strategy.cost_model(example)
         for sample in self._random_samples():
             expected, counted = model.of(sample), count_child(self._child(sample), example)
             if expected != counted:
@@ -177,14 +211,21 @@ class _Check:
     def rebuild(self) -> None:
         """The child comes back from an architecture file and a weights file."""
         from exports import Architecture, build, load, save, save_weights  # the strategy itself needs no exports
+        from exports.rebuilding.find_space import imported_paths
 
+        if self.lazy or self.changed:
+            raise SnasError(
+                f"the child's files lack what the notes say of {', '.join([*self.lazy, *self.changed][:5])}."
+            )
         sample = self.distribution.mode()
         child = self._child(sample).eval()
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "weights.safetensors"
             record = Architecture.create(space=self.space, sample=sample, child=child)
             save(record.with_weights(weights, save_weights(child, weights)), Path(folder) / "architecture.json")
-            rebuilt = build(load(Path(folder) / "architecture.json"), spaces=type(self.space)).eval()
+            # What the author's own space imports, the author has named.
+            imported = imported_paths(type(self.space), record.space.arguments).values()
+            rebuilt = build(load(Path(folder) / "architecture.json"), spaces=[type(self.space), *imported]).eval()
         with torch.no_grad():
             self._equal(rebuilt(*self.inputs), child(*self.inputs), "the rebuilt child")
 

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from snas_nni.errors import SettingError
-from snas_nni.files import read_bounded, readable, reason_of
+from snas_nni.files import parse_json, read_bounded, readable, reason_of
 
 __all__ = ["RUN_FILES", "SearchResult", "Summary", "read_result", "read_summary"]
 
 MAX_BYTES = 2**22
+RUN_FILES = {
+    "summary.json": "written last, by a search that ended",
+    "architecture.json": "the child",
+    "weights.safetensors": "the child's weights",
+    "model.onnx": "the child for ONNX Runtime",
+    "metrics.csv": "numbers by epoch",
+    "settings.yml": "settings",
+}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The part that is read back.
+    """The part of summary.json that is read back.
 
     Attributes:
         path: of the file, which need not be there.
         class_names: in label order; None if it does not say.
-        normalisation: mean and deviation of each channel, finite and above 0; None if it does not say.
+        normalization: mean and standard deviation of each channel, finite and above 0; None if it does not say.
     """
 
     path: Path
     class_names: list[str] | None = None
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 def read_summary(folder: Path) -> Summary:
@@ -42,7 +49,7 @@ def read_summary(folder: Path) -> Summary:
     if path is None or (path.parent != folder and folder.name != "last"):
         return Summary(folder / "summary.json")
     try:
-        document = json.loads(read_bounded(path, MAX_BYTES).decode("utf-8"))
+        document = parse_json(read_bounded(path, MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingError(f"{path}: cannot be read: {reason_of(error, 200)}") from error
     if not isinstance(document, dict):
@@ -54,26 +61,16 @@ def read_summary(folder: Path) -> Summary:
         return Summary(path, names)
     if not isinstance(statistics, dict):
         raise SettingError(f"{path}: normalisation must have mean and deviation, not {readable(statistics)}")
-    mean, deviation = (_numbers(statistics.get(key), f"{path}: normalisation.{key}") for key in ("mean", "deviation"))
-    if min(deviation, default=1) <= 0 or len(mean) != len(deviation):
+    mean, std = (_numbers(statistics.get(key), f"{path}: normalisation.{key}") for key in ("mean", "deviation"))
+    if min(std, default=1) <= 0 or len(mean) != len(std):
         raise SettingError(f"{path}: normalisation must have a mean and a deviation above 0 for each channel")
-    return Summary(path, names, (mean, deviation))
+    return Summary(path, names, (mean, std))
 
 
 def _numbers(value: Any, where: str) -> tuple[float, ...]:
     if isinstance(value, list) and all(type(each) in (int, float) and abs(each) < 1e30 for each in value):
         return tuple(float(each) for each in value if math.isfinite(each))
     raise SettingError(f"{where} must be a list of finite numbers, not {readable(value)}")
-
-
-RUN_FILES = {
-    "summary.json": "written last, by a search that ended",
-    "architecture.json": "the child",
-    "weights.safetensors": "the child's weights",
-    "model.onnx": "the child for ONNX Runtime",
-    "metrics.csv": "numbers by epoch",
-    "settings.yml": "settings",
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def read_result(output: Path) -> SearchResult:
         SettingError: its summary cannot be read.
     """
     try:
-        document = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        document = parse_json(read_bounded(output / "summary.json", MAX_BYTES))
         return SearchResult(output, dict(document["metrics"]), int(document["parameters"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SettingError(f"{str(output / 'summary.json')!r} is not the summary of a run: {error}") from error

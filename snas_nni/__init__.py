@@ -1,47 +1,77 @@
 """Stochastic Neural Architecture Search (ICLR 2019) as a one-shot strategy for Microsoft NNI 3.0.
 
-What this package offers is imported when it is first asked for: torch, Lightning and NNI take seconds, which the
-commands that only read files do without.
+Everything that a program needs is offered here, also what other packages of this project do: their names are ordinary
+words, which a user's own folder may have. It is imported when it is first asked for: torch, Lightning and NNI take
+seconds, which the commands that only read files do without. Type checkers read ``__init__.pyi``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from snas_nni.importing.lazy_imports import lazy_names
 
-from snas_nni.lazy_imports import lazy_names
-
-if TYPE_CHECKING:
-    from snas_nni.derivation.child import build_child, derive_child
-    from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
-    from snas_nni.regularizer import Regularizer
-    from snas_nni.resources import Budget, ResourcePenalty
-    from snas_nni.search.temperature import TemperatureSchedule
-    from snas_nni.strategy import SNAS
-
-__all__ = [
-    "SNAS",
-    "Budget",
-    "Regularizer",
-    "ResourcePenalty",
-    "SettingError",
-    "SnasError",
-    "TemperatureSchedule",
-    "UnsupportedSpaceError",
-    "build_child",
-    "derive_child",
-]
+__version__ = "0.1.0"  # the only place: pyproject.toml reads it from here
 
 _HOMES = {
     "SNAS": "strategy",
     "Budget": "resources",
+    "BudgetReport": "resources",
+    "Convention": "resources",
+    "CostModel": "resources",
+    "LatencyTable": "resources",
     "Regularizer": "regularizer",
+    "RegularizerTerm": "regularizer",
     "ResourcePenalty": "resources",
+    "ResumableLoader": "resumable_loader",
     "SettingError": "errors",
     "SnasError": "errors",
     "TemperatureSchedule": "search.temperature",
     "UnsupportedSpaceError": "errors",
     "build_child": "derivation.child",
+    "cost_range": "resources",
+    "count_child": "resources",
+    "count_supernet": "resources",
     "derive_child": "derivation.child",
+    "measure_latency": "resources",
+    "penalty_level": "resources",
+    "register_operation": "resources",
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+# What lies above this package. By name: imports run one way, and these packages import this one.
+_HANDED_ON = {
+    "PUBLISHED": "exports",
+    "Architecture": "exports",
+    "ArchitectureFileError": "exports",
+    "ClassificationData": "trials.data",
+    "InputExample": "exports",
+    "LabelledTensors": "trials.data",
+    "FromModel": "search_spaces",
+    "NasBench201Space": "search_spaces",
+    "space_from": "search_spaces",
+    "OnnxExportError": "exports",
+    "OnnxReport": "exports",
+    "Picture": "exports.pictures",
+    "SnasCellSpace": "search_spaces",
+    "SpaceReference": "exports",
+    "SpaceReport": "exports.conformance",
+    "architecture_schema": "exports",
+    "build": "exports",
+    "cell_picture": "exports.pictures",
+    "check_space": "exports.conformance",
+    "choices_picture": "exports.pictures",
+    "export_onnx": "exports",
+    "from_arch_string": "search_spaces",
+    "load": "exports",
+    "load_weights": "exports",
+    "pictures_of": "exports.pictures",
+    "published": "exports",
+    "read_architecture": "exports",
+    "save": "exports",
+    "save_pictures": "exports.pictures",
+    "save_weights": "exports",
+    "to_arch_string": "search_spaces",
+    "write_report": "exports.report",
+}
+
+__all__ = [*_HOMES, *_HANDED_ON]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, _HANDED_ON)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SettingError", "SnasError", "UnsupportedSpaceError"]
+__all__ = ["HiddenPackageError", "NotFiniteError", "SettingError", "SnasError", "UnsupportedSpaceError"]
 
 
 class SnasError(Exception):
@@ -18,6 +18,10 @@ class UnsupportedSpaceError(SnasError, TypeError):
 
     The message names the label or module, the reason, and the way out.
     """
+
+
+class HiddenPackageError(SnasError, ImportError):
+    """A package of the user's has the name of one that this project needs, and was imported first."""
 
 
 class NotFiniteError(SnasError):

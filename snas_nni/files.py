@@ -1,8 +1,9 @@
-"""Files read within bounds and written whole, and texts from them that are safe to print."""
+"""Files read within bounds and written whole, JSON read strictly, and texts that are safe to print."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import stat
@@ -11,7 +12,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["read_bounded", "readable", "reason_of", "repeated_key", "replacing"]
+__all__ = [
+    "RepeatedKeyError",
+    "parse_json",
+    "read_bounded",
+    "readable",
+    "reason_of",
+    "replacing",
+    "write_atomically",
+]
 
 
 def readable(value: object, limit: int = 120) -> str:
@@ -37,12 +46,35 @@ def reason_of(error: Exception, limit: int = 120) -> str:
     return getattr(error, "strerror", None) or readable(str(error), limit)
 
 
-def repeated_key(pairs: Sequence[tuple[str, Any]]) -> str | None:
-    """Return a key of a JSON object that is given twice, None if all differ: readers take different ones of the two."""
-    if len(dict(pairs)) == len(pairs):
-        return None
-    counts = Counter(name for name, _ in pairs)
-    return next(name for name, count in counts.items() if count > 1)
+class RepeatedKeyError(ValueError):
+    """A JSON object has a key twice.
+
+    Attributes:
+        key: as it stands in the file.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {readable(key, 60)} is given twice")
+        self.key = key
+
+
+def parse_json(content: bytes) -> Any:
+    """Parse UTF-8 JSON, NaN and Infinity included, without a key given twice: readers differ in which they take.
+
+    Raises:
+        RepeatedKeyError: names the key.
+        ValueError: bad UTF-8, bad JSON, an integer of thousands of digits.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(content.decode("utf-8"), object_pairs_hook=_without_repeated_keys)
+
+
+def _without_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise RepeatedKeyError(next(name for name, count in counts.items() if count > 1))
+    return found
 
 
 def read_bounded(path: str | Path, limit: int) -> bytes:
@@ -84,7 +116,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         path: in a folder that exists.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; its ``filename`` is ``path``.
     """
     temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
     try:
@@ -93,6 +125,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not of the temporary file, or of none
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Put ``content`` at ``path`` whole; see :func:`replacing`.
+
+    Raises:
+        OSError: the file cannot be written; its ``filename`` is ``path``.
+    """
+    with replacing(Path(path)) as stream:
+        stream.write(content)

@@ -1,87 +1,132 @@
-"""What is added to the task loss: the interface of a term, and the sum of a search's terms."""
+"""What is added to the task loss: the interface of a term."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from snas_nni.errors import SettingError
 
-from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
-from snas_nni.distribution.sample import Sample
-from snas_nni.resources.costs import CostModel
+if TYPE_CHECKING:  # so that the interface is there without torch
+    from torch import Tensor
 
-__all__ = ["Regularization", "Regularizer"]
+    from snas_nni.cost_model import CostModel
+    from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+    from snas_nni.distribution.sample import Sample
+
+__all__ = ["Regularizer", "RegularizerTerm", "as_regularizer", "name_of"]
 
 
-class Regularizer(Protocol):
-    """A term added to the task loss, such as a resource penalty.
+@dataclass(frozen=True)
+class RegularizerTerm:
+    """What a regularizer adds to the loss of a step.
 
-    It may also have: ``name`` (for the log); ``costs``, which holds the names of the costs it asks for;
-    ``prepare(cost_model)``, called before the first step; ``metrics(distribution)``, numbers to log per epoch;
-    ``state_dict()`` and ``load_state_dict(state)``, kept in checkpoints; ``read``, the weights that the last call
-    read, by label.
+    Attributes:
+        value: a scalar tensor, differentiable with respect to the logits.
+        read: the weights that it was computed from, by label, shape ``(K,)`` each: telemetry reads from their
+            gradients what the term holds for and against each label. Empty if it shall not.
+        through_sample: whether these come from the step's sample, as ``sample.mean_weights()``, rather than from the
+            distribution, as ``distribution.expected_weights(label)``.
     """
 
-    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
-        """Return a scalar tensor that is differentiable with respect to the logits.
+    value: Tensor
+    read: Mapping[str, Tensor] = field(default_factory=dict)
+    through_sample: bool = False
+
+
+class Regularizer(ABC):
+    """A term added to the task loss, such as a resource penalty.
+
+    Derive from it for a term that has costs, numbers to log or a state; all hooks but the call may stay as they are.
+    A plain function of (distribution, sample, step) that returns a scalar tensor is a regularizer too.
+
+    Attributes:
+        name: in the log, ``penalty/<name>``; the type's name and the position among the regularizers if empty.
+        costs: names of the costs that it asks for. They are counted, or measured, before the first step.
+
+    Examples:
+        >>> class LowEntropy(Regularizer):
+        ...     name = "entropy"
+        ...     def __call__(self, distribution, sample, step):
+        ...         rows = [distribution.rows_of(label).log_softmax(-1) for label in distribution.choices]
+        ...         return 1e-3 * sum(-(row.exp() * row).sum() for row in rows)
+        >>> from snas_nni import SNAS, SnasCellSpace
+        >>> strategy = SNAS(regularizers=[LowEntropy()], initial_logits_std=0)
+        >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=3))
+        >>> distribution = strategy.distribution
+        >>> term = LowEntropy()(distribution, distribution.draw(temperature=1.0), step=0)
+        >>> round(float(term), 4)  # 28 choices among 8, all uniform: 0.028 ln 8
+        0.0582
+    """
+
+    name: str = ""
+    costs: Collection[str] = ()
+
+    @abstractmethod
+    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> RegularizerTerm | Tensor:
+        """Return the term of a step, or only its value: a scalar, differentiable with respect to the logits.
 
         Args:
             distribution: logits, probabilities, entropies.
             sample: the Z that the forward pass of this step ran with.
             step: number of finished search steps.
         """
-        ...
 
-
-class Regularization:
-    """The regularizers of a search, in order.
-
-    Args:
-        regularizers: the terms.
-        count_costs: gets a training batch, returns the space's costs for the terms that want to know them.
-    """
-
-    def __init__(
-        self, regularizers: Sequence[Regularizer], count_costs: Callable[[Any], CostModel] | None = None
-    ) -> None:
-        self.regularizers = list(regularizers)
-        self._count_costs = count_costs
-
-    def prepare(self, batch: Any) -> None:
-        """Tell the terms the costs, counted on ``batch``; only the first call does anything."""
-        wanting = [r for r in self.regularizers if hasattr(r, "prepare")]
-        if wanting and self._count_costs is not None:
-            model = self._count_costs(batch)
-            for regularizer in wanting:
-                regularizer.prepare(model)
-        self._count_costs = None
-
-    def terms(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> list[tuple[str, Tensor]]:
-        """Return a name and a scalar for each term."""
-        return [
-            (getattr(term, "name", f"{type(term).__name__}_{index}"), term(distribution, sample, step))
-            for index, term in enumerate(self.regularizers)
-        ]
-
-    def read(self) -> list[Mapping[str, Tensor]]:
-        """Return the weights that each term's last call read, by label."""
-        return [getattr(regularizer, "read", {}) for regularizer in self.regularizers]
+    def prepare(self, cost_model: CostModel) -> None:  # noqa: B027  a hook
+        """Learn what the candidates cost; called once, before the first step."""
 
     def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
-        """Return the numbers that the terms want to be logged."""
-        found: dict[str, float] = {}
-        for regularizer in self.regularizers:
-            if hasattr(regularizer, "metrics"):
-                found.update(regularizer.metrics(distribution))
-        return found
+        """Return numbers to log at the end of an epoch."""
+        return {}
 
-    def state_dict(self) -> list[Any]:
-        """What a checkpoint keeps, by position."""
-        return [r.state_dict() if hasattr(r, "state_dict") else None for r in self.regularizers]
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {}
 
-    def load_state_dict(self, states: Sequence[Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027  a hook
         """Go on from a checkpoint."""
-        for regularizer, state in zip(self.regularizers, states, strict=True):
-            if state is not None and hasattr(regularizer, "load_state_dict"):
-                regularizer.load_state_dict(state)
+
+
+class _Function(Regularizer):
+    """A plain function as a regularizer without any hook."""
+
+    def __init__(self, function: Callable[..., RegularizerTerm | Tensor]) -> None:
+        self.function = function
+
+    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> RegularizerTerm | Tensor:
+        return self.function(distribution, sample, step)
+
+
+_HOOKS = ("name", "costs", "prepare", "metrics", "state_dict", "load_state_dict")
+
+
+def as_regularizer(term: Regularizer | Callable[..., RegularizerTerm | Tensor]) -> Regularizer:
+    """Return a regularizer as it is, and a plain function as one.
+
+    Raises:
+        SettingError: it is neither, or an object with hooks that would never be called.
+    """
+    if isinstance(term, Regularizer):
+        return term
+    kind = type(term).__name__
+    if not callable(term):
+        raise SettingError(f"regularizers: {kind} is not a regularizer. Give a snas_nni.Regularizer, or a function.")
+    unheard = [hook for hook in _HOOKS if hasattr(term, hook)]
+    if unheard:
+        raise SettingError(
+            f"regularizers: {kind} has {', '.join(unheard)}, which only a snas_nni.Regularizer is asked for. "
+            f"Derive {kind} from it."
+        )
+    return _Function(term)
+
+
+def name_of(term: Regularizer, position: int) -> str:
+    """Return the name of a regularizer in the log.
+
+    Args:
+        term: the regularizer.
+        position: among those of the search, from 0.
+    """
+    return term.name or f"{type(term.function if isinstance(term, _Function) else term).__name__}_{position}"

@@ -13,8 +13,9 @@ name, since this package knows nothing of that one.
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from snas_nni.importing.own_packages import own_name
 
 __all__ = ["SpaceReport", "check_space"]  # noqa: F822  type checkers read testing.pyi
 
@@ -22,4 +23,4 @@ __all__ = ["SpaceReport", "check_space"]  # noqa: F822  type checkers read testi
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("exports.conformance"), name)
+    return own_name(f"exports.conformance.{name}")

@@ -2,8 +2,12 @@
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
+import sysconfig
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +58,33 @@ def _seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Programs of a clean environment with the wheel; what the wheel depends on comes from this environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    here = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # what it names is not the wheel
+
+    def output_of(*command: object) -> str:
+        words = [str(word) for word in command]
+        return subprocess.run(words, check=True, cwd=folder, env=here, capture_output=True, text=True).stdout
+
+    # Of a copy: a build folder that lies here would hand on modules that are gone.
+    source = folder / "source"
+    source.mkdir()
+    for path in Path(__file__).parents[1].iterdir():
+        if path.is_file():
+            shutil.copy(path, source)
+        elif (path / "py.typed").exists():
+            shutil.copytree(path, source / path.name)
+    pip = (sys.executable, "-m", "pip")
+    output_of(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, source)
+    venv.create(folder / "clean", with_pip=False, symlinks=True)
+    python = folder / "clean" / "bin" / "python"
+    site = output_of(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    wheel = next(folder.glob("snas_nni-*.whl"))
+    output_of(*pip, "--python", python, "install", "--quiet", "--no-deps", wheel)
+    # A .pth adds the folder and does not process the .pth files in it, so the editable install stays out of sight.
+    Path(site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python.parent

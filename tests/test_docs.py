@@ -15,7 +15,10 @@ from trials.settings.retrain import RetrainSettings
 from trials.settings.search import RunSettings
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 # Settings of `snas-nni bench` and options of commands, which are no settings of a search or a retraining.
 OWN_OPTIONS = re.compile(r"--(config|help|output|pictures|set|input-shape|resume|space)$")
 
@@ -67,10 +70,12 @@ def run(*parts):
     return names
 
 
+@pytest.mark.slow
 def test_readme_deploys_the_file(workplace):
     assert run(blocks("README.md")[0])["logits"].shape == (1, 10)
 
 
+@pytest.mark.slow
 def test_readme_searches_in_python(workplace, capsys):
     _, plain, budget = blocks("README.md")
     found = run(USER, plain)
@@ -82,12 +87,14 @@ def test_readme_searches_in_python(workplace, capsys):
     assert "3,000" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_your_own_space(workplace):
     _, check, load = blocks("docs/your_own_space.md")
     run(check)["test_tiny_space"]()
     assert not run(load)["child"].training
 
 
+@pytest.mark.slow
 def test_resources(workplace, capsys):
     costs, regularizer = blocks("docs/resources.md")
     run(costs)
@@ -95,6 +102,14 @@ def test_resources(workplace, capsys):
     own = run(USER, blocks("README.md")[1].splitlines()[0], "from snas_nni import SNAS", regularizer)
     strategy = own["SNAS"](regularizers=[own["low_entropy"]])
     own["NasExperiment"](own["space"], own["evaluator"], strategy).run()
+
+
+@pytest.mark.slow
+def test_from_model(capsys):
+    (code,) = blocks("docs/from_model.md")
+    child = run(code)["child"]
+    assert type(child).__name__ == "ResNet"
+    assert "fc: is an output of the model" in capsys.readouterr().out
 
 
 def test_report(workplace):
@@ -118,7 +133,7 @@ class TestEveryPage:
                 assert (page.parent / target).exists(), target
 
     def test_verbs_exist(self, page):
-        text = page.read_text(encoding="utf-8")
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
         used = re.findall(r"^    snas-nni ([a-z]+)|`snas-nni ([a-z]+)", text, re.MULTILINE)
         assert {first or second for first, second in used} <= set(VERBS)
 
@@ -135,7 +150,7 @@ class TestEveryPage:
 
 def test_readme_leads_to_the_pages():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for page in ("your_own_space", "settings", "resources", "report", "hub_spaces"):
+    for page in ("your_own_space", "settings", "resources", "report", "hub_spaces", "from_model"):
         assert f"(docs/{page}.md)" in text
 
 

@@ -6,7 +6,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from snas_nni import SNAS, Budget, ResourcePenalty
+from snas_nni.resources import COSTS
 from trials.settings.guard import groups_of
+from trials.settings.help import fields_in_order, meanings_of
 from trials.settings.retrain import RetrainSettings
 from trials.settings.search import RunSettings
 
@@ -73,8 +75,8 @@ def command_section(title, kind):
     """All settings of one verb, group by group."""
     parts = [f"## {title}"]
     for name, group in [("", kind), *groups_of(kind).items()]:
-        said = meanings(group)
-        own = [f for f in fields(group) if name or f.name not in groups_of(kind)]
+        said = meanings_of(group)
+        own = [f for f in fields_in_order(group) if name or f.name not in groups_of(kind)]
         assert {f.name for f in own} <= set(said), group
         heading = group.__doc__.splitlines()[0].rstrip(".")
         parts.append(f"### {heading}" + (f" (`{name}.`)" if name else ""))
@@ -94,6 +96,14 @@ def class_section(title, cls):
     return f"## {title}\n\n" + table(rows)
 
 
+def budget_section():
+    """The arguments of Budget: a bound for each cost, and what it has besides."""
+    said = meanings(Budget)
+    rows = [(key, None, f"bound on {info.meaning}.") for key, info in COSTS.items()]
+    rows += [(f.name, default_of(f, repr), said[f.name]) for f in fields(Budget) if f.name != "bounds"]
+    return "## `snas_nni.Budget`\n\n" + table(rows)
+
+
 def page():
     """The whole page."""
     parts = [
@@ -101,7 +111,7 @@ def page():
         command_section("`snas-nni search`", RunSettings),
         command_section("`snas-nni retrain`", RetrainSettings),
         class_section("In Python: `snas_nni.SNAS`", SNAS),
-        class_section("`snas_nni.Budget`", Budget),
+        budget_section(),
         class_section("`snas_nni.ResourcePenalty`", ResourcePenalty),
     ]
     return "\n\n".join(parts).replace("`` ", " ").replace("| `` |", "| |") + "\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
+from trials.closed_terminal import leave_closed_terminal
+
 __all__ = ["Progress", "readable_duration"]
 
 
@@ -20,8 +22,14 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print one line at once; a pipe would otherwise keep it back until the end."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             print(line, file=sys.stdout, flush=True)
+        except OSError:
+            # A closed terminal ends a search by SIGHUP, which stops it in order, or not at all, after nohup.
+            if not leave_closed_terminal():
+                raise
 
     def counter(self, what: str, total: int, every_seconds: float = 2.0) -> Counter:
         """Count to ``total``, with a line at most ``every_seconds`` seconds."""

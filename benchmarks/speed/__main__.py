@@ -14,7 +14,7 @@ from benchmarks.speed.plan import PARTS, plan
 from benchmarks.speed.runner import ROOT, machine, run_all
 from benchmarks.speed.summary import summarise
 from benchmarks.speed.table import page
-from exports.architecture.files import write_atomically
+from snas_nni.files import write_atomically
 
 
 def main() -> int:

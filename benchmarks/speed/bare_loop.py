@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks.speed.timing import MemoryPeak
 from benchmarks.speed.training import snas_supernet
+from snas_nni.search.learning_rate import derived_learning_rate
 
 __all__ = ["bare_loop"]
 
@@ -26,7 +27,7 @@ def bare_loop(job: dict[str, Any]) -> dict[str, Any]:
     optimizer = torch.optim.Adam(weights, lr=1e-3)
     logits_optimizer = torch.optim.Adam(
         distribution.parameters(),
-        lr=settings.logits_learning_rate,
+        lr=settings.logits_learning_rate or derived_learning_rate(job["epochs"] * job["batches"]),
         betas=settings.logits_betas,
         weight_decay=settings.logits_weight_decay,
     )

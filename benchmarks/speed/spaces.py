@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's own strategies
 import torch
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from torch import Tensor, nn

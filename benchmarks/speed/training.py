@@ -6,12 +6,11 @@ import math
 import random
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's own strategies
 import torch
 from nni.nas.evaluator.pytorch import Classification, DataLoader
 from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.oneshot.pytorch.strategy import DARTS, GumbelDARTS
 from nni.nas.space import RawFormatModelSpace
+from nni.nas.strategy import DARTS, GumbelDARTS
 from torch import nn
 from torch.utils.data import TensorDataset
 

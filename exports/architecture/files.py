@@ -9,13 +9,20 @@ from typing import Any
 
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
-from snas_nni.files import read_bounded, readable, reason_of, repeated_key, replacing
+from snas_nni.files import (
+    RepeatedKeyError,
+    parse_json,
+    read_bounded,
+    readable,
+    reason_of,
+    write_atomically,
+)
 
-__all__ = ["MAX_BYTES", "as_text", "from_text", "load", "save", "write_atomically"]
+__all__ = ["MAX_BYTES", "as_text", "from_text", "load", "save", "write_file"]
 
 MAX_BYTES = 4 * 2**20  # a hundred times what a large search records
 SORTED_SECTIONS = ("sample", "probabilities", "entropy", "settings", "versions", "metrics")
-JSON_REMEDY = "Give a file that was written by exports.save"
+JSON_REMEDY = "Give a file that was written by snas_nni.save"
 
 
 def save(architecture: Architecture, path: str | Path) -> Architecture:
@@ -39,7 +46,7 @@ def save(architecture: Architecture, path: str | Path) -> Architecture:
             )
     except ArchitectureFileError as error:
         raise error.in_file(path) from None
-    write_atomically(path, content)
+    write_file(path, content)
     return replace(architecture, file=path)
 
 
@@ -49,6 +56,14 @@ def load(path: str | Path) -> Architecture:
     Raises:
         ArchitectureFileError: naming the file, the key path that is wrong, and what to do; also for files
             that cannot be read, are larger than 4 MiB, are not JSON, or are of another version.
+
+    Examples:
+        >>> import pathlib, tempfile
+        >>> from snas_nni import published, save
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "architecture.json"
+        >>> saved = save(published("mild"), file)
+        >>> load(file).sample["normal/edge_0_2"]
+        'sep_conv_3x3'
     """
     path = Path(path)
     try:
@@ -81,9 +96,11 @@ def from_text(content: bytes, file: Path | None = None) -> Architecture:
         raise ArchitectureFileError("(file)", f"has more than {MAX_BYTES} bytes", JSON_REMEDY, file)
     try:
         # NaN and Infinity are parsed, because the check that follows can name where they are.
-        document = json.loads(content.decode("utf-8"), object_pairs_hook=without_duplicates)
-    except ArchitectureFileError as error:
-        raise error.in_file(file) from None
+        document = parse_json(content)
+    except RepeatedKeyError as error:
+        raise ArchitectureFileError(
+            readable(error.key), "is given twice in one object", "Keep one of the two", file
+        ) from None
     except RecursionError:
         raise ArchitectureFileError("(file)", "is nested too deeply to be read", JSON_REMEDY, file) from None
     except ValueError as error:  # bad JSON, bad UTF-8, integers of thousands of digits
@@ -91,14 +108,6 @@ def from_text(content: bytes, file: Path | None = None) -> Architecture:
             "(file)", f"is not readable JSON: {readable(str(error))}", JSON_REMEDY, file
         ) from error
     return Architecture.from_document(document, file)
-
-
-def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a JSON object, refusing a key given twice: readers differ in which of the two they take."""
-    twice = repeated_key(pairs)
-    if twice is not None:
-        raise ArchitectureFileError(readable(twice), "is given twice in one object", "Keep one of the two")
-    return dict(pairs)
 
 
 def with_sorted_keys(value: Any) -> Any:
@@ -110,19 +119,19 @@ def with_sorted_keys(value: Any) -> Any:
     return value
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path`` so that a reader, or a crash, sees the old file or the new one.
 
     Raises:
-        ArchitectureFileError: the file cannot be written; nothing is left behind.
+        ArchitectureFileError: the file cannot be written, for the reason that is its ``__cause__``, an ``OSError``;
+            nothing is left behind.
     """
     try:
-        with replacing(path) as stream:
-            stream.write(content)
+        write_atomically(path, content)
     except OSError as error:
         raise ArchitectureFileError(
             "(file)",
-            f"cannot be written: {error}",
+            f"cannot be written: {reason_of(error)}",
             "Give a path in an existing folder you may write to",
             path,
         ) from error

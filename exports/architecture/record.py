@@ -14,6 +14,7 @@ from exports.architecture.plain import as_plain, inside
 from exports.architecture.schema import FORMAT, VERSION, checked_document
 from exports.architecture.space_reference import SpaceReference
 from exports.errors import ArchitectureFileError
+from exports.example_input import InputExample
 
 if TYPE_CHECKING:
     from nni.nas.nn.pytorch import ModelSpace
@@ -42,6 +43,8 @@ class Architecture:
         versions: ``{package: version}`` of the software that made the record.
         metrics: ``{name: number}``.
         parameters: number of parameters of the child.
+        input: what one input of the child looks like, as :class:`exports.example_input.InputExample` writes it; None
+            if nobody said.
         weights: name of the safetensors file beside the architecture file.
         sha256: digest of that file, in hexadecimal; given exactly when ``weights`` is.
         file: where the record was loaded from or saved to; not part of the record, nor of equality.
@@ -62,6 +65,7 @@ class Architecture:
     versions: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     parameters: int
+    input: dict[str, Any] | None = None
     weights: str | None = None
     sha256: str | None = None
     file: Path | None = field(default=None, compare=False)
@@ -74,8 +78,15 @@ class Architecture:
     def as_document(self) -> dict[str, Any]:
         """Return the record as one JSON-able dictionary, in the order of the file."""
         document = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "file"}
+        if self.input is None:
+            del document["input"]  # a file without it is one that earlier versions read
         document["space"] = {"class_path": self.space.class_path, "arguments": self.space.arguments}
         return document
+
+    @property
+    def input_example(self) -> InputExample | None:
+        """What one input of the child looks like; None if nobody said."""
+        return None if self.input is None else InputExample.from_document(self.input)
 
     @classmethod
     def from_document(cls, document: object, file: Path | None = None) -> Architecture:
@@ -102,6 +113,7 @@ class Architecture:
         seed: int | None = None,
         settings: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
+        example: InputExample | None = None,
     ) -> Architecture:
         """Record what a search found.
 
@@ -114,6 +126,7 @@ class Architecture:
             seed: seed of the search.
             settings: settings of the search.
             metrics: measured numbers by free name.
+            example: what one input of the child looks like.
 
         Raises:
             ArchitectureFileError: an argument of the space or a given value is one that JSON cannot carry.
@@ -134,6 +147,7 @@ class Architecture:
             versions=installed_versions(),
             metrics=dict(metrics or {}),
             parameters=count_parameters(child),
+            input=None if example is None else example.as_document(),
         )
 
     def with_weights(self, weights: str | Path, sha256: str) -> Architecture:
@@ -173,7 +187,7 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide what a rebuilt child computes."""
+    """Return the versions of Python and of the packages that a rebuilt child's outputs depend on."""
     versions = {"python": platform.python_version()}
     for package in RECORDED_PACKAGES:
         try:

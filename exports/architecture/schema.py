@@ -15,6 +15,8 @@ from jsonschema.validators import extend
 
 from exports.architecture.plain import as_plain, inside
 from exports.errors import ArchitectureFileError
+from exports.example_input import InputExample
+from snas_nni.errors import SettingError
 from snas_nni.files import readable
 
 __all__ = ["FORMAT", "VERSION", "architecture_schema", "checked_document"]
@@ -56,7 +58,17 @@ def checked_document(document: object) -> dict[str, Any]:
         raise in_words(error)
     check_class_path(plain["space"]["class_path"])
     check_weights(plain.get("weights"), plain.get("sha256"))
+    check_input(plain.get("input"))
     return plain
+
+
+def check_input(document: Any) -> None:
+    """Refuse inputs that nobody could make; the schema cannot say what belongs together."""
+    if document is not None:
+        try:
+            InputExample.from_document(document)
+        except SettingError as error:
+            raise ArchitectureFileError("input", str(error).removeprefix("input: "), SCHEMA_REMEDY) from None
 
 
 def check_format(document: dict[str, Any]) -> None:
@@ -65,7 +77,7 @@ def check_format(document: dict[str, Any]) -> None:
         raise ArchitectureFileError(
             "format",
             f"is {readable(repr(document.get('format')))}, not {FORMAT!r}",
-            "Give a file that was written by exports.save",
+            "Give a file that was written by snas_nni.save",
         )
     version = document.get("version")
     if version != VERSION or not isinstance(version, int) or isinstance(version, bool):
@@ -116,7 +128,7 @@ def check_weights(weights: str | None, sha256: str | None) -> None:
         raise ArchitectureFileError(
             "sha256" if sha256 is None else "weights",
             "is missing, while the other of weights and sha256 is given",
-            "Give both (exports.save_weights returns the digest) or neither",
+            "Give both (snas_nni.save_weights returns the digest) or neither",
         )
     if weights is None:
         return

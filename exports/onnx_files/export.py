@@ -11,9 +11,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from exports.architecture.files import as_text, from_text, write_atomically
+from exports.architecture.files import as_text, from_text, write_file
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError, OnnxExportError
+from exports.example_input import InputExample
 from exports.onnx_files.runtime_check import largest_difference
 from exports.onnx_files.tracing import INPUT_NAME, OUTPUT_NAME, check_output, checked_bytes, on_cpu, quiet, traced_model
 from snas_nni.errors import SettingError
@@ -50,7 +51,7 @@ class OnnxReport:
 def export_onnx(
     model: nn.Module,
     path: str | Path,
-    input_shape: Sequence[int] | Tensor,
+    input_shape: Sequence[int] | Tensor | InputExample,
     architecture: Architecture | None = None,
     batch_sizes: Sequence[int] = (1, 3),
     tolerance: float = 1e-4,
@@ -64,7 +65,8 @@ def export_onnx(
         model: a network of one input and one output tensor, both with the batch first.
         path: the file to write.
         input_shape: shape of one input without the batch, such as ``(3, 32, 32)``, for inputs of the weights'
-            number type; or an example tensor with the batch first, for other types (token numbers) or ranges.
+            number type; or an example tensor with the batch first, for other types (token numbers) or ranges; or
+            the description of an input.
         architecture: the record to put into the file; ``read_architecture`` gets it back.
         batch_sizes: batch sizes to compare at, each at least 1; the model is traced at another one.
         tolerance: largest difference allowed, as a fraction of the largest absolute output; above 0.
@@ -73,6 +75,13 @@ def export_onnx(
         OnnxExportError: the export, the check or the comparison failed; the message has the numbers. No file
             is left behind, and an older file of that name is untouched.
         SettingError: ``input_shape``, ``batch_sizes`` or ``tolerance`` is out of range.
+
+    Examples:
+        >>> import pathlib, tempfile
+        >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+        >>> report = export_onnx(network, pathlib.Path(tempfile.mkdtemp()) / "model.onnx", (3, 8, 8))
+        >>> report.batch_sizes, report.max_difference < 1e-4
+        ((1, 3), True)
     """
     path = Path(path)
     batch_sizes = tuple(batch_sizes)
@@ -90,7 +99,7 @@ def export_onnx(
         content = checked_bytes(proto)
         difference = largest_difference(content, copied, batch_of, batch_sizes, tolerance)
     try:
-        write_atomically(path, content)
+        write_file(path, content)
     except ArchitectureFileError as error:
         raise OnnxExportError(str(error)) from error
     opset = next(each.version for each in proto.opset_import if each.domain in ("", "ai.onnx"))
@@ -124,12 +133,16 @@ def read_architecture(path: str | Path) -> Architecture:
     )
 
 
-def check_settings(input_shape: Sequence[int] | Tensor, batch_sizes: Sequence[int], tolerance: float) -> None:
+def check_settings(
+    input_shape: Sequence[int] | Tensor | InputExample, batch_sizes: Sequence[int], tolerance: float
+) -> None:
     """Refuse settings under which nothing could be exported or compared."""
     if not batch_sizes or not all(isinstance(size, int) and size >= 1 for size in batch_sizes):
         raise SettingError(f"batch_sizes must hold integers of at least 1, not {batch_sizes}")
     if not (math.isfinite(tolerance) and tolerance > 0):
         raise SettingError(f"tolerance must be a number above 0, not {tolerance}")
+    if isinstance(input_shape, InputExample):
+        return  # checked when it was made
     if isinstance(input_shape, Tensor):
         if input_shape.ndim == 0 or input_shape.numel() == 0:
             raise SettingError("input_shape: the example tensor must hold at least one input, batch first")
@@ -137,14 +150,17 @@ def check_settings(input_shape: Sequence[int] | Tensor, batch_sizes: Sequence[in
         raise SettingError(f"input_shape must hold integers of at least 1, not {input_shape}")
 
 
-def batch_maker(input_shape: Sequence[int] | Tensor, model: nn.Module) -> Callable[[int], Tensor]:
+def batch_maker(input_shape: Sequence[int] | Tensor | InputExample, model: nn.Module) -> Callable[[int], Tensor]:
     """Return a function from a batch size to random inputs like the example, always the same ones."""
 
     def batch_of(batch_size: int) -> Tensor:
         generator = torch.Generator().manual_seed(batch_size)
+        floats = (each.dtype for each in model.parameters() if each.is_floating_point())
+        dtype = next(floats, torch.float32)
+        if isinstance(input_shape, InputExample):
+            batch = input_shape.batch(batch_size, seed=batch_size)
+            return batch.to(dtype) if batch.is_floating_point() else batch
         if not isinstance(input_shape, Tensor):
-            floats = (each.dtype for each in model.parameters() if each.is_floating_point())
-            dtype = next(floats, torch.float32)
             return torch.randn(batch_size, *input_shape, generator=generator).to(dtype)
         example = input_shape.detach().cpu()
         shape = (batch_size, *example.shape[1:])

@@ -26,7 +26,7 @@ class CellEdge:
 
     @property
     def family(self) -> str:
-        """Family of the operation, which decides the colour."""
+        """Family of the operation, which decides the color."""
         return family_of(self.operation)
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ LONGEST_NAME = 15
 
 
 def narrow_drawing(graph: CellGraph, title: str) -> Drawing:
-    """Draw ``graph`` at the width of a phone, whatever the number of edges."""
+    """Draw ``graph`` at the width of a phone, for any number of edges."""
     nodes = (*graph.inputs, *graph.nodes)
     step = (WIDTH - NAMES_WIDTH - 2 * MARGIN - 24) / max(len(nodes), 1)
     columns = {node: MARGIN + 14 + step * index for index, node in enumerate(nodes)}

@@ -1,7 +1,7 @@
 """Colours by the family of an operation, for light and dark pages.
 
-The hues are those of Okabe and Ito, which stay apart for colour-blind readers; names are written on every edge
-too, so that nothing is said by colour alone.
+The hues are those of Okabe and Ito, which stay apart for color-blind readers; names are written on every edge
+too, so that nothing is said by color alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PALETTE: dict[str, tuple[str, str]] = {
     "skip": ("#00734f", "#3ccf9f"),
     "other": ("#5b5f66", "#b4bac2"),
 }
-"""Name of a colour: its value on a light and on a dark page."""
+"""Name of a color: its value on a light and on a dark page."""
 
 FAMILIES = {
     "separable": "separable convolution",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exports.architecture.files import write_atomically
+from exports.architecture.files import write_file
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
 from exports.pictures.choices import choices_drawing
@@ -97,6 +97,6 @@ def save_pictures(architecture: Architecture, folder: str | Path) -> list[Path]:
         name = safe if picture.name == "choices" else f"cell_{safe or index}"
         name = f"{name}_{index}" if folder / f"{name}.svg" in written else name
         for ending, content in ((".svg", picture.svg().encode()), (".png", picture.png())):
-            write_atomically(folder / (name + ending), content)
+            write_file(folder / (name + ending), content)
             written.append(folder / (name + ending))
     return written

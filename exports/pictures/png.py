@@ -66,23 +66,23 @@ def _paint(axes: Any, shape: Shape, order: int) -> None:
 
 
 def _patches(shape: Curve | Polygon | Box) -> list[Any]:
-    colour = PALETTE[shape.paint][0]
+    color = PALETTE[shape.paint][0]
     if isinstance(shape, Curve):
         corners = [shape.start, *(point for segment in shape.segments for point in segment)]
         codes = [Outline.MOVETO] + [Outline.CURVE4] * (len(corners) - 1)
         style = (0, (4, 4)) if shape.dashed else "solid"
         width = shape.width * _POINTS_PER_PIXEL
-        return [PathPatch(Outline(corners, codes), fill=False, edgecolor=colour, linewidth=width, linestyle=style)]
+        return [PathPatch(Outline(corners, codes), fill=False, edgecolor=color, linewidth=width, linestyle=style)]
     if isinstance(shape, Polygon):
         closed = Outline([*shape.points, shape.points[0]], closed=True)
-        return [PathPatch(closed, facecolor=colour, edgecolor="none")]
+        return [PathPatch(closed, facecolor=color, edgecolor="none")]
     outline = _rounded(shape)
     style = (0, (4, 3)) if shape.dashed else "solid"
     width = shape.outline * _POINTS_PER_PIXEL
     return [
         PathPatch(outline, facecolor=PALETTE["paper"][0], edgecolor="none"),
-        PathPatch(outline, facecolor=colour, alpha=shape.tint, edgecolor="none"),
-        PathPatch(outline, fill=False, edgecolor=colour, linewidth=width, linestyle=style),
+        PathPatch(outline, facecolor=color, alpha=shape.tint, edgecolor="none"),
+        PathPatch(outline, fill=False, edgecolor=color, linewidth=width, linestyle=style),
     ]
 
 

@@ -42,7 +42,7 @@ class Polygon:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle with round corners: the paper's colour, tinted, with an outline; ``hint`` is its tooltip."""
+    """A rectangle with round corners: the paper's color, tinted, with an outline; ``hint`` is its tooltip."""
 
     x: float
     y: float

@@ -18,7 +18,7 @@ def to_svg(drawing: Drawing, standalone: bool = True) -> str:
 
     Args:
         drawing: what to write.
-        standalone: a file of its own, with colours that follow the reader's light or dark mode; otherwise an
+        standalone: a file of its own, with colors that follow the reader's light or dark mode; otherwise an
             element for an HTML page that has :func:`picture_css`.
     """
     width, height = number(drawing.width), number(drawing.height)
@@ -38,18 +38,18 @@ def to_svg(drawing: Drawing, standalone: bool = True) -> str:
 
 
 def picture_css() -> str:
-    """Return the style rules of all pictures: a class for each colour, darker pages included."""
-    dark = "".join(_colour_rules(name, pair[1]) for name, pair in PALETTE.items())
+    """Return the style rules of all pictures: a class for each color, darker pages included."""
+    dark = "".join(_color_rules(name, pair[1]) for name, pair in PALETTE.items())
     return (
-        "".join(_colour_rules(name, pair[0]) for name, pair in PALETTE.items())
+        "".join(_color_rules(name, pair[0]) for name, pair in PALETTE.items())
         + f".picture text{{font-family:{_SANS}}}.picture .mono{{font-family:{_MONO}}}"
         + f"@media (prefers-color-scheme:dark){{{dark}}}"
     )
 
 
-def _colour_rules(name: str, colour: str) -> str:
+def _color_rules(name: str, color: str) -> str:
     # Classes and not variables in attributes: viewers outside browsers know classes.
-    return f".picture .f-{name}{{fill:{colour}}}.picture .s-{name}{{stroke:{colour}}}"
+    return f".picture .f-{name}{{fill:{color}}}.picture .s-{name}{{stroke:{color}}}"
 
 
 def number(value: float) -> str:

@@ -23,13 +23,14 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
     """Build the child network that ``architecture`` records, on the CPU.
 
     Nothing is unpickled. The only code that runs is that of the space's class, and a module is imported for
-    it only when it is inside ``search_spaces``, ``snas_nni`` or ``nni.nas.hub`` or when ``spaces`` names it.
-    The arguments are the file's: they decide how large a network is made.
+    it only when it is inside ``search_spaces``, ``snas_nni`` or ``nni.nas.hub`` or when ``spaces`` names it. The
+    function that makes the network of a ``FromModel`` space has to be named there too.
+    The arguments are read from the file, so the file sets the size of the network.
 
     Args:
         architecture: the record, usually from ``load``.
-        spaces: for a space of your own: its class, the name of its package or module or its class path, or a
-            list of these.
+        spaces: for a space of your own, or a network of your own: the space's class, the name of a package or
+            module, a dotted path, or a list of these.
         weights: ``True`` for the recorded weights, from the folder of the architecture file and with the
             recorded SHA-256; ``False`` for new ones; a path for those of that safetensors file, whose digest
             is not compared.
@@ -38,6 +39,13 @@ def build(architecture: Architecture, spaces: Spaces = None, weights: bool | str
         ArchitectureFileError: the space may not be imported or is not found, does not take the arguments or
             the sample, or builds a child of another size than recorded; the weights are missing or do not
             fit.
+
+    Examples:
+        >>> from snas_nni import published
+        >>> architecture = published("mild")  # or load("architecture.json")
+        >>> child = build(architecture, weights=False)  # new ones; a file of a search finds its own
+        >>> sum(p.numel() for p in child.parameters()) == architecture.parameters
+        True
     """
     try:
         child, frozen = child_of(architecture, spaces)
@@ -68,9 +76,9 @@ def with_weights(child: nn.Module, frozen: Callable[[], nn.Module], path: Path, 
 
 
 def child_of(architecture: Architecture, spaces: Spaces) -> tuple[nn.Module, Callable[[], nn.Module]]:
-    """Build the child with new weights, and check that it is the size it was; and tell how a search makes it."""
+    """Return the child with new weights, checked for its recorded size, and how a search makes it."""
     arguments = architecture.space.arguments
-    space_class = find_space(architecture.space.class_path, spaces)
+    space_class = find_space(architecture.space.class_path, arguments, spaces)
     space = make_space(space_class, arguments)
     sample = checked_sample(space, architecture.sample)
     try:

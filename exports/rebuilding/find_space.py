@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 from nni.nas.nn.pytorch import ModelSpace
 
+from exports.architecture.plain import inside
 from exports.errors import ArchitectureFileError
+from snas_nni.errors import HiddenPackageError
 from snas_nni.files import readable
+from snas_nni.importing.own_packages import own_module
 
-__all__ = ["OWN_PACKAGES", "Spaces", "find_space"]
+__all__ = ["OWN_PACKAGES", "Spaces", "find_space", "imported_paths"]
 
 OWN_PACKAGES = ("search_spaces", "snas_nni", "nni.nas.hub")
 KEY = "space.class_path"
@@ -19,23 +22,49 @@ KEY = "space.class_path"
 Spaces: TypeAlias = "type[ModelSpace] | str | Iterable[type[ModelSpace] | str] | None"
 
 
-def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
-    """Return the class that ``class_path`` names.
+def find_space(class_path: str, arguments: Mapping[str, Any], spaces: Spaces = None) -> type[ModelSpace]:
+    """Return the class that ``class_path`` names, once it may be made with ``arguments``.
 
-    Importing a module runs its code, so a file alone never decides what is imported: only modules inside
-    ``search_spaces``, ``snas_nni`` and ``nni.nas.hub``, and those that ``spaces`` names, are.
+    Importing a module runs its code, so a file alone cannot cause an import: only modules inside
+    ``search_spaces``, ``snas_nni`` and ``nni.nas.hub``, and those that ``spaces`` names, are imported. What a space
+    imports by the name that an argument has (``FromModel``'s constructor of the network) has to be named there too.
 
     Args:
         class_path: ``package.module.Class``.
+        arguments: of its constructor, as the file has them.
         spaces: what the caller allows beyond that: classes, which are used without any import, and texts,
             each a package, a module or a whole class path. A class also stands for one of its name that was
             recorded from a script (``__main__.Name``).
 
     Raises:
-        ArchitectureFileError: nobody allowed the class, or it is not there, or it is not a model space that
-            its module defines.
+        ArchitectureFileError: the class, or what an argument names, is in none of these; it does not exist, or is not
+            a model space that its module defines.
+        HiddenPackageError: it is in ``search_spaces``, and the program has imported another package of that name.
     """
     given = list_of(spaces)
+    space_class = class_of(class_path, given)
+    names = [name for name in given if isinstance(name, str)]
+    for name, path in imported_paths(space_class, arguments).items():
+        if not any(path == allowed or path.startswith(f"{allowed}.") for allowed in names):
+            raise ArchitectureFileError(
+                inside("space.arguments", name),
+                f"{readable(path)!r} would be imported, and nobody has allowed that",
+                f"If you trust that code, name its package, build(..., spaces=[{readable(path.split('.')[0])!r}])",
+            )
+    return space_class
+
+
+def imported_paths(space_class: type[ModelSpace], arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The arguments of a space that name code which its constructor imports, by name.
+
+    A class lists such arguments in ``imported_arguments``.
+    """
+    named: Iterable[str] = getattr(space_class, "imported_arguments", ())
+    return {name: arguments[name] for name in named if isinstance(arguments.get(name), str)}
+
+
+def class_of(class_path: str, given: list[type[ModelSpace] | str]) -> type[ModelSpace]:
+    """Import the class, if that is allowed."""
     module_name, _, class_name = class_path.rpartition(".")
     for space_class in given:
         if isinstance(space_class, type) and class_path in (
@@ -51,13 +80,20 @@ def find_space(class_path: str, spaces: Spaces = None) -> type[ModelSpace]:
             "If you trust that code, pass the class, build(..., spaces=[TheSpace]), or name its package, "
             f"build(..., spaces=[{readable(class_path.split('.')[0])!r}])",
         )
+    # In a file this name means our package, also where another package has it: a file must not reach other folders.
+    own = module_name.partition(".")[0] == "search_spaces"
     try:
-        module = importlib.import_module(module_name)
+        module = own_module(module_name) if own else importlib.import_module(module_name)
+    except HiddenPackageError:
+        raise
     except Exception as error:
         raise ArchitectureFileError(
             KEY,
             f"module {readable(module_name)!r} cannot be imported: {readable(str(error))}",
-            "Install the package that holds it, or add its folder to PYTHONPATH",
+            "It is looked for in snas_nni's own package search_spaces. For a class in a package of yours that is "
+            "called so, pass the class: build(..., spaces=[TheSpace])"
+            if own
+            else "Install the package that holds it, or add its folder to PYTHONPATH",
         ) from error
     # Looked up in the module's own names: no attribute hooks, no classes that came from elsewhere.
     found = vars(module).get(class_name)

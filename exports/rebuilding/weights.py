@@ -12,7 +12,7 @@ from safetensors.torch import load as tensors_from
 from safetensors.torch import save as bytes_of
 from torch import Tensor, nn
 
-from exports.architecture.files import write_atomically
+from exports.architecture.files import write_file
 from exports.errors import ArchitectureFileError
 from snas_nni.files import read_bounded, readable, reason_of
 
@@ -53,7 +53,7 @@ def save_tensors(state: Mapping[str, Any], path: str | Path) -> str:
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
     # One entry only: safetensors writes several in an order that changes from run to run, and with it the digest.
     content = bytes_of(tensors, metadata={"format": "pt"})
-    write_atomically(path, content)
+    write_file(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -112,7 +112,7 @@ def read_weights(path: str | Path, sha256: str | None = None, limit: int = MAX_B
         raise ArchitectureFileError(
             KEY,
             f"is not a complete safetensors file: {readable(str(error))}",
-            "Write it with exports.save_weights",
+            "Write it with snas_nni.save_weights",
             path,
         ) from error
     return tensors

@@ -10,20 +10,22 @@ from exports.pictures.svg import number
 from exports.report.metrics_log import Points
 from exports.report.numbers import compact, ticks
 
-__all__ = ["Dot", "Series", "line_chart", "scatter_chart"]
+__all__ = ["Dot", "Series", "line_chart", "scatter_chart", "thinned"]
 
 WIDTH, HEIGHT = 350.0, 205.0
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 20.0, 10.0, 40.0
 MOST_MARKS = 60
+MOST_PLACES = 320
+"""How many places a line is drawn at; a chart is about as many pixels wide."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line: its name, its ``(epoch, value)`` points, its colour (1 to 4), and whether it is dashed."""
+    """A line: its name, its ``(epoch, value)`` points, its color (1 to 4), and whether it is dashed."""
 
     name: str
     points: Points
-    colour: int = 1
+    color: int = 1
     dashed: bool = False
 
 
@@ -105,17 +107,37 @@ def line_chart(
     for line in series:
         if not line.points:
             continue
-        path = "L".join(f"{number(frame.x(x))} {number(frame.y(y))}" for x, y in line.points)
+        path = "L".join(f"{number(frame.x(x))} {number(frame.y(y))}" for x, y in thinned(line.points))
         dashed = " dashed" if line.dashed else ""
-        body.append(f'<path class="line line-{line.colour}{dashed}" d="M{path}"/>')
+        body.append(f'<path class="line line-{line.color}{dashed}" d="M{path}"/>')
         marked = line.points if len(line.points) <= MOST_MARKS else line.points[-1:]
         for x, y in marked:
             hint = escape(f"{line.name}, epoch {x}: {text(y)}")
             body.append(
-                f'<circle class="mark mark-{line.colour}" cx="{number(frame.x(x))}" cy="{number(frame.y(y))}" r="3">'
+                f'<circle class="mark mark-{line.color}" cx="{number(frame.x(x))}" cy="{number(frame.y(y))}" r="3">'
                 f"<title>{hint}</title></circle>"
             )
     return _svg(f"{label}. " + "; ".join(_in_words(line, text) for line in series if line.points), body)
+
+
+def thinned(points: Points, places: int = MOST_PLACES) -> Points:
+    """Return a line that looks the same in ``places`` places: of each its first, lowest, highest and last point.
+
+    Args:
+        points: sorted by epoch.
+        places: how many; up to ``4 * places`` points stay, all if they are no more.
+    """
+    if len(points) <= 4 * places:
+        return points
+    low, high = points[0][0], points[-1][0]
+    groups: dict[int, Points] = {}
+    for point in points:
+        groups.setdefault(int(places * (point[0] - low) / (high - low + 1)), []).append(point)
+    kept: Points = []
+    for group in groups.values():
+        lowest, highest = min(group, key=lambda point: point[1]), max(group, key=lambda point: point[1])
+        kept += sorted({group[0], lowest, highest, group[-1]})
+    return kept
 
 
 def scatter_chart(

@@ -17,6 +17,11 @@ STILL_LOGITS = 0.05
 OPEN_ENTROPY = 0.5
 """Share of the largest possible entropy above which the child is one of many that are about as probable."""
 LOST_ACCURACY = 0.02
+LEFT_OUT = "the charts leave it out, and so they do with numbers beyond 1e100"
+GAINED_ACCURACY = 0.01
+"""What a child has to be better by than random ones, for the search to have found something."""
+MOVED_PROBABILITY = 0.1
+"""Change of a candidate's probability over the last tenth of a search from which on a choice was still moving."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,17 @@ class Finding:
 
 def findings(run: Run) -> list[Finding]:
     """Return the warnings, then the notes."""
-    found = [*_logits(run), *_entropy(run), *_child(run), *_bounds(run), *_strange(run), *_cells(run), *_choices(run)]
+    found = [
+        *_logits(run),
+        *_entropy(run),
+        *_moving(run),
+        *_child(run),
+        *_random(run),
+        *_bounds(run),
+        *_strange(run),
+        *_cells(run),
+        *_choices(run),
+    ]
     return sorted(found, key=lambda finding: finding.kind != "warning")
 
 
@@ -38,7 +53,10 @@ def _logits(run: Run) -> list[Finding]:
     moved = sum(value for _, value in points)
     if not points or moved >= STILL_LOGITS:
         return []
-    rate = "Raise search.logits_learning_rate: n steps can move a logit by about n times that number."
+    rate = (
+        "Raise search.logits_learning_rate (n steps can move a logit by about n times that number), or leave it out: "
+        "the default follows from the number of steps."
+    )
     if moved == 0:
         return [Finding("warning", f"The logits did not move: nothing was searched. {rate}")]
     return [Finding("warning", f"The logits hardly moved ({moved:.2g} nats over the whole search). {rate}")]
@@ -57,6 +75,43 @@ def _entropy(run: Run) -> list[Finding]:
             f"The search had not decided: {percent(share)} of the largest possible entropy is left, so that many "
             "other children are about as probable as this one. Search longer, or with a larger "
             "search.logits_learning_rate.",
+        )
+    ]
+
+
+def _moving(run: Run) -> list[Finding]:
+    """Say which choices the last tenth of the search, or its last epoch, still changed."""
+    moved: list[str] = []
+    probabilities = run.probabilities()
+    for label, by_candidate in probabilities.items():
+        for points in by_candidate.values():
+            last_epoch, last = points[-1]
+            before = [value for epoch, value in points if epoch <= last_epoch - max(1, last_epoch // 10)]
+            if before and abs(last - before[-1]) > MOVED_PROBABILITY:
+                moved.append(label)
+                break
+    if not moved:
+        return []
+    names = ", ".join(moved[:3]) + ", ..." * (len(moved) > 3)
+    return [
+        Finding(
+            "warning",
+            f"{len(moved)} of {len(probabilities)} choices were still moving when the search ended ({names}): a longer "
+            "one may well end with another child.",
+        )
+    ]
+
+
+def _random(run: Run) -> list[Finding]:
+    child, random = (run.metrics.get(f"{name}validation_accuracy") for name in ("", "random_"))
+    if child is None or random is None or child >= random + GAINED_ACCURACY:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"The child ({percent(child)}) is no better than random children of the space with the same weights "
+            f"({percent(random)}): either the choices do not matter for this data, or the search was too short to "
+            "tell them apart.",
         )
     ]
 
@@ -88,7 +143,7 @@ def _strange(run: Run) -> list[Finding]:
         return []
     names = sorted(run.log.not_finite)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return [Finding("warning", f"NaN or infinity was logged in {', '.join(names[:3])}{more}; the charts leave it out.")]
+    return [Finding("warning", f"NaN or infinity was logged in {', '.join(names[:3])}{more}; {LEFT_OUT}.")]
 
 
 def _cells(run: Run) -> list[Finding]:

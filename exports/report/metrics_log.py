@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from exports.report.numbers import as_number
 
 __all__ = ["MetricsLog", "Points"]
 
@@ -22,7 +23,7 @@ class MetricsLog:
 
     Attributes:
         columns: ``{column: {epoch: value}}``; a value given twice in an epoch is the later one.
-        not_finite: columns in which NaN or infinity was logged; these values are left out.
+        not_finite: columns in which NaN, infinity or more than 1e100 was logged; these values are left out.
     """
 
     columns: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -55,13 +56,10 @@ class MetricsLog:
             for name, text in row.items():
                 if not isinstance(name, str) or not isinstance(text, str) or not text or name == "epoch":
                     continue
-                try:
-                    value = float(text)
-                except ValueError:
-                    continue
-                if math.isfinite(value):
+                value = as_number(text)
+                if value is not None:
                     columns.setdefault(name, {})[int(epoch) + 1] = value
-                else:
+                elif _is_number(text):
                     strange.add(name)
         return cls(columns, frozenset(strange))
 
@@ -82,3 +80,11 @@ class MetricsLog:
     def epochs(self) -> list[int]:
         """All epochs with a number."""
         return sorted({epoch for values in self.columns.values() for epoch in values})
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

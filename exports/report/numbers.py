@@ -10,7 +10,7 @@ __all__ = ["as_mapping", "as_number", "compact", "duration", "percent", "plain_t
 
 
 def as_number(value: object) -> float | None:
-    """Return a finite number, or None for everything else."""
+    """Return a number of less than 1e100 in size, or None for everything else; texts of numbers are numbers."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -62,8 +62,8 @@ def plain_text(value: object) -> str:
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return about ``count`` round numbers that enclose ``low`` to ``high``."""
-    if not high > low:
-        high = low + (abs(low) or 1.0)
+    if not high - low > 1e-290:  # below, a tenth of the step is no number any more
+        high = low + (abs(low) if abs(low) > 1e-290 else 1.0)
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((factor * power for factor in (1, 2, 2.5, 5) if factor * power >= rough * 0.999), 10 * power)

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from exports.architecture.files import write_atomically
+from exports.architecture.files import write_file
 from exports.errors import ArchitectureFileError
 from exports.pictures.svg import picture_css
 from exports.report.experiment import EXPERIMENT_FILE, Experiment, read_experiment
@@ -106,5 +106,5 @@ def write_report(path: str | Path, output: str | Path | None = None) -> Path:
             path,
         )
     # Half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
-    write_atomically(target, content.encode("utf-8", "replace"))
+    write_file(target, content.encode("utf-8", "replace"))
     return target

@@ -1,4 +1,4 @@
-"""One search run, read from its folder: whatever is there, and the names of what is not."""
+"""One search run, read from its folder: the files that are there, and the names of those that are missing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from exports.architecture.files import load
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
 from exports.report.metrics_log import MetricsLog, Points
 from exports.report.numbers import as_mapping, as_number
 from exports.run_folder import RUN_FILES
+from snas_nni.errors import SettingError
+from snas_nni.plain_yaml import read_yaml
 
 __all__ = ["Run", "read_json", "read_run"]
 
@@ -96,13 +96,13 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run's folder; whatever is missing or broken becomes one of its ``problems``."""
+    """Read a run's folder; a file that is missing or broken becomes one of its ``problems``."""
     problems = [
         f"{name} is missing ({meaning})" for name, meaning in RUN_FILES.items() if not (folder / name).is_file()
     ]
     summary = as_mapping(_read(folder / "summary.json", read_json, problems))
     architecture = _read(folder / "architecture.json", load, problems)
-    settings = as_mapping(summary.get("settings")) or as_mapping(_read(folder / "settings.yml", _read_yaml, problems))
+    settings = as_mapping(summary.get("settings")) or as_mapping(_read(folder / "settings.yml", read_yaml, problems))
     log = _read(folder / "metrics.csv", MetricsLog.read, problems) or MetricsLog()
     return Run(folder, architecture, summary, settings, log, tuple(problems))
 
@@ -114,7 +114,9 @@ def _read(path: Path, reader: Any, problems: list[str]) -> Any:
         return reader(path)
     except ArchitectureFileError as error:
         problems.append(f"{path.name} cannot be used: {error.key}: {error.problem}")
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except SettingError as error:
+        problems.append(str(error).replace(str(path), path.name)[:300])
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path.name} cannot be read: {str(error)[:200]}")
     return None
 
@@ -129,9 +131,3 @@ def read_json(path: Path) -> Any:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"is larger than {MOST_BYTES // 2**20} MiB")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _read_yaml(path: Path) -> Any:
-    if path.stat().st_size > 2**20:
-        raise ValueError("is larger than 1 MiB")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))

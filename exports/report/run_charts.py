@@ -11,20 +11,14 @@ from exports.report.charts import Series, line_chart
 from exports.report.heat_map import heat_map
 from exports.report.numbers import compact, percent
 from exports.report.run import Run
+from snas_nni.resources import COSTS
 
-__all__ = ["Chart", "HeatMaps", "accuracy_chart", "cost_charts", "heat_maps", "search_charts"]
-
-COST_NAMES = {
-    "params": "Parameters",
-    "macs": "MACs",
-    "memory_access": "Memory access (elements)",
-    "latency_ms": "Latency (ms)",
-}
+__all__ = ["Chart", "HeatMaps", "accuracy_chart", "cost_charts", "cost_title", "heat_maps", "search_charts"]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart with its headline, and ``(colour, name, last value, dashed)`` of its lines."""
+    """A drawn chart with its headline, and ``(color, name, last value, dashed)`` of its lines."""
 
     title: str
     svg: Markup
@@ -101,7 +95,7 @@ def cost_charts(run: Run) -> list[Chart]:
         bound = run.bounds.get(cost)
         charts.append(
             _chart(
-                f"{COST_NAMES.get(cost, cost)} against the budget",
+                f"{cost_title(cost)} against the budget",
                 [
                     Series("expected", run.log.points(f"budget/{cost}/expected"), 1),
                     Series("child at the mode", run.log.points(f"budget/{cost}/mode"), 2, dashed=True),
@@ -122,6 +116,14 @@ def cost_charts(run: Run) -> list[Chart]:
         name = column.removeprefix("penalty/")
         charts.append(_chart(f"Penalty: {name}", [Series("added to the loss", run.log.points(column), 1)]))
     return [chart for chart in charts if chart is not None]
+
+
+def cost_title(cost: str) -> str:
+    """Return the title of a cost with its unit; the name itself of one that is not known here."""
+    info = COSTS.get(cost)
+    if info is None:
+        return cost
+    return f"{info.title} ({info.unit})" if info.unit else info.title
 
 
 def heat_maps(run: Run) -> list[HeatMaps]:
@@ -160,5 +162,5 @@ def _chart(
     if not lines:
         return None
     exact = exact or text
-    legend = tuple((str(line.colour), line.name, exact(line.points[-1][1]), line.dashed) for line in lines)
+    legend = tuple((str(line.color), line.name, exact(line.points[-1][1]), line.dashed) for line in lines)
     return Chart(title, Markup(line_chart(title, lines, text, bound, top)), legend, note)

@@ -13,10 +13,12 @@ from exports.pictures.palette import FAMILIES, family_of
 from exports.pictures.picture import cell_picture, choices_picture
 from exports.pictures.svg import to_svg
 from exports.report.findings import Finding, findings
+from exports.report.heat_map import shown_epochs
 from exports.report.numbers import as_mapping, as_number, compact, duration, percent, plain_text
 from exports.report.run import Run
 from exports.report.run_charts import Chart, HeatMaps, accuracy_chart, cost_charts, heat_maps, search_charts
 from exports.report.usage import Usage, usage_of
+from snas_nni.resources import COSTS
 
 __all__ = ["RunView", "Tile", "view_run"]
 
@@ -34,6 +36,9 @@ OWN_COLUMNS = (
     ("search/top2_gap", "gap"),
 )
 
+
+MOST_EPOCHS = 300
+"""Rows of the table of epochs."""
 
 LABEL_COLUMNS = ("label", "in the child", "probability", "next best", "entropy", "credit, task", "credit, cost")
 
@@ -69,6 +74,7 @@ class RunView:
     versions: list[tuple[str, str]]
     labels: tuple[list[str], list[list[tuple[str, str]]]]
     epochs: tuple[list[str], list[list[str]]]
+    logged_epochs: int
 
 
 def view_run(run: Run) -> RunView:
@@ -93,6 +99,7 @@ def view_run(run: Run) -> RunView:
         versions=list(_flat(run.architecture.versions if run.architecture else {})),
         labels=_with_content(LABEL_COLUMNS, list(_labels(run))),
         epochs=_epochs(run),
+        logged_epochs=len(run.log.epochs),
     )
 
 
@@ -111,15 +118,12 @@ def _tiles(run: Run) -> list[Tile]:
     last = run.log.last("val_acc")
     if not tiles and last is not None:
         tiles.append(Tile("Child in the last epoch", percent(last), f"{last:.6g}, on validation data"))
-    for value, name in (
-        (run.parameters, "Parameters"),
-        (metrics.get("macs"), "MACs"),
-        (metrics.get("memory_access"), "Memory access"),
-    ):
-        if value is not None:
-            tiles.append(Tile(name, compact(value), f"{value:,.0f}" + (" elements" if "access" in name else "")))
-    if "latency_ms" in metrics:
-        tiles.append(Tile("Latency", f"{metrics['latency_ms']:.3g} ms", f"{metrics['latency_ms']:.6g} ms"))
+    for key, info in COSTS.items():
+        value = run.parameters if key == "params" else metrics.get(key)
+        if value is not None and info.measured:
+            tiles.append(Tile(info.title, f"{value:.3g} {info.unit}", f"{value:.6g} {info.unit}"))
+        elif value is not None:
+            tiles.append(Tile(info.title, compact(value), f"{value:,.0f} {info.unit}".rstrip()))
     if "seconds" in metrics:
         tiles.append(Tile("Time", duration(metrics["seconds"]), f"{metrics['seconds']:,.1f} s"))
     return tiles
@@ -198,7 +202,7 @@ def _epochs(run: Run) -> tuple[list[str], list[list[str]]]:
     columns = [(column, name) for column, name in OWN_COLUMNS if run.log.columns.get(column)]
     columns += [(name, name) for name in sorted((*run.log.under("penalty/"), *run.log.under("budget/")))]
     rows = []
-    for epoch in run.log.epochs:
+    for epoch in shown_epochs(run.log.epochs, MOST_EPOCHS):
         values = [as_number(run.log.columns[column].get(epoch)) for column, _ in columns]
         rows.append([str(epoch), *("" if value is None else f"{value:.5g}" for value in values)])
     return [name for _, name in columns], rows

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exports.example_input import InputExample
 from exports.report.numbers import as_mapping, as_number
 from exports.report.run import Run
+from snas_nni.errors import SettingError
 
 __all__ = ["Usage", "usage_of"]
 
@@ -23,7 +25,10 @@ class Usage:
 
 def usage_of(run: Run) -> Usage | None:
     """Write the code for the files that are there; None if there are none."""
-    shape = _shape(run)
+    example = _example(run)
+    shape = list(example.shape) if example is not None else []
+    dtype = "float32" if example is None else example.dtype
+    of_type = "" if dtype == "float32" else f", dtype=torch.{dtype}"
     zeros = ", ".join(map(str, shape)) if shape else "..."
     pytorch = onnx = ""
     if run.architecture is not None:
@@ -32,33 +37,35 @@ def usage_of(run: Run) -> Usage | None:
         weights = "" if run.architecture.weights else ", weights=False"
         pytorch = (
             "import torch\n"
-            "from exports import build, load\n"
+            "from snas_nni import build, load\n"
             f'child = build(load("architecture.json"){spaces}{weights}).eval()\n'
             "with torch.no_grad():\n"
-            f"    logits = child(torch.zeros(1, {zeros}))"
+            f"    logits = child(torch.zeros(1, {zeros}{of_type}))"
         )
     if (run.folder / "model.onnx").is_file():
         onnx = (
             "import numpy\n"
             "import onnxruntime\n"
             'session = onnxruntime.InferenceSession("model.onnx")\n'
-            f"images = numpy.zeros((1, {zeros}), dtype=numpy.float32)\n"
-            'logits, = session.run(None, {"input": images})'
+            f"inputs = numpy.zeros((1, {zeros}), dtype=numpy.{dtype})\n"
+            'logits, = session.run(None, {"input": inputs})'
         )
     return Usage(pytorch, onnx, _inputs(run, shape)) if pytorch or onnx else None
 
 
-def _shape(run: Run) -> list[int]:
-    given = run.summary.get("input_shape")
-    sides = [as_number(side) for side in given] if isinstance(given, list) else []
-    return [int(side) for side in sides if side is not None]
+def _example(run: Run) -> InputExample | None:
+    given = run.summary.get("input", {"shape": run.summary.get("input_shape")})
+    try:
+        return InputExample.from_document(given)
+    except SettingError:
+        return None
 
 
 def _inputs(run: Run, shape: list[int]) -> str:
-    normalisation = as_mapping(run.summary.get("normalisation"))
+    normalization = as_mapping(run.summary.get("normalisation"))  # the key as searches write it
     parts = [f"Inputs have the shape (batch, {', '.join(map(str, shape))})"] if shape else []
     for name, key in (("mean", "mean"), ("deviation", "deviation")):
-        values = normalisation.get(key)
+        values = normalization.get(key)
         numbers = [as_number(value) for value in values] if isinstance(values, list) else []
         if numbers and None not in numbers:
             parts.append(f"{name} {', '.join(f'{value:.4g}' for value in numbers if value is not None)}")

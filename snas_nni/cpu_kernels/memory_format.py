@@ -2,25 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["channels_last", "is_channels_last"]
+__all__ = ["ChannelsLast", "channels_last", "is_channels_last", "order_as_given"]
+
+_as_given: ContextVar[bool] = ContextVar("order_as_given", default=False)
 
 
-def channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Put the images among the arguments of ``forward`` into channels-last order: a forward pre-hook."""
+class ChannelsLast:
+    """A forward pre-hook that puts the images among the arguments of ``forward`` into channels-last order.
 
-    def reordered(value: Any) -> Any:
-        if isinstance(value, Tensor) and value.dim() == 4:
-            return value.contiguous(memory_format=torch.channels_last)
-        return value
+    Args:
+        if_it_runs: first try the network in that order, once and without gradients, and leave the images as they are
+            if it fails there: ``images.view(len(images), -1)`` needs the other order.
+    """
 
-    return tuple(reordered(value) for value in args)
+    def __init__(self, if_it_runs: bool = False) -> None:
+        self._runs: bool | None = None if if_it_runs else True
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments that ``forward`` gets."""
+        if _as_given.get() or not any(_is_images(value) for value in args):
+            return args
+        reordered = tuple(
+            value.contiguous(memory_format=torch.channels_last) if _is_images(value) else value for value in args
+        )
+        if self._runs is None:
+            self._runs = _runs(module, reordered)
+        return reordered if self._runs else args
+
+
+channels_last = ChannelsLast()
+
+
+@contextmanager
+def order_as_given() -> Iterator[None]:
+    """Let :class:`ChannelsLast` leave images as they are inside a ``with`` block."""
+    before = _as_given.set(True)
+    try:
+        yield
+    finally:
+        _as_given.reset(before)
 
 
 def is_channels_last(images: Tensor) -> bool:
     """Whether it is a batch of images in channels-last order."""
     return images.dim() == 4 and images.is_contiguous(memory_format=torch.channels_last)
+
+
+def _is_images(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 4
+
+
+def _runs(module: nn.Module, args: tuple[Any, ...]) -> bool:
+    """Whether the network can read images in that order. Any other failure is the next pass's to report."""
+    training = {each: each.training for each in module.modules()}
+    try:
+        module.eval()
+        with order_as_given(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            module(*args)
+    except RuntimeError as error:
+        return "view size is not compatible" not in str(error)
+    except Exception:
+        return True
+    finally:
+        for each, mode in training.items():
+            each.training = mode
+    return True

@@ -13,7 +13,7 @@ from torch import nn
 
 from snas_nni.derivation.inheritance import inherit_weights
 from snas_nni.distribution.choices import choice_of, chosen_categories
-from snas_nni.supernet.frozen import follow, replace_empty_choices
+from snas_nni.supernet.frozen import follow_device, follow_precision, replace_empty_choices
 
 __all__ = ["build_child", "derive_child"]
 
@@ -53,8 +53,9 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
     sample = {choice.label: choice.value(chosen_categories(choice, sample)) for choice in choices}
     frozen = supernet.freeze(dict(sample))
     child = replace_empty_choices(copy.deepcopy(frozen))
-    follow(child, supernet)
-    left = inherit_weights(child, supernet, sample)
+    follow_device(child, supernet)
+    left = inherit_weights(child, _counterpart(supernet), sample)
+    follow_precision(child, left, supernet)
     if left:
         _logger.warning(
             "%d tensors of the child have no counterpart in the supernet and start from their initial values: %s%s",
@@ -63,3 +64,9 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
             ", ..." if len(left) > 5 else "",
         )
     return child
+
+
+def _counterpart(supernet: ModelSpace) -> nn.Module:
+    """The module that became the child: the space itself, or the one that it names as ``child_module``."""
+    name: str = getattr(supernet, "child_module", "")
+    return supernet.get_submodule(name)

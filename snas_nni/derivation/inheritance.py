@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.nn.pytorch import ParametrizedModule, Repeat
-from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
 from torch import nn
 
 from snas_nni.derivation.loose_ends import channels_read, slice_like
-from snas_nni.supernet.arguments import MixedArguments
-from snas_nni.supernet.cell import MixedCell
-from snas_nni.supernet.layer import MixedLayer
-from snas_nni.supernet.stage import PredecessorReader
+from snas_nni.nni_compat import MixedOperation
+from snas_nni.supernet.base import Counterpart, SampledModule
+from snas_nni.supernet.frozen import match
 
 __all__ = ["inherit_weights"]
 
@@ -45,39 +42,46 @@ Ties = dict[nn.Parameter, nn.Parameter]
 """The child's parameter for each one of the supernet: what the supernet shares, the child shares (NNI copies it)."""
 
 
+_NOTHING = nn.Module()
+"""Stands for a module that the supernet does not have."""
+
+
 class _Walk:
     def __init__(self, sample: dict[str, Any], masks: Mapping[nn.Module, torch.Tensor]) -> None:
         self.sample = sample
         self.masks = masks
         self.left: list[str] = []
 
-    def inherit(self, child: nn.Module, source: nn.Module | None, path: str, ties: Ties) -> None:
-        mask = self.masks.get(source) if source is not None else None
-        if isinstance(source, MixedLayer):
-            chosen = source.reader.choice.categories(self.sample[source.label])[0]
-            return self.inherit(child, source[source.reader.choice.candidates[chosen]], path, ties)
-        if isinstance(source, (MixedArguments, PredecessorReader)):
-            return self.inherit(child, source.chosen(self.sample), path, ties)
-        if isinstance(source, MixedOperation):  # this project's, and those that come with a space of NNI's
-            return self.copy(child.state_dict(), source.freeze(self.sample).state_dict(), mask, path)
+    def inherit(
+        self, child: nn.Module, source: nn.Module, path: str, ties: Ties, mask: torch.Tensor | None = None
+    ) -> None:
+        """Give ``child`` and all modules below it their weights.
+
+        Args:
+            child: a module of the child.
+            source: the supernet's module in the same place.
+            path: of ``child``, with a dot at its end.
+            ties: what the child shares so far.
+            mask: of input channels; that of a module which ``source`` is the counterpart of.
+        """
+        mask = self.masks.get(source, mask)
+        found = _counterpart(source, self.sample)
+        if found.module is not source:
+            return self.inherit(child, found.module, path, ties, mask)
         if isinstance(source, ParametrizedModule):
             _copy_own_settings(child, source)
-        counterparts = dict(source.named_children()) if source is not None else {}
-        if isinstance(source, Repeat):
-            counterparts = {str(index): block for index, block in enumerate(source.blocks)}
-        if isinstance(source, MixedCell):
-            for inner, operation in source.chosen_operations(self.sample).items():
-                # Each slot of a cell has an operation of its own, also where two chose the same.
-                self.inherit(child.get_submodule(inner), operation, f"{path}{inner}.", dict(ties))
-            counterparts.pop("ops")
-        own, available = _own(child), _own(source) if source is not None else {}
+        for inner, module in found.copies.items():
+            self.inherit(child.get_submodule(inner), module, f"{path}{inner}.", dict(ties))
+        copied = {inner.split(".")[0] for inner in found.copies}
+        counterparts = dict(source.named_children())
+        own, available = _own(child), _own(source)
         self.copy(own, available, mask, path)
         for name, tensor in own.items():
             if name in available and isinstance(tensor, nn.Parameter) and tensor.shape == available[name].shape:
                 setattr(child, name, ties.setdefault(cast(nn.Parameter, available[name]), tensor))
         for name, module in child.named_children():
-            if not (isinstance(source, MixedCell) and name in ("ops", "inputs")):
-                self.inherit(module, counterparts.get(name), f"{path}{name}.", ties)
+            if name not in copied:
+                self.inherit(module, counterparts.get(name, _NOTHING), f"{path}{name}.", ties)
         return None
 
     def copy(
@@ -92,7 +96,19 @@ class _Walk:
             if part is None:
                 self.left.append(path + name)
             else:
+                match(tensor, part)
                 tensor.copy_(part)
+
+
+def _counterpart(source: nn.Module, sample: dict[str, Any]) -> Counterpart:
+    """What a child inherits in the place of ``source``: the module itself, if no choice is made there."""
+    if isinstance(source, SampledModule):
+        return source.counterpart(sample)
+    if isinstance(source, MixedOperation):  # comes with a space of NNI's
+        return Counterpart(source.freeze(sample))
+    if isinstance(source, Repeat):  # of a fixed depth
+        return Counterpart(source.blocks)
+    return Counterpart(source)
 
 
 def _copy_own_settings(child: nn.Module, source: nn.Module) -> None:

@@ -37,6 +37,7 @@ class ArchitectureDistribution(nn.Module):
             mean has no effect on the distribution, only on what weight decay does to it.
         seed: of the initial logits and of all later draws.
         sample_per_layer: every module draws its own Z; the paper shares one among all modules of a label.
+        skip_tolerance: of the supernet that runs with the samples; 0 runs every candidate.
     """
 
     def __init__(
@@ -46,12 +47,15 @@ class ArchitectureDistribution(nn.Module):
         initial_std: float = 0.01,
         seed: int = 0,
         sample_per_layer: bool = False,
+        skip_tolerance: float = 0.0,
     ) -> None:
         super().__init__()
         self.choices = dict(choices)
         self.sample_per_layer = sample_per_layer
         self.generator = torch.Generator().manual_seed(seed)
-        self.current = CurrentSample()
+        self.current = CurrentSample(skip_tolerance)
+        self.current.mode = self._mode_sample_once
+        self._mode_sample: tuple[tuple[int, ...], Sample] | None = None
         self.readers: dict[str, list[ChoiceReader]] = {label: [] for label in choices}
         self.logits = nn.ParameterDict(
             {
@@ -84,6 +88,7 @@ class ArchitectureDistribution(nn.Module):
                 raise SnasError(f"label '{label}': all of its candidates are excluded; no child is left.")
         self.excluded = excluded
         self._masks = {}
+        self._mode_sample = None
 
     @property
     def is_decided(self) -> bool:
@@ -238,6 +243,13 @@ class ArchitectureDistribution(nn.Module):
             rows = torch.log_softmax(self.rows_of(label).detach().double(), -1)
             total += float(rows[torch.arange(len(rows)), torch.tensor(chosen_categories(choice, values))].sum())
         return total
+
+    def _mode_sample_once(self) -> Sample:
+        """The same, made anew only when a logit changed: every module of a supernet asks for it."""
+        versions = tuple(parameter._version for parameter in self.parameters())
+        if self._mode_sample is None or self._mode_sample[0] != versions:
+            self._mode_sample = versions, self.mode_sample()
+        return self._mode_sample[1]
 
     def log_density(self, sample: Sample) -> Tensor:
         """Log-density of a relaxed sample, log-probability of a one-hot one: a scalar; the sample is a constant."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -95,16 +95,26 @@ class CurrentSample:
 
     Shared by all modules of one supernet and by the distribution. Not a module, and never copied: a deep copy of a
     supernet reads the same sample, and no tensor of a graph is ever reached by ``copy.deepcopy``.
+
+    Args:
+        skip_tolerance: how much weight candidates may have that do not run, in [0, 1); see
+            :meth:`ChoiceReader.negligible_share`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, skip_tolerance: float = 0.0) -> None:
         self.sample: Sample | None = None
         self.trace: Trace | None = None
-        self.skip_tolerance = 0.0
+        self.skip_tolerance = skip_tolerance
         self.marks_left_out = False
+        self.drawn: Sample | None = None
+        self.mode: Callable[[], Sample] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CurrentSample:
         return self
+
+    def outside(self) -> Sample | None:
+        """The sample of a supernet that is run by itself: the last one that was asked for, else the mode."""
+        return self.drawn if self.drawn is not None or self.mode is None else self.mode()
 
     @contextmanager
     def use(self, sample: Sample) -> Iterator[Sample]:
@@ -166,7 +176,8 @@ class ChoiceReader:
         """The running sample.
 
         Raises:
-            SnasError: no sample was drawn; or the pass counts, and a module asks that cannot be counted.
+            SnasError: the reader belongs to no distribution and no sample was drawn; or the pass counts, and a module
+                asks that cannot be counted.
         """
         if self.current.trace is not None:
             raise SnasError(
@@ -174,13 +185,14 @@ class ChoiceReader:
                 "reads it comes with the space and runs all of them at once. Use this space without a penalty, a "
                 "budget and cost_model(), or fix the value of the label."
             )
-        if self.current.sample is None:
+        sample = self.current.sample if self.current.sample is not None else self.current.outside()
+        if sample is None:
             raise SnasError(
                 f"label '{self.choice.label}': the supernet was run without a sample. Draw one first: "
                 "`with strategy.distribution.use(strategy.distribution.draw(temperature)): ...`, or "
                 "`...use(strategy.distribution.mode_sample())` for the child."
             )
-        return self.current.sample
+        return sample
 
     def weights(self) -> Tensor:
         """Weights of the candidates, shape ``(K,)``, with gradient to the logits."""

@@ -1,92 +1,77 @@
-"""Budgets: "at most 2.3 M parameters", met by the child and not only in expectation.
-
-Candidates that no child within the budget has are excluded before the first step
-(:mod:`snas_nni.resources.reachable`). During the search an augmented Lagrangian pulls the cost below the budget. With
-the violation g = C / budget - 1 of the expected cost, the term added to the loss is
-
-    (max(0, m + r g)^2 - m^2) / (2 r),
-
-whose gradient is max(0, m + r g) dg; the multiplier m follows by dual ascent, m <- max(0, m + s g), once per step, and
-falls again where the bound does not bind. An expected cost within the budget can be that of a mixture of children far
-below and far above it. So the cost of what is drawn can be bounded too: h = max(0, C(Z) / budget - 1) of the step's
-sample adds n h + r h^2 / 2, with a multiplier n of its own, n <- max(0, n + s (h - e)): it rises by what samples exceed
-the budget on average, and falls by an allowance e while none does.
-
-The bound tightens with the temperature, from the expected cost before the first step to the budget when 30 %
-of the temperature's fall are left: at first the weights know nothing, and a strong pull would decide
-the search before the task has a say. In a budget that does not bind, m stays at 0 and the search is as without it.
-The child is within the budget at every moment (:mod:`snas_nni.resources.bounds`).
-"""
+"""Budgets: "at most 2.3 M parameters", met by the child and not only in expectation; and how a child meets one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
-import torch
-from torch import Tensor
+from snas_nni.errors import SettingError
+from snas_nni.ranges import require_one_of
+from snas_nni.resources.cost_info import COSTS
 
-from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
-from snas_nni.distribution.sample import Sample
-from snas_nni.errors import SettingError, SnasError
-from snas_nni.resources.bounds import ChildBounds
-from snas_nni.resources.costs import CostModel
-
-__all__ = ["Budget", "BudgetController", "BudgetReport", "Pull"]
-
-_TIGHT_AT = 0.3
-_COSTS = ("params", "macs", "memory_access", "latency_ms", "activation_peak", "float32_bytes", "int8_bytes")
+__all__ = ["Budget", "BudgetReport", "Pull"]
 
 Pull = Literal["expected", "sampled", "both"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Budget:
-    """Upper bounds on what a child costs; give one or several.
+    """Upper bounds on what a child costs; give one or several, such as ``Budget(params=2.3e6, latency_ms=5)``.
 
     Attributes:
-        params: parameters.
-        macs: multiply-accumulates for one sample input.
-        memory_access: elements read plus written for one sample input.
-        latency_ms: milliseconds by the latency table.
-        activation_peak: largest inputs plus output of one operation, in elements, for one sample input.
-        float32_bytes: bytes of the weights as stored at 32 bits.
-        int8_bytes: bytes of the weights as stored after quantization: one for each entry of a matrix or a kernel, four
-            for each bias and each factor of a normalization.
+        bounds: by the cost's key in :data:`~snas_nni.resources.COSTS`, each an argument of that name.
         target: the bounds are meant to be used: look for a child that costs no less than (1 - tolerance) times each
             of them first. Otherwise the most probable child within them is the child, however little it costs.
         tolerance: in (0, 1).
+        exclude: take the candidates that no child within the bounds has out of the search before its first step.
+        pull: which cost the search is held back by: the "expected" one, the "sampled" one, or "both"; see
+            :class:`~snas_nni.resources.BudgetController`.
 
     Raises:
         SettingError: no bound, or a value outside its range.
+
+    Examples:
+        >>> budget = Budget(params=2.3e6, latency_ms=5)
+        >>> budget.bounds
+        {'params': 2300000.0, 'latency_ms': 5}
+        >>> from snas_nni import SNAS
+        >>> strategy = SNAS(budget=budget, latency_table="laptop.json")  # read when the search begins
+        >>> Budget(tolerance=2, params=1)
+        Traceback (most recent call last):
+        snas_nni.errors.SettingError: tolerance of a budget must be in (0, 1), got 2.
     """
 
-    params: float | None = None
-    macs: float | None = None
-    memory_access: float | None = None
-    latency_ms: float | None = None
-    activation_peak: float | None = None
-    float32_bytes: float | None = None
-    int8_bytes: float | None = None
+    bounds: dict[str, float]
     target: bool = False
     tolerance: float = 0.05
+    exclude: bool = True
+    pull: Pull = "both"
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        target: bool = False,
+        tolerance: float = 0.05,
+        exclude: bool = True,
+        pull: Pull = "both",
+        **bounds: float | None,
+    ) -> None:
+        for name in bounds:
+            if name not in COSTS:
+                raise TypeError(f"a budget has no argument {name!r}; there are {', '.join(COSTS)}.")
+        given = {name: bound for name in COSTS if (bound := bounds.get(name)) is not None}
+        values = {"bounds": given, "target": target, "tolerance": tolerance, "exclude": exclude, "pull": pull}
+        for attribute, value in values.items():
+            object.__setattr__(self, attribute, value)  # the class is frozen
         if not self.bounds:
-            raise SettingError(f"a budget needs at least one of {', '.join(_COSTS)}.")
+            raise SettingError(f"a budget needs at least one of {', '.join(COSTS)}.")
         for name, bound in self.bounds.items():
             if not 0 < bound < math.inf:
                 raise SettingError(f"budget of {name} must be positive and finite, got {bound}.")
         if not 0 < self.tolerance < 1:
             raise SettingError(f"tolerance of a budget must be in (0, 1), got {self.tolerance}.")
-
-    @property
-    def bounds(self) -> dict[str, float]:
-        """The bounds that were given, by name of the cost."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _COSTS}
-        return {name: bound for name, bound in given.items() if bound is not None}
+        require_one_of("pull of a budget", self.pull, get_args(Pull))
 
 
 @dataclass(frozen=True)
@@ -126,234 +111,3 @@ class BudgetReport:
             lines.append(f"log-probability given up for the budget: {self.log_probability_given_up:.3f} nats")
         lines.extend(self.notes)
         return "\n".join(lines)
-
-
-class BudgetController:
-    """A regularizer that keeps costs within a budget.
-
-    Args:
-        budget: the bounds.
-        rate: s, how fast the multipliers follow the violation, > 0.
-        stiffness: r, > 0.
-        final_temperature: where the temperature ends, >= 0. If it does not fall, the bound is tight from the start.
-        pull: which cost is held back: the "expected" one, the "sampled" one, or "both".
-        allowance: e, how far samples may exceed a bound on average, as a share of it, > 0.
-        redraws: once the bound is tight, how often a sample whose nearest child is not within the budget is drawn
-            anew; the last one counts then. 0: never.
-    """
-
-    name = "budget"
-
-    def __init__(
-        self,
-        budget: Budget,
-        *,
-        rate: float = 0.1,
-        stiffness: float = 10.0,
-        final_temperature: float = 0.0,
-        pull: Pull = "both",
-        allowance: float = 0.01,
-        redraws: int = 0,
-    ) -> None:
-        for setting, value in (("rate", rate), ("stiffness", stiffness), ("allowance", allowance)):
-            if not 0 < value < math.inf:
-                raise SettingError(f"{setting} of a budget's controller must be > 0 and finite, got {value}.")
-        if not 0 <= final_temperature < math.inf:
-            raise SettingError(f"final_temperature of a budget's controller must be >= 0, got {final_temperature}.")
-        if redraws < 0:
-            raise SettingError(f"redraws of a budget's controller must be >= 0, got {redraws}.")
-        if pull not in ("expected", "sampled", "both"):
-            raise SettingError(f"pull of a budget's controller must be 'expected', 'sampled' or 'both', got {pull!r}.")
-        self.budget = budget
-        self.rate = rate
-        self.stiffness = stiffness
-        self.final_temperature = final_temperature
-        self.pull = pull
-        self.allowance = allowance
-        self.redraws = redraws
-        self.multipliers = dict.fromkeys(budget.bounds, 0.0)
-        """Of the expected costs."""
-        self.sample_multipliers = dict.fromkeys(budget.bounds, 0.0)
-        """Of what samples cost beyond the bounds."""
-        self.binding = dict.fromkeys(budget.bounds, False)
-        """Whether the search had to be held back once the bound had reached the budget."""
-        self._start: dict[str, float] = {}
-        self._initial_temperature: float | None = None
-        self.read: dict[str, Tensor] = {}
-        """The weights that the last call read, by label; telemetry watches their gradients."""
-        self._bounds: ChildBounds | None = None
-
-    @property
-    def costs(self) -> dict[str, float]:
-        """The bounds, by name of the cost: what has to be counted for it, under the name that a penalty has too."""
-        return self.budget.bounds
-
-    @property
-    def bounds(self) -> ChildBounds:
-        """The budget in the space that is searched.
-
-        Raises:
-            SnasError: the costs are not known yet.
-        """
-        if self._bounds is None:
-            raise SnasError("the budget does not know the costs yet: call prepare(cost_model) first.")
-        return self._bounds
-
-    @property
-    def is_prepared(self) -> bool:
-        """Whether the costs are known."""
-        return self._bounds is not None
-
-    def prepare(self, model: CostModel) -> None:
-        """Learn what the candidates cost, and refuse a budget that no child meets.
-
-        Raises:
-            SettingError: with the cost of the cheapest child.
-        """
-        if self._bounds is None or self._bounds.counted is not model:
-            self._bounds = ChildBounds(model, self.budget.bounds)
-
-    def exclude(self, distribution: ArchitectureDistribution) -> None:
-        """Take what no child within the budget has out of the distribution."""
-        distribution.exclude(self.bounds.excluded)
-
-    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
-        """The augmented Lagrangian's term, a scalar; also moves the multipliers."""
-        looseness = self._looseness(sample.temperature)
-        expected = {label: distribution.expected_weights(label) for label in distribution.choices}
-        self.read = sample.mean_weights() if self.pull == "sampled" else expected
-        terms = [next(iter(expected.values())).new_zeros(())]
-        loose = {}
-        for name, violation in self.bounds.violations(expected).items():
-            # Of the bound as loose as it is now: from (C - b) / b to (C - b') / b'.
-            start = self._start.setdefault(name, float(violation.detach()))
-            loose[name] = looseness * max(0.0, start)
-            if self.pull != "sampled":
-                terms.append(self._of_expected(name, (violation - loose[name]) / (1 + loose[name]), looseness == 0))
-        if self.pull != "expected" and (self.pull == "sampled" or looseness == 0):
-            for name, violation in self.bounds.violations(sample.mean_weights()).items():
-                terms.append(self._of_sample(name, (violation - loose[name]) / (1 + loose[name]), looseness == 0))
-        return torch.stack(terms).sum()
-
-    def draw(self, draw: Callable[[], Sample]) -> Sample:
-        """Draw a sample, anew while its nearest child is not within the budget and the bound is tight.
-
-        So late in the search the weights that children share are trained on children that may be chosen.
-
-        Args:
-            draw: draws one.
-        """
-        sample = draw()
-        if not (self.redraws and self.bounds.limits) or self._looseness(sample.temperature) > 0:
-            return sample
-        for _ in range(self.redraws):
-            if self.bounds.meets(sample.values()):
-                break
-            sample = draw()
-        return sample
-
-    def _of_expected(self, name: str, violation: Tensor, tight: bool) -> Tensor:
-        multiplier, r = self.multipliers[name], self.stiffness
-        self.multipliers[name] = max(0.0, multiplier + self.rate * float(violation.detach()))
-        self.binding[name] |= tight and self.multipliers[name] > 0
-        return (torch.clamp(multiplier + r * violation, min=0) ** 2 - multiplier**2) / (2 * r)
-
-    def _of_sample(self, name: str, violation: Tensor, tight: bool) -> Tensor:
-        multiplier, r = self.sample_multipliers[name], self.stiffness
-        excess = torch.clamp(violation, min=0)
-        self.sample_multipliers[name] = max(0.0, multiplier + self.rate * (float(excess.detach()) - self.allowance))
-        self.binding[name] |= tight and self.sample_multipliers[name] > 0
-        return multiplier * excess + r * excess**2 / 2
-
-    def _looseness(self, temperature: float) -> float:
-        """1 at the first step, 0 once the temperature has fallen far enough."""
-        if self._initial_temperature is None:
-            self._initial_temperature = temperature
-        fall = self._initial_temperature - self.final_temperature
-        if fall <= 0:
-            return 0.0
-        left = (temperature - self.final_temperature) / fall
-        return min(1.0, max(0.0, (left - _TIGHT_AT) / (1 - _TIGHT_AT)))
-
-    def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
-        """Multipliers, expected and mode costs, for the log."""
-        mode_costs, expected = self.bounds.counted.of(distribution.mode()), self._expected(distribution)
-        found: dict[str, float] = {}
-        for name in self.budget.bounds:
-            found[f"budget/{name}/multiplier"] = self.multipliers[name]
-            if self.pull != "expected":
-                found[f"budget/{name}/sample_multiplier"] = self.sample_multipliers[name]
-            if name in expected:
-                found[f"budget/{name}/expected"] = expected[name]
-            found[f"budget/{name}/mode"] = mode_costs[name]
-        return found
-
-    def select(self, distribution: ArchitectureDistribution) -> BudgetReport:
-        """The child: the most probable one within the budget, so the mode if it is.
-
-        Where the budget is a target, the child is sought between (1 - tolerance) and 1 times the budget first, and
-        anywhere below it if there is none.
-
-        Raises:
-            SnasError: no child was found in time (:meth:`prepare` has ruled out that there is none).
-        """
-        tolerance = self.budget.tolerance if self.budget.target else None
-        return self.report(distribution, self.bounds.most_probable(distribution, tolerance).sample)
-
-    def ranked(self, distribution: ArchitectureDistribution, count: int) -> list[dict[str, Any]]:
-        """The ``count`` most probable children within the budget, and the one of :meth:`select` first.
-
-        Where the budget is a target, those close to it come before the others.
-
-        Raises:
-            SnasError: no child was found in time.
-        """
-        tolerance = self.budget.tolerance if self.budget.target else None
-        return [each.sample for each in self.bounds.ranked(distribution, count, tolerance)]
-
-    def report(self, distribution: ArchitectureDistribution, sample: Mapping[str, Any]) -> BudgetReport:
-        """How the child of an NNI sample meets the budget."""
-        model, bounds, mode = self.bounds.counted, self.budget.bounds, distribution.mode()
-        costs, mode_costs = model.of(sample), model.of(mode)
-        return BudgetReport(
-            sample=dict(sample),
-            within=all(costs[name] <= bound for name, bound in bounds.items()),
-            costs={name: costs[name] for name in bounds},
-            mode_costs={name: mode_costs[name] for name in bounds},
-            expected_costs=self._expected(distribution),
-            bounds=bounds,
-            log_probability_given_up=max(
-                0.0, distribution.log_probability(mode) - distribution.log_probability(sample)
-            ),
-            notes=tuple(self.bounds.notes),
-        )
-
-    def _expected(self, distribution: ArchitectureDistribution) -> dict[str, float]:
-        """Expected costs; a peak is a maximum and has none."""
-        model = self.bounds.counted
-        with torch.no_grad():
-            return {
-                name: float(model.expected(name, distribution)) for name in self.budget.bounds if name in model.names
-            }
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {
-            "multipliers": dict(self.multipliers),
-            "sample_multipliers": dict(self.sample_multipliers),
-            "binding": dict(self.binding),
-            "start_violation": dict(self._start),
-            "initial_temperature": self._initial_temperature,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.multipliers.update(state["multipliers"])
-        self.sample_multipliers.update(state.get("sample_multipliers", {}))
-        self.binding.update(state["binding"])
-        if "start_violation" in state:
-            self._start.update(state["start_violation"])
-        else:  # checkpoints from when this was the cost itself
-            bounds = self.budget.bounds
-            self._start.update({name: cost / bounds[name] - 1 for name, cost in state["start"].items()})
-        self._initial_temperature = state["initial_temperature"]

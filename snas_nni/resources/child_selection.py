@@ -7,8 +7,9 @@ from typing import Any
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
-from snas_nni.resources.budget import BudgetController, BudgetReport
-from snas_nni.resources.ranking import most_probable_children
+from snas_nni.resources.budget import BudgetReport
+from snas_nni.resources.budget_controller import BudgetController
+from snas_nni.resources.solver.ranking import most_probable_children
 
 __all__ = ["ChildSelection"]
 

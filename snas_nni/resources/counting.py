@@ -11,19 +11,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from snas_nni.cpu_kernels.memory_format import order_as_given
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import OneOf
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.errors import SnasError
-from snas_nni.resources.operations import Convention, cost_of_operation
+from snas_nni.resources.cost_info import COSTS
+from snas_nni.resources.operations import Convention, Operation, OperationCost, cost_of_operation, is_free_by_kind
 from snas_nni.supernet.evaluating import evaluating
 
-__all__ = ["OPERATION_COSTS", "Count", "count_operations", "fitted", "lacking", "owner_of", "resolved"]
+__all__ = ["Count", "count_operations", "fitted", "lacking", "owner_of", "resolved"]
 
-OPERATION_COSTS = ("macs", "memory_access", "activation_peak", "unread_params")
+
+def _empty_costs() -> dict[str, list[float]]:
+    names = [name for name, info in COSTS.items() if info.of_operation is not None]
+    return {name: [] for name in (*names, "activation_peak", "unread_params")}
 
 
 @dataclass
@@ -33,23 +40,26 @@ class Count:
     Attributes:
         conditions: when each operation is part of the child.
         owners: the choice that decides about it.
-        costs: by name, one number for each operation; ``activation_peak`` is the activations that it
-            reads and its output, in elements; ``unread_params`` are parameters of the supernet that this pass
-            has no use for.
+        costs: by name, one number for each operation: every cost that is counted by operation;
+            ``activation_peak``, the activations that it reads and its output, in elements; ``unread_params``,
+            parameters of the supernet that this pass has no use for.
         uncounted: names of operations that no handler knows.
     """
 
     conditions: list[Polynomial] = field(default_factory=list)
     owners: list[Owner] = field(default_factory=list)
-    costs: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in OPERATION_COSTS})
+    costs: dict[str, list[float]] = field(default_factory=_empty_costs)
     uncounted: set[str] = field(default_factory=set)
 
-    def add(self, condition: Polynomial, owner: Owner, *costs: float) -> None:
-        """Add one operation, its costs in the order of ``OPERATION_COSTS``."""
+    def add(self, condition: Polynomial, owner: Owner, costs: Mapping[str, float]) -> None:
+        """Add one operation, with a number for each cost."""
         self.conditions.append(condition)
         self.owners.append(owner)
-        for name, value in zip(OPERATION_COSTS, costs, strict=True):
-            self.costs[name].append(value)
+        for name, values in self.costs.items():
+            values.append(costs[name])
+
+
+_PRODUCTS = ("mm", "bmm", "mv")
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -61,12 +71,14 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Storages of what is computed from the inputs; weights, also sliced or joined ones, are no activations.
         self.activations = {_storage(tensor) for tensor in _tensors(inputs)}
         self.narrowed: set[int] = set()
+        # Storages of matrix products. In one memory order a linear layer adds its bias there, in another after it.
+        self.products: set[int] = set()
 
-    def add(self, macs: float, memory_access: float, peak: float, unread: float = 0.0) -> None:
-        if self.trace is None:
-            self.count.add(ONE, None, macs, memory_access, peak, unread)
-        else:
-            self.count.add(self.trace.condition, self.trace.owner, macs, memory_access, peak, unread)
+    def add(self, operation: Operation, peak: float = 0.0, unread: float = 0.0) -> None:
+        costs = {name: info.of_operation(operation) for name, info in COSTS.items() if info.of_operation is not None}
+        if any(costs.values()):
+            condition, owner = (ONE, None) if self.trace is None else (self.trace.condition, self.trace.owner)
+            self.count.add(condition, owner, {**costs, "activation_peak": peak, "unread_params": unread})
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name.split("::")[-1]
@@ -85,17 +97,47 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         change = self.activations.add if activations else self.activations.discard
         for tensor in outputs:
             change(_storage(tensor))
+        if name in _PRODUCTS:
+            self.products.update(map(_storage, outputs))
+        elif name in ("add", "add_") and (bias := self.bias(args)) is not None:
+            self.products.update(map(_storage, outputs))
+            self.add(Operation(name, tuple(args), result, OperationCost(0.0, float(bias.numel())), self.convention))
+        if cost is None and is_free_by_kind(func, tuple(args)):
+            cost = OperationCost()
         if cost is None:
             self.count.uncounted.add(name)
-        elif cost.macs or cost.memory_access:
-            peak = float(sum(t.numel() for t in [*activations, outputs[0]]))
-            self.add(cost.macs, cost.memory_access, peak, float(unread))
+        else:
+            operation = Operation(name, tuple(args), result, cost, self.convention)
+            if cost.macs or cost.memory_access:
+                self.add(operation, float(sum(t.numel() for t in [*activations, outputs[0]])), float(unread))
+            else:
+                self.add(operation)
         return result
+
+    def bias(self, args: Any) -> Tensor | None:
+        """Return the bias that is added to a matrix product by itself; None for another sum."""
+        product, bias = args[:2]
+        if not isinstance(bias, Tensor) or bias.dim() != 1 or not isinstance(product, Tensor):
+            return None
+        fits = bias.shape[0] == product.shape[-1] and _storage(product) in self.products
+        return bias if fits and _storage(bias) not in self.activations else None
 
     def identity(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
         # A skip has no operation of its own; the paper counts what it reads and passes on.
         if isinstance(result, Tensor):
-            self.add(0.0, 2.0 * result.numel(), 2.0 * result.numel())
+            cost = OperationCost(0.0, 2.0 * result.numel())
+            self.add(Operation("identity", args, result, cost, self.convention), cost.memory_access)
+
+
+class _AttentionInOneOrder(TorchFunctionMode):
+    """Gives attention its tensors in the usual memory order, since PyTorch picks another algorithm in others."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is functional.scaled_dot_product_attention:
+            args = tuple(value.contiguous() if isinstance(value, Tensor) else value for value in args)
+            kwargs = {name: v.contiguous() if isinstance(v, Tensor) else v for name, v in kwargs.items()}
+        return func(*args, **kwargs)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -127,6 +169,8 @@ def count_operations(
         values: candidate index for labels whose layers slice their weights; the first candidate by default.
         convention: what counts; everything by default.
 
+    The images stay in the memory order that they have, whatever order a search gives them; the count is the same.
+
     Returns:
         The count, and the trace: for which labels layers sliced, and which channels a child may lack.
 
@@ -138,7 +182,7 @@ def count_operations(
     counter = _Counter(inputs, trace if distribution is not None else None, convention or Convention())
     hooks = [m.register_forward_hook(counter.identity) for m in model.modules() if type(m) is nn.Identity]
     try:
-        with evaluating(model, distribution, trace), counter:
+        with order_as_given(), evaluating(model, distribution, trace), _AttentionInOneOrder(), counter:
             model(*inputs)
     finally:
         for hook in hooks:

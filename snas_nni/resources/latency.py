@@ -23,7 +23,7 @@ from snas_nni.distribution.choices import Choice, OneOf
 from snas_nni.distribution.polynomial import Polynomial, Term
 from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.errors import SettingError
-from snas_nni.files import read_bounded, readable, reason_of, repeated_key, replacing
+from snas_nni.files import parse_json, read_bounded, readable, reason_of, write_atomically
 from snas_nni.supernet.evaluating import evaluating
 
 __all__ = ["LatencyTable", "measure_latency"]
@@ -77,8 +77,7 @@ class LatencyTable:
             "entries": entries,
         }
         content = json.dumps(document, indent=1)
-        with replacing(path) as stream:
-            stream.write(content.encode())
+        write_atomically(path, content.encode())
 
     @staticmethod
     def load(path: str | Path, choices: Mapping[str, Choice]) -> LatencyTable:
@@ -115,8 +114,7 @@ class LatencyTable:
 def _document(path: Path) -> dict[str, Any]:
     shown = readable(str(path), 300)
     try:
-        content = read_bounded(path, _MAX_BYTES).decode("utf-8")
-        document = json.loads(content, object_pairs_hook=_without_duplicates)
+        document = parse_json(read_bounded(path, _MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingError(f"{shown}: cannot be read as JSON ({reason_of(error, 200)}).") from None
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
@@ -139,13 +137,6 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     return readable(repr(value) if isinstance(value, str) else value)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    twice = repeated_key(pairs)
-    if twice is not None:
-        raise ValueError(f"the key {readable(twice, 60)} is given twice")
-    return dict(pairs)
 
 
 def _term(when: Any, choices: Mapping[str, Choice], where: str) -> Term:

@@ -1,4 +1,4 @@
-"""Memory as a cost: the peak of one operation's activations as a bound, and the bytes of the weights as stored.
+"""Memory for activations as a bound: the peak of one operation's inputs and output.
 
 A peak is a maximum, so it has no expectation that adds up over the parts of a network. A bound on it has: the elements
 by which each operation of the child exceeds the bound, summed over them. That sum is a multilinear polynomial in Z
@@ -10,62 +10,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import torch
-from torch import Tensor, nn
-
+from snas_nni.cost_model import CostModel
 from snas_nni.distribution.choices import Choice
 from snas_nni.distribution.polynomial import ONE, Polynomial
-from snas_nni.distribution.trace import Owner
 from snas_nni.errors import SettingError
-from snas_nni.resources.costs import CostModel
-from snas_nni.resources.operations import Convention
-from snas_nni.resources.parameters import parameter_polynomials
 
-__all__ = ["STORED_BYTES", "bytes_of_child", "peak_excess", "peak_sizes", "stored_bytes"]
+__all__ = ["peak_excess", "peak_sizes"]
 
 MAX_OUTCOMES = 4096
-
-
-def _float32(parameter: Tensor) -> float:
-    return 4.0 * parameter.numel()
-
-
-def _int8(parameter: Tensor) -> float:
-    # Biases and the scales of a normalisation stay at 32 bits in a quantized network.
-    return (1.0 if parameter.dim() > 1 else 4.0) * parameter.numel()
-
-
-STORED_BYTES: dict[str, Callable[[Tensor], float]] = {"float32_bytes": _float32, "int8_bytes": _int8}
-"""Bytes that a parameter takes as stored, by name of the cost; a further format is one more entry."""
-
-
-def stored_bytes(supernet: nn.Module, model: CostModel, name: str) -> dict[Owner, Polynomial]:
-    """Bytes of a child's weights as stored, as polynomials in Z by the choice that decides about them.
-
-    Running statistics of normalisations are not counted: they are folded into weights on export.
-
-    Args:
-        supernet: the mutated space.
-        model: its costs; knows which parameters a child of cells with loose ends does not have.
-        name: a key of ``STORED_BYTES``.
-    """
-    size = STORED_BYTES[name]
-    stored = parameter_polynomials(supernet, Convention(size_of=size))
-    # Columns of a matrix that a child lacks, at the size of a matrix's entry: never too few bytes.
-    entry = size(torch.empty(1, 1))
-    unread = {owner: part * -entry for owner, part in model.unread_params.items()}
-    return {
-        owner: Polynomial.sum(part for by_owner in (stored, unread) for part in (by_owner.get(owner),) if part)
-        for owner in dict.fromkeys([*stored, *unread])
-    }
-
-
-def bytes_of_child(child: nn.Module, name: str) -> float:
-    """Bytes of a plain network's weights as stored, by the same rules."""
-    total = Polynomial.sum(parameter_polynomials(child, Convention(size_of=STORED_BYTES[name])).values())
-    return total.terms.get((), 0.0)
 
 
 def peak_excess(model: CostModel, bound: float) -> Polynomial:

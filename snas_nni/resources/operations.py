@@ -16,7 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Convention", "OperationCost", "cost_of_operation", "is_normalization", "register_operation"]
+__all__ = [
+    "Convention",
+    "Operation",
+    "OperationCost",
+    "cost_of_operation",
+    "is_free_by_kind",
+    "is_normalization",
+    "register_operation",
+]
 
 
 @dataclass(frozen=True)
@@ -30,13 +38,11 @@ class Convention:
         strided_input: count the input of a strided convolution by its own size. Otherwise it is taken to be stride
             times the output's side, as in the official formulas; that differs where a slice goes in, as in the
             second convolution of a factorized reduction.
-        size_of: what one parameter counts: its number of elements, or its bytes as stored.
     """
 
     normalization: bool = True
     activation: bool = True
     strided_input: bool = True
-    size_of: Callable[[Tensor], float] = Tensor.numel
 
     @staticmethod
     def paper() -> Convention:
@@ -52,6 +58,25 @@ class OperationCost:
     memory_access: float = 0.0
 
 
+@dataclass(frozen=True)
+class Operation:
+    """One tensor operation that the network ran, for a cost that is counted by operation.
+
+    Attributes:
+        name: its ATen name without overload, such as "convolution"; "identity" for an ``nn.Identity``.
+        arguments: its positional arguments.
+        result: what it returned.
+        cost: its MACs and the elements that it reads and writes.
+        convention: what counts.
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
+    result: Any
+    cost: OperationCost
+    convention: Convention
+
+
 Handler = Callable[[tuple[Any, ...], Any], float]
 """Gets the operation's arguments and its result; returns MACs."""
 
@@ -65,7 +90,13 @@ def _tensors(values: Any) -> Iterable[Tensor]:
 
 
 def _elements(values: Any) -> int:
-    return sum(tensor.numel() for tensor in _tensors(values))
+    return sum(_distinct(tensor) for tensor in _tensors(values))
+
+
+def _distinct(tensor: Tensor) -> int:
+    # What is only repeated (``expand``) lies in memory once. How far weights are repeated for a matrix product depends
+    # on the memory order of the other factor.
+    return math.prod(size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or not size)
 
 
 def _convolution(args: tuple[Any, ...], result: Any) -> float:
@@ -116,6 +147,37 @@ def _recurrent(args: tuple[Any, ...], result: Any) -> float:
     return float(tokens * sum(weight.numel() for weight in weights if weight.dim() == 2))
 
 
+def _trilinear(args: tuple[Any, ...], result: Any) -> float:
+    # nn.Bilinear: one factor meets every weight, what is left meets the other factor.
+    first, weight, second = args[:3]
+    return float(first.numel() // first.shape[-1] * (weight.numel() + weight.numel() // second.shape[-1]))
+
+
+def _distances(args: tuple[Any, ...], result: Any) -> float:
+    return float(result.numel() * args[0].shape[-1])
+
+
+def _antialiased(taps: int) -> Handler:
+    """Resizing one side after the other, where a filter grows with the factor by which a side shrinks."""
+
+    def macs(args: tuple[Any, ...], result: Any) -> float:
+        (height, width), (rows, columns) = args[0].shape[-2:], result.shape[-2:]
+        images = result.numel() // (rows * columns)
+        across, down = (math.ceil(taps * max(1.0, old / new)) for old, new in ((width, columns), (height, rows)))
+        return float(images * columns * (height * across + rows * down))
+
+    return macs
+
+
+def _grid_sampling(args: tuple[Any, ...], result: Any) -> float:
+    dimensions, mode = args[0].dim() - 2, args[2]  # 0 linear, 1 nearest, 2 cubic
+    return float(result.numel() * {0: 2, 1: 0, 2: 4}[mode] ** dimensions)
+
+
+def _affine_grid(args: tuple[Any, ...], result: Any) -> float:
+    return float(result.numel() * args[0].shape[-1])
+
+
 def _each_output(times: int) -> Handler:
     def macs(args: tuple[Any, ...], result: Any) -> float:
         return float(result.numel() * times)
@@ -136,6 +198,9 @@ _COMPUTE: dict[str, Handler] = {
     "mv": _matrix_product(0),
     "addmv": _matrix_product(1),
     "dot": _each_input_once,
+    "vdot": _each_input_once,
+    "_trilinear": _trilinear,
+    "_cdist_forward": _distances,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention": _attention,
     "_scaled_dot_product_efficient_attention": _attention,
@@ -149,14 +214,23 @@ _COMPUTE: dict[str, Handler] = {
     "_adaptive_avg_pool3d": _each_input_once,
     "adaptive_max_pool2d": _each_input_once,
     "adaptive_max_pool3d": _each_input_once,
+    "fractional_max_pool2d": _pooling(2),
+    "fractional_max_pool3d": _pooling(3),
     "mean": _each_input_once,
     "mkldnn_rnn_layer": _recurrent,
     "_cudnn_rnn": _recurrent,
     "embedding": _nothing,
+    "_embedding_bag": _nothing,
+    "_embedding_bag_forward_only": _nothing,
     "upsample_linear1d": _each_output(2),
     "upsample_bilinear2d": _each_output(4),
     "upsample_bicubic2d": _each_output(16),
     "upsample_trilinear3d": _each_output(8),
+    "_upsample_bilinear2d_aa": _antialiased(2),
+    "_upsample_bicubic2d_aa": _antialiased(4),
+    "grid_sampler_2d": _grid_sampling,
+    "grid_sampler_3d": _grid_sampling,
+    "affine_grid_generator": _affine_grid,
 }
 _NORMALIZATION = {
     "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
@@ -166,8 +240,8 @@ _NORMALIZATION = {
 _ACTIVATION = {
     "relu", "relu_", "leaky_relu", "leaky_relu_", "gelu", "silu", "silu_", "sigmoid", "sigmoid_", "tanh", "tanh_",
     "hardtanh", "hardtanh_", "hardswish", "hardswish_", "hardsigmoid", "hardsigmoid_", "elu", "elu_", "softplus",
-    "mish", "_softmax", "_log_softmax", "_prelu_kernel", "celu", "log_sigmoid_forward", "glu", "threshold",
-    "hardshrink", "softshrink", "rrelu_with_noise", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell",
+    "mish", "_softmax", "_safe_softmax", "_log_softmax", "_prelu_kernel", "celu", "log_sigmoid_forward", "glu",
+    "threshold", "hardshrink", "softshrink", "rrelu_with_noise", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell",
 }  # fmt: skip
 _FREE = {
     "view", "_unsafe_view", "reshape", "t", "transpose", "permute", "expand", "cat", "stack", "slice", "select",
@@ -189,6 +263,11 @@ _FREE = {
     "linspace", "rand", "randn", "rand_like", "randn_like", "randint", "isnan", "isinf", "bitwise_and", "bitwise_or",
     "logical_or", "pixel_unshuffle", "reflection_pad1d", "reflection_pad3d", "replication_pad1d",
     "replication_pad3d", "upsample_nearest1d", "upsample_nearest3d", "atan2", "nonzero", "masked_select",
+    "col2im", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "rot90",
+    "diag_embed", "block_diag", "masked_scatter", "index_fill", "index_copy", "index_put", "put", "take", "renorm",
+    "norm", "median", "nanmedian", "mode", "argmin", "kthvalue", "cummax", "cummin", "logcumsumexp", "count_nonzero",
+    "_unique2", "unique_dim", "histc", "bincount", "bucketize", "searchsorted", "bernoulli", "multinomial", "uniform",
+    "normal", "random", "exponential", "tril_indices", "triu_indices",
 }  # fmt: skip
 
 
@@ -196,8 +275,18 @@ def register_operation(name: str, macs: Handler | None) -> None:
     """Teach the counter an operation, in place of what it knew about it.
 
     Args:
-        name: its ATen name without overload, such as ``"grid_sampler_2d"``.
+        name: its ATen name without overload, such as ``"_fft_r2c"``.
         macs: gets ``(arguments, result)`` and returns MACs; None declares the operation free.
+
+    Examples:
+        >>> import torch
+        >>> from snas_nni import count_child
+        >>> class Products(torch.nn.Module):
+        ...     def forward(self, vectors):
+        ...         return torch.linalg.cross(vectors, vectors.flip(0))
+        >>> register_operation("linalg_cross", lambda arguments, result: 6.0 * result.numel() / 3)
+        >>> count_child(Products(), torch.ones(5, 3))["macs"]
+        30.0
     """
     for known in (_FREE, _NORMALIZATION, _ACTIVATION):
         known.discard(name)
@@ -208,15 +297,29 @@ def register_operation(name: str, macs: Handler | None) -> None:
         _COMPUTE[name] = macs
 
 
+def is_free_by_kind(operation: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
+    """Whether an operation is free by what PyTorch says of it, whatever its name.
+
+    Free are views, also those that a tensor is changed into in place (channels-last pooling calls ``as_strided_``),
+    what is done element by element, and what is made from nothing.
+    """
+    tags = operation.tags
+    kinds = (torch.Tag.pointwise, torch.Tag.inplace_view)
+    return operation.is_view or any(kind in tags for kind in kinds) or not any(True for _ in _tensors(args))
+
+
 def cost_of_operation(name: str, args: tuple[Any, ...], result: Any, convention: Convention) -> OperationCost | None:
     """Cost of one call, or None for an operation that nobody taught the counter.
 
     Args:
-        name: ATen name without overload.
+        name: ATen name without overload. An operation in place (``celu_``) costs what the one of that name (``celu``)
+            does, unless it was taught by itself.
         args: its positional arguments.
         result: what it returned.
         convention: what counts.
     """
+    if not any(name in known for known in (_FREE, _NORMALIZATION, _ACTIVATION, _COMPUTE)):
+        name = name.removesuffix("_")
     if name in _FREE:
         return OperationCost()
     if name in _NORMALIZATION:

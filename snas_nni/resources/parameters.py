@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any
 
-from nni.nas.oneshot.pytorch.supermodule.operation import MixedOperation
-from torch import nn
+from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.trace import Owner
+from snas_nni.nni_compat import MixedOperation
 from snas_nni.resources.operations import Convention, is_normalization
+from snas_nni.supernet.base import SampledModule
 
-__all__ = ["Conditional", "parameter_polynomials"]
-
-
-@runtime_checkable
-class Conditional(Protocol):
-    """A module of the supernet, seen from what it costs."""
-
-    def branches(self) -> Iterable[tuple[Polynomial, nn.Module]]:
-        """The candidates, each with the condition that makes it part of the child."""
-        ...
-
-    @property
-    def owner(self) -> Owner:
-        """Label and layer of the choice."""
-        ...
-
-    def own_parameters(self, convention: Convention) -> Polynomial | None:
-        """Parameters of the child's layer in its place where its weights are sliced; None: count its tensors."""
-        ...
+__all__ = ["parameter_polynomials"]
 
 
-def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owner, Polynomial]:
-    """Size of the child's parameters (see ``Convention.size_of``) as polynomials in Z, by the choice that decides.
+def parameter_polynomials(
+    model: nn.Module, convention: Convention, size_of: Callable[[Tensor], float] = Tensor.numel
+) -> dict[Owner, Polynomial]:
+    """Size of the child's parameters as polynomials in Z, by the choice that decides about them.
 
     Parameters that two places share count once, for the first of them.
+
+    Args:
+        model: a supernet, or a plain network.
+        convention: what counts.
+        size_of: what one parameter counts: its number of elements, or its bytes as stored.
     """
     sizes: dict[int, float] = {}
     owners: dict[int, Owner] = {}
@@ -47,21 +37,22 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
 
     def visit(module: nn.Module, condition: Polynomial, owner: Owner) -> None:
         candidates: set[nn.Module] = set()
-        if isinstance(module, Conditional):
-            own = module.own_parameters(convention)
+        counts = convention.normalization or not is_normalization(module)
+        if isinstance(module, SampledModule):
+            own = module.own_parameters(size_of) if counts else None
             if own is not None:
                 total[module.owner].append(condition * own)
                 return
             for branch_condition, candidate in module.branches():
                 candidates.add(candidate)
                 visit(candidate, condition * branch_condition, module.owner)
-        elif isinstance(module, MixedOperation):
-            own, decides = _sliced_by_its_space(module, convention)
+        elif isinstance(module, MixedOperation) and counts:
+            own, decides = _sliced_by_its_space(module, size_of)
             total[decides].append(condition * own)
             return
-        if convention.normalization or not is_normalization(module):
+        if counts:
             for parameter in module.parameters(recurse=False):
-                sizes[id(parameter)] = convention.size_of(parameter)
+                sizes[id(parameter)] = size_of(parameter)
                 owners.setdefault(id(parameter), owner)
                 conditions[id(parameter)].append(condition)
         for child in module.children():
@@ -83,7 +74,7 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
     return {owner: Polynomial.sum(parts) for owner, parts in total.items()}
 
 
-def _sliced_by_its_space(module: Any, convention: Convention) -> tuple[Polynomial, Owner]:
+def _sliced_by_its_space(module: Any, size_of: Callable[[Tensor], float]) -> tuple[Polynomial, Owner]:
     """Parameters of a layer that a space of NNI's slices by a hook of its own, by trying every value."""
     mutables = module.simplify()
     total = []
@@ -92,7 +83,7 @@ def _sliced_by_its_space(module: Any, convention: Convention) -> tuple[Polynomia
         for label, index in zip(mutables, indices, strict=True):
             condition = condition * Polynomial.entry(label, index)
         layer = module.freeze({m.label: m.values[i] for m, i in zip(mutables.values(), indices, strict=True)})
-        total.append(condition * float(sum(map(convention.size_of, layer.parameters()))))
+        total.append(condition * float(sum(map(size_of, layer.parameters()))))
     return Polynomial.sum(total), (next(iter(mutables)), 0)
 
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import SettingError, SnasError
-from snas_nni.resources.costs import CostModel
+from snas_nni.regularizer import Regularizer, RegularizerTerm
 
 __all__ = ["LEVELS", "OFFICIAL_COSTS", "Estimator", "ResourcePenalty", "Scale", "penalty_level"]
 
@@ -32,7 +33,7 @@ about 280, so they stand for 0.14, 0.42 and 2.8 beside a cross-entropy of 2.3.
 """
 
 
-class ResourcePenalty:
+class ResourcePenalty(Regularizer):
     """``weight`` times a combination of costs.
 
     Args:
@@ -49,9 +50,26 @@ class ResourcePenalty:
 
     Raises:
         SettingError: a value outside its range.
+
+    Examples:
+        >>> import torch
+        >>> from snas_nni import SNAS, SnasCellSpace
+        >>> penalty = ResourcePenalty({"params": 1.0, "macs": 1e-3}, weight=1e-6)
+        >>> strategy = SNAS(regularizers=[penalty], seed=0)
+
+        A search counts the costs and adds ``weight`` times their combination in each step. By hand:
+
+        >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=3))
+        >>> penalty.prepare(strategy.cost_model(torch.zeros(1, 3, 32, 32)))
+        >>> distribution = strategy.distribution
+        >>> expected = penalty.combined({label: distribution.expected_weights(label) for label in distribution.choices})
+        >>> expected.backward()  # the exact expectation of parameters + MACs / 1000
+        >>> bool(distribution.logits_of("normal/edge_0_2").grad.any())
+        True
     """
 
     name = "resources"
+    costs: dict[str, float]
 
     def __init__(
         self,
@@ -75,34 +93,32 @@ class ResourcePenalty:
         self.estimator = estimator
         self.scale = scale
         self.baseline = baseline
-        self.read: dict[str, Tensor] = {}
-        """The weights that the last call read, by label; telemetry watches their gradients."""
         self._running_mean: float | None = None
         self._model: CostModel | None = None
 
-    def prepare(self, model: CostModel) -> None:
+    def prepare(self, cost_model: CostModel) -> None:
         """Learn what the candidates cost; called once, before the first step.
 
         Raises:
             SettingError: a cost that was not counted.
         """
         for name in self.costs:
-            model.check(name)
-        self._model = model
+            cost_model.check(name)
+        self._model = cost_model
 
-    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
-        """The penalty, a scalar with gradient to the logits."""
+    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> RegularizerTerm:
+        """The penalty, with gradient to the logits; "score" has none at the weights that it reads."""
         if self.estimator == "expected":
-            self.read = {label: distribution.expected_weights(label) for label in distribution.choices}
-            return self.weight * self.combined(self.read)
-        self.read = sample.mean_weights()
+            read = {label: distribution.expected_weights(label) for label in distribution.choices}
+            return RegularizerTerm(self.weight * self.combined(read), read)
+        read = sample.mean_weights()
         if self.estimator == "relaxed":
-            return self.weight * self.combined(self.read)
-        value = self.combined({label: weights.detach() for label, weights in self.read.items()})
+            return RegularizerTerm(self.weight * self.combined(read), read, through_sample=True)
+        value = self.combined({label: weights.detach() for label, weights in read.items()})
         log_density = distribution.log_density(sample)
         surrogate = log_density * (value - self._baseline_of(value))
         # Shows the cost, and has the gradient of the surrogate.
-        return self.weight * (value + surrogate - surrogate.detach())
+        return RegularizerTerm(self.weight * (value + surrogate - surrogate.detach()))
 
     def combined(self, weights: Mapping[str, Tensor]) -> Tensor:
         """The combination of costs, before ``weight``, at given weights of the candidates (shape ``(K,)`` each)."""
@@ -149,17 +165,21 @@ class ResourcePenalty:
         self._running_mean = state["running_mean"]
 
 
-def penalty_level(level: Literal["mild", "moderate", "aggressive"]) -> ResourcePenalty:
+def penalty_level(level: Literal["mild", "moderate", "aggressive"], weight: float | None = None) -> ResourcePenalty:
     """The paper's resource constraint by name, for ``SnasCellSpace``; see :data:`LEVELS`.
 
+    Args:
+        level: its name.
+        weight: in place of the level's own, finite and >= 0.
+
     Raises:
-        SettingError: no such level.
+        SettingError: no such level, or a weight outside its range.
     """
     if level not in LEVELS:
         raise SettingError(f"level must be one of {', '.join(LEVELS)}, got {level!r}.")
     return ResourcePenalty(
         {"params": 1.0, "macs": 1.0, "memory_access": 1.0},
-        weight=LEVELS[level],
+        weight=LEVELS[level] if weight is None else weight,
         estimator="relaxed",
         scale="log_per_choice",
     )

@@ -28,6 +28,7 @@ __all__ = [
     "means_of",
     "of_the_first",
     "rank_of",
+    "samples_of_this_device",
 ]
 
 _BUCKET = 2**23  # elements in one message; more would cost memory, fewer time
@@ -51,6 +52,26 @@ def devices_of(trainer: Any) -> int:
 def rank_of(trainer: Any) -> int:
     """Return this process's number among those that train together, from 0."""
     return int(trainer.global_rank)
+
+
+def samples_of_this_device(trainer: Any, count: int, spread: bool) -> list[bool]:
+    """Return for each of the samples of a step whether this device runs it.
+
+    Args:
+        trainer: of the search.
+        count: samples of a step.
+        spread: share them out among the devices; otherwise each device runs all of them.
+
+    Raises:
+        SettingError: they cannot be shared equally.
+    """
+    devices = devices_of(trainer) if spread else 1
+    if count % devices:
+        raise SettingError(
+            f"spread_samples: {count} samples_per_step cannot be shared equally by {devices} devices. "
+            "Give a multiple of their number."
+        )
+    return [devices == 1 or index % devices == rank_of(trainer) for index in range(count)]
 
 
 def local_backward(trainer: Any) -> AbstractContextManager[Any]:

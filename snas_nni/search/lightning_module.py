@@ -8,21 +8,19 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor, nn
 
-from snas_nni.cpu_kernels.fast_layers import quicken
-from snas_nni.cpu_kernels.memory_format import channels_last
+from snas_nni.cost_model import CostModel
+from snas_nni.cpu_kernels.fast_layers import quicken_training
+from snas_nni.derivation.portability import watch_unsaved_buffers
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
-from snas_nni.errors import NotFiniteError, SettingError, SnasError
-from snas_nni.regularizer import Regularization, Regularizer
+from snas_nni.errors import NotFiniteError, SnasError
+from snas_nni.nni_compat import BaseOneShotLightningModule
+from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.child_selection import ChildSelection
-from snas_nni.resources.costs import CostModel
-from snas_nni.search.batches import training_batches
 from snas_nni.search.distributed import (
     average,
     average_buffers,
@@ -30,20 +28,18 @@ from snas_nni.search.distributed import (
     devices_of,
     local_backward,
     means_of,
-    rank_of,
+    samples_of_this_device,
 )
 from snas_nni.search.evaluator_log import EvaluatorLog
+from snas_nni.search.evidence.batches import training_batches
+from snas_nni.search.evidence.settling import Settling
+from snas_nni.search.learning_rate import logits_learning_rate
+from snas_nni.search.lightning_compat import trainer_of
 from snas_nni.search.optimizers import logits_optimizer, weights_optimizer, without_parameters
-from snas_nni.search.resume_state import (
-    PartialMeans,
-    metric_states,
-    random_state,
-    set_metric_states,
-    set_random_state,
-    undisturbed_metrics,
-)
-from snas_nni.search.settings import SearchSettings, is_settling, is_warming_up, temperature_now
-from snas_nni.search.settling import Settling
+from snas_nni.search.progress import is_settling, is_warming_up, temperature_now
+from snas_nni.search.regularization import Regularization
+from snas_nni.search.resume_state import Resumption, random_state, set_random_state, undisturbed_metrics
+from snas_nni.search.settings import SearchSettings
 from snas_nni.search.telemetry import EpochTelemetry
 
 __all__ = ["SnasLightningModule"]
@@ -53,14 +49,15 @@ class SnasLightningModule(BaseOneShotLightningModule):
     """Minimises E_{Z ~ p(Z)} [L(Z) + regularizers] over weights and logits together (paper, section 2.2 and 2.3).
 
     Wraps the evaluator's Lightning module, whose ``training_step`` gives L and whose ``validation_step`` gives the
-    metrics. Validation runs twice on held-out data: once as the child, whose metrics keep the names that
-    the evaluator gave them, and once with a sampled Z, under ``sampled/<name>``. The child is the most probable one
-    within the budget (the mode, without one) until the search settles, and the chosen one from there on.
+    metrics. Validation runs twice on held-out data: once as the child, whose metrics keep the names that the evaluator
+    gave them, and once with a sampled Z, under ``sampled/<name>``. The child is the most probable one within the budget
+    (the mode, without one) until the search settles, and the chosen one from there on.
 
     Args:
         training_module: the evaluator's module; automatic optimisation, one optimiser.
         distribution: bound to the supernet that the evaluator trains.
         settings: of the search.
+        seed: of the samples that validation looks at.
         regularizers: terms added to the loss, in order.
         count_costs: gets a training batch, returns the space's costs for the regularizers that want to know them.
         selection: the children that come into question; those of the distribution by default.
@@ -71,35 +68,33 @@ class SnasLightningModule(BaseOneShotLightningModule):
         training_module: Any,
         distribution: ArchitectureDistribution,
         settings: SearchSettings,
-        regularizers: Sequence[Regularizer] = (),
+        seed: int = 0,
+        regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | Tensor]] = (),
         count_costs: Callable[[Any], CostModel] | None = None,
         selection: ChildSelection | None = None,
     ) -> None:
         super().__init__(training_module)
         self.distribution = distribution
         self.settings = settings
+        self.seed = seed
         self.regularization = Regularization(regularizers, count_costs)
         self.selection = selection or ChildSelection(distribution)
-        self.settling = Settling(distribution, self.selection, settings)
+        self.settling = Settling(distribution, self.selection, settings, seed)
         self._shown: Sample | None = None
         self._telemetry = EpochTelemetry(distribution)
         self._undo = ExitStack()
         self.search_step = 0
         self._evaluator_log = EvaluatorLog(self)
-        self._partial_means = PartialMeans()
-        self._resumed_within_epoch: dict[str, Any] | None = None
-        self._loader_states: list[Any] = []
+        self._resumption = Resumption()
 
     # ---- training ------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """One search step; returns what the evaluator's own training step returned."""
-        weights_batch = batch
-        self.regularization.prepare(batch["train"] if self.settings.bilevel else batch)
-        if self.settings.bilevel:
-            weights_batch = batch["train"]
-            if not self.resting:
-                self._logits_step_on(batch["val"], batch_idx)
+        weights_batch = batch["train"] if self.settings.bilevel else batch
+        self.regularization.prepare(weights_batch)
+        if self.settings.bilevel and not self.resting:
+            self._logits_step_on(batch["val"], batch_idx)
         output = self._backward(weights_batch, batch_idx)
         if self._accumulated(batch_idx):
             self._synchronise()
@@ -109,51 +104,42 @@ class SnasLightningModule(BaseOneShotLightningModule):
             self._zero_gradients()
         self.search_step += 1
         self.advance_lr_schedulers(batch_idx)
-        self._partial_means.complete(self.trainer)
+        self._resumption.end_batch(self.trainer)
         return output
 
     def _backward(self, batch: Any, batch_idx: int) -> Any:
         """Add the gradients of ``samples_per_step`` samples, one after the other so that one graph is alive."""
         output: Any = None
-        settled, devices = is_settling(self.trainer, self.settings), devices_of(self.trainer)
-        count = 1 if settled else self.settings.samples_per_step  # the same child each time
-        spread = self.settings.spread_samples and devices > 1 and not settled
-        if spread and count % devices:
-            raise SettingError(
-                f"spread_samples: {count} samples_per_step cannot be shared equally by {devices} devices. "
-                "Give a multiple of their number."
-            )
-        for index in range(count):
+        settings, settled = self.settings, self.settled
+        count = 1 if settled else settings.samples_per_step  # the same child each time
+        own = samples_of_this_device(self.trainer, count, settings.spread_samples and not settled)
+        for runs_here in own:
             sample = self._draw()  # by every device, so that their generators stay in step
-            if spread and index % devices != rank_of(self.trainer):
+            if not runs_here:
                 continue
             with self.distribution.use(sample), local_backward(self.trainer):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
-                total = loss if settled else loss + self._penalty(sample)
+                terms = [] if settled else self.regularization.terms(self.distribution, sample, self.search_step)
+                for name, term in terms:
+                    self.log(f"penalty/{name}", term.value.detach(), on_step=False, on_epoch=True)
+                total = loss + sum(term.value for _, term in terms)
                 value = float(total.detach())
-                if devices > 1:
+                if devices_of(self.trainer) > 1:
                     value = average(value, total.device)  # so that all of them stop, if one has to
                 if not math.isfinite(value):
                     raise self._not_finite(value)
-                self._telemetry.watch(value, sample, [] if settled else self.regularization.read())
-                shares = count // devices if spread else count
-                self.manual_backward(total / (shares * self.settings.accumulate_batches))
+                self._telemetry.watch(value, sample, [term for _, term in terms])
+                self.manual_backward(total / (sum(own) * settings.accumulate_batches))
         return output
 
     def _draw(self) -> Sample:
-        if is_settling(self.trainer, self.settings):
-            return self._settled()
-        single_path = self.settings.sampling == "single_path"
-        draw = self.distribution.draw_single_path if single_path else self.distribution.draw
-        return self.selection.draw(partial(draw, self.temperature))
+        return self._settled() if self.settled else self.selection.draw(partial(self._draw_at, self.temperature))
 
-    def _penalty(self, sample: Sample) -> Tensor | float:
-        total: Tensor | float = 0.0
-        for name, term in self.regularization.terms(self.distribution, sample, self.search_step):
-            self.log(f"penalty/{name}", term.detach(), on_step=False, on_epoch=True)
-            total = total + term
-        return total
+    def _draw_at(self, temperature: float) -> Sample:
+        if self.settings.sampling == "single_path":
+            return self.distribution.draw_single_path(temperature)
+        return self.distribution.draw(temperature)
 
     def _logits_step_on(self, batch: Any, batch_idx: int) -> None:
         """First-order bi-level update, for comparison: logits on a batch of their own."""
@@ -194,17 +180,20 @@ class SnasLightningModule(BaseOneShotLightningModule):
             "a higher final temperature; the last checkpoint is from before this step."
         )
 
-    # ---- temperature ---------------------------------------------------------------------------------------------
-
     @property
     def warming_up(self) -> bool:
         """Whether the logits are still frozen."""
         return is_warming_up(self.trainer, self.settings)
 
     @property
+    def settled(self) -> bool:
+        """Whether one child is trained alone now."""
+        return is_settling(self.trainer, self.settings)
+
+    @property
     def resting(self) -> bool:
         """Whether the logits do not move: while warming up, and once one child is trained alone."""
-        return self.warming_up or is_settling(self.trainer, self.settings)
+        return self.warming_up or self.settled
 
     @property
     def temperature(self) -> float:
@@ -215,7 +204,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the logits."""
-        return logits_optimizer(self.distribution, self.settings)
+        return logits_optimizer(self.distribution, self.settings, logits_learning_rate(self.trainer, self.settings))
+
+    @property
+    def logits_learning_rate(self) -> float:
+        """The one that is set, or that followed from the length of the search; known once that has begun."""
+        rate: float = self.architecture_optimizers().param_groups[0]["lr"]
+        return rate
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
         """Take the logits out of the evaluator's optimiser, where a user's own supernet module may hold them."""
@@ -233,9 +228,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         """Evaluate a sampled Z, then the child; return the child's output."""
         if not self.trainer.sanity_checking:
             # A generator of its own: looking must not change what the search draws next.
-            generator = torch.Generator().manual_seed(
-                self.settings.seed + 1_000_003 * self.trainer.current_epoch + batch_idx
-            )
+            generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.trainer.current_epoch + batch_idx)
             temperature = self.temperature
             with (
                 self.distribution.use(self.distribution.draw(temperature, generator)),
@@ -250,12 +243,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def on_fit_start(self) -> None:
         """Make layers fast for the time of the search: the images' memory order, convolutions, BatchNorm."""
-        wanted = self.settings.channels_last
         # Not `training_module.model`: a module that holds its network by itself has no such thing.
         supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
-        if supernet is not None and (self.device.type == "cpu" if wanted is None else wanted):
-            self._undo.callback(supernet.register_forward_pre_hook(channels_last).remove)
-        self._undo.callback(quicken(self.training_module))
+        self._undo.callback(
+            quicken_training(self.training_module, supernet, self.device.type, self.settings.channels_last)
+        )
+        if supernet is not None:
+            self._undo.callback(watch_unsaved_buffers(supernet).remove)
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:
@@ -269,7 +263,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         """Remember where the logits are, and check the schedule before time is spent on the epoch."""
         _ = self.temperature  # a schedule that cannot be followed is refused before the first step
         self._telemetry.begin()
-        if is_settling(self.trainer, self.settings):
+        if self.settled:
             self._settled()
         super().on_train_epoch_start()
 
@@ -317,15 +311,26 @@ class SnasLightningModule(BaseOneShotLightningModule):
         """Count costs before the first step of a search that goes on, where a child is chosen before it."""
         first = training_batches(self.trainer, 1)
         states = random_state()
-        for batch in first.seeded(self.settings.seed) if first is not None else ():
+        for batch in first.seeded(self.seed) if first is not None else ():
             self.regularization.prepare(self.trainer.strategy.batch_to_device(batch))
         set_random_state(states)
 
     # ---- NNI's interface -----------------------------------------------------------------------------------------
 
     def resample(self) -> dict[str, Any]:
-        """Draw a Z at the current temperature and return the sample nearest to it."""
-        return self.distribution.draw(self.temperature).values()
+        """Draw a Z at the current temperature and return the sample nearest to it.
+
+        Outside a Trainer the temperature is the first one, and the supernet, called by itself, runs with this Z.
+        """
+        training = trainer_of(self) is not None
+        temperature = self.temperature if training else self.settings.temperature(0.0)
+        drawn = self._draw_at(temperature)
+        self.distribution.current.drawn = drawn
+        return drawn.values()
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """The logits, by NNI's name for them."""
+        return list(self.distribution.parameters())
 
     def export(self) -> dict[str, Any]:
         """The sample of the child: the chosen one once the search has settled, the most probable one before."""
@@ -337,50 +342,32 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save what Lightning does not: random states, the regularizers' states, the epoch's telemetry so far."""
-        loop = self.trainer.fit_loop.epoch_loop
-        within_epoch = loop.batch_idx >= 0 and not self.trainer.is_last_batch
         checkpoint["snas"] = {
             "generator": self.distribution.generator.get_state(),
-            "random": random_state(),
             "search_step": self.search_step,
             "epoch": self._telemetry.state_dict(),
             "regularizers": self.regularization.state_dict(),
             "settling": self.settling.state_dict(),
-            "means": PartialMeans.state_dict(self.trainer) if within_epoch else {},
-            "metrics": metric_states(self.training_module) if within_epoch else {},
-            "within_epoch": within_epoch,
+            **Resumption.state_dict(self.trainer, self.training_module),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore it."""
         state = checkpoint["snas"]
         self.distribution.generator.set_state(state["generator"].cpu())
-        set_random_state(state["random"])
         self.search_step = state["search_step"]
         self._telemetry.load_state_dict(state["epoch"])
         self.regularization.load_state_dict(state["regularizers"])
         if "settling" in state:  # not in files from before there was any
             self.settling.load_state_dict(state["settling"])
-        self._loader_states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
-        if state["within_epoch"]:
-            self._partial_means.load_state_dict(state["means"])
-            self._resumed_within_epoch = state
+        self._resumption.load_state_dict(state, checkpoint)
 
     def on_train_start(self) -> None:
-        """Give loaders their states; Lightning does that only for a search that was cut within an epoch."""
-        loaders = [
-            each for each in self.trainer.fit_loop._combined_loader.flattened if hasattr(each, "load_state_dict")
-        ]
-        if self._resumed_within_epoch is None and len(loaders) == len(self._loader_states):
-            for loader, state in zip(loaders, self._loader_states, strict=True):
-                loader.load_state_dict(state)
-        self._loader_states = []
+        """Give loaders their states, in a search that goes on."""
+        self._resumption.start_training(self.trainer)
         super().on_train_start()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int, *args: Any) -> Any:
         """In an epoch that goes on, restore what its start would have changed."""
-        if self._resumed_within_epoch is not None:
-            set_random_state(self._resumed_within_epoch["random"])
-            set_metric_states(self.training_module, self._resumed_within_epoch["metrics"])
-            self._resumed_within_epoch = None
+        self._resumption.start_batch(self.training_module)
         return super().on_train_batch_start(batch, batch_idx, *args)

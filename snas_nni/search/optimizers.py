@@ -10,16 +10,19 @@ from torch import nn
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
+from snas_nni.nni_compat import is_architecture_optimizer
 from snas_nni.search.settings import SearchSettings
 
 __all__ = ["logits_optimizer", "weights_optimizer", "without_parameters"]
 
 
-def logits_optimizer(distribution: ArchitectureDistribution, settings: SearchSettings) -> torch.optim.Optimizer:
+def logits_optimizer(
+    distribution: ArchitectureDistribution, settings: SearchSettings, learning_rate: float
+) -> torch.optim.Optimizer:
     """Adam over the logits."""
     return torch.optim.Adam(
         distribution.parameters(),
-        lr=settings.logits_learning_rate,
+        lr=learning_rate,
         betas=settings.logits_betas,
         weight_decay=settings.logits_weight_decay,
     )
@@ -31,7 +34,7 @@ def weights_optimizer(optimizers: Iterable[Any], training_module: Any) -> Any:
     Raises:
         SettingError: the evaluator has not exactly one, or steps it by itself.
     """
-    weights = [o for o in optimizers if not getattr(o, "is_arch_optimizer", False)]
+    weights = [o for o in optimizers if not is_architecture_optimizer(o)]
     if len(weights) != 1 or not training_module.automatic_optimization:
         raise SettingError(
             f"the evaluator's Lightning module must use automatic optimisation with exactly one optimiser, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,19 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from snas_nni.search.lightning_compat import (
+    add_to_running_sum,
+    batch_index,
+    metric_state,
+    running_sums,
+    saved_loader_states,
+    set_metric_state,
+    training_loaders,
+)
+
 __all__ = [
     "PartialMeans",
+    "Resumption",
     "metric_states",
     "random_state",
     "set_metric_states",
@@ -24,26 +35,14 @@ __all__ = [
 
 def metric_states(module: nn.Module) -> dict[str, dict[str, Any]]:
     """Return a copy of the accumulated state of each torchmetrics object in ``module``, by its name."""
-    found = {}
-    for name, metric in module.named_modules():
-        if isinstance(metric, Metric):
-            state = {
-                key: value.detach().clone() if isinstance(value, Tensor) else [each.detach().clone() for each in value]
-                for key, value in metric.metric_state.items()
-            }
-            found[name] = {"updates": metric._update_count, "state": state}
-    return found
+    return {name: metric_state(metric) for name, metric in module.named_modules() if isinstance(metric, Metric)}
 
 
-def set_metric_states(module: nn.Module, states: dict[str, dict[str, Any]]) -> None:
+def set_metric_states(module: nn.Module, states: Mapping[str, Mapping[str, Any]]) -> None:
     """Put back what :func:`metric_states` returned."""
     metrics = {name: metric for name, metric in module.named_modules() if isinstance(metric, Metric)}
     for name, saved in states.items():
-        metric = metrics[name]
-        for key, value in saved["state"].items():
-            moved = value.to(metric.device) if isinstance(value, Tensor) else [v.to(metric.device) for v in value]
-            setattr(metric, key, moved)
-        metric._update_count, metric._computed = saved["updates"], None
+        set_metric_state(metrics[name], saved)
 
 
 @contextmanager
@@ -62,8 +61,7 @@ def undisturbed_metrics(module: nn.Module) -> Iterator[None]:
 class PartialMeans:
     """Reads and completes the running sums behind Lightning's ``log(..., on_epoch=True)``.
 
-    Lightning has no public way to them. They are added back after the first step of the resumed epoch, because only
-    then does Lightning know the names; addition of two numbers commutes, so the sums are equal to the bit.
+    They are added back after the first step of the resumed epoch, because only then does Lightning know the names.
     """
 
     def __init__(self) -> None:
@@ -71,14 +69,8 @@ class PartialMeans:
 
     @staticmethod
     def state_dict(trainer: Any) -> dict[str, dict[str, Tensor]]:
-        """Return ``{key: {"value": sum, "count": number of examples}}`` of the epoch's training steps."""
-        found: dict[str, dict[str, Tensor]] = {}
-        for key, result in trainer.fit_loop.epoch_loop._results.items():
-            if result.is_tensor and result.meta.on_epoch and not result.has_reset:
-                found[str(key)] = {"value": result.value.detach().clone()}
-                if result.meta.is_mean_reduction:
-                    found[str(key)]["count"] = result.cumulated_batch_size.clone()
-        return found
+        """Return the sums of the epoch's training steps, by key."""
+        return running_sums(trainer)
 
     def load_state_dict(self, state: dict[str, dict[str, Tensor]]) -> None:
         """Remember sums until :meth:`complete`."""
@@ -86,17 +78,63 @@ class PartialMeans:
 
     def complete(self, trainer: Any) -> None:
         """Add the remembered sums to those of the step that was just logged."""
-        results = trainer.fit_loop.epoch_loop._results
-        for key in [key for key in self._sums if key in results and not results[key].has_reset]:
-            saved, result = self._sums.pop(key), results[key]
-            value = saved["value"].to(result.value.device)
-            if result.meta.is_max_reduction or result.meta.is_min_reduction:
-                result.value = result.meta.reduce_fx(result.value, value)
-            else:
-                result.value = result.value + value
-            if result.meta.is_mean_reduction:
-                result.cumulated_batch_size = result.cumulated_batch_size + saved["count"].to(value.device)
-            result._computed = None
+        self._sums = {key: saved for key, saved in self._sums.items() if not add_to_running_sum(trainer, key, saved)}
+
+
+class Resumption:
+    """What a search checkpoint keeps beside the module's own ``state_dict``, and where each part of it is put back.
+
+    A search that was cut within an epoch goes on in the middle of it: starting the epoch anew has changed random
+    states and metrics by then, so these are put back before its first batch.
+    """
+
+    def __init__(self) -> None:
+        self._means = PartialMeans()
+        self._within_epoch: dict[str, Any] | None = None
+        self._loader_states: list[Any] = []
+
+    @staticmethod
+    def state_dict(trainer: Any, training_module: nn.Module) -> dict[str, Any]:
+        """What a checkpoint keeps, at the end of a step or of an epoch."""
+        within_epoch = batch_index(trainer) >= 0 and not trainer.is_last_batch
+        return {
+            "random": random_state(),
+            "means": PartialMeans.state_dict(trainer) if within_epoch else {},
+            "metrics": metric_states(training_module) if within_epoch else {},
+            "within_epoch": within_epoch,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], checkpoint: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Args:
+            state: what :meth:`state_dict` returned.
+            checkpoint: Lightning's, for the states of the loaders.
+        """
+        set_random_state(state["random"])
+        self._loader_states = saved_loader_states(checkpoint)
+        if state["within_epoch"]:
+            self._means.load_state_dict(state["means"])
+            self._within_epoch = state
+
+    def start_training(self, trainer: Any) -> None:
+        """Give loaders their states; Lightning does that only for a search that was cut within an epoch."""
+        loaders = [loader for loader in training_loaders(trainer) if hasattr(loader, "load_state_dict")]
+        if self._within_epoch is None and len(loaders) == len(self._loader_states):
+            for loader, state in zip(loaders, self._loader_states, strict=True):
+                loader.load_state_dict(state)
+        self._loader_states = []
+
+    def start_batch(self, training_module: nn.Module) -> None:
+        """In an epoch that goes on, restore what its start has changed."""
+        if self._within_epoch is not None:
+            set_random_state(self._within_epoch["random"])
+            set_metric_states(training_module, self._within_epoch["metrics"])
+            self._within_epoch = None
+
+    def end_batch(self, trainer: Any) -> None:
+        """Complete the means of an epoch that goes on, once its first step was logged."""
+        self._means.complete(trainer)
 
 
 def random_state() -> dict[str, Any]:

@@ -1,144 +1,98 @@
-"""The settings of a search, checked once, and where the search stands by them."""
+"""The settings of a search, each with its default, range and meaning."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from snas_nni.errors import SettingError
-from snas_nni.search.temperature import TemperatureSchedule
+from snas_nni.ranges import check_ranges, ranged
+from snas_nni.search.temperature import Shape, TemperatureSchedule
 
-__all__ = ["SearchSettings", "is_settling", "is_warming_up", "settling_epochs", "temperature_now"]
+__all__ = ["SearchSettings"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """Everything that a search step needs to know; see :class:`~snas_nni.strategy.SNAS` for the meaning of each.
+    """How the search is done; :class:`~snas_nni.strategy.SNAS` says more about each.
+
+    Args:
+        initial_temperature: temperature at the start, above 0
+        final_temperature: temperature of the last epoch, in (0, initial_temperature]
+        temperature_schedule: linear, exponential or cosine
+        temperature_interval: lower the temperature every epoch or step
+        logits_learning_rate: Adam's, of the logits; null for 35 / steps, at most 0.3; paper 3e-4
+        logits_betas: Adam's two decay rates, each in [0, 1)
+        logits_weight_decay: Adam's, at least 0
+        logits_gradient_clip: largest gradient norm of the logits; null for no limit
+        weights_gradient_clip: largest gradient norm of the weights; null for no limit
+        warmup_epochs: first epochs that train weights only, less than epochs
+        settle_epochs: last epochs, which train one child alone; null for a fifth, 0 for none
+        candidates: most probable children compared before that, at least 1
+        selection_share: of the validation batches that they are compared on, in (0, 1]
+        selection_metric: that decides, such as val_acc or -val_loss; null for an accuracy, else a loss
+        recalibration_batches: that measure a compared child's BatchNorm statistics; 0 for the supernet's
+        bilevel: train the logits on validation batches, as DARTS does
+        sampling: relaxed, or single_path: each step runs one drawn child, much faster
+        sample_per_layer: draw each layer's sample separately
+        samples_per_step: samples averaged in one step, at least 1
+        spread_samples: on several devices, share these samples out
+        accumulate_batches: batches whose gradients make one step, at least 1
+        skip_tolerance: candidates of so little weight / temperature do not run; [0, 1)
+        channels_last: memory order of the images; null for that on a CPU
+        initial_logits_std: standard deviation of the initial logits, at least 0
 
     Raises:
         SettingError: names the setting, its value and its range.
     """
 
-    temperature: TemperatureSchedule = field(default_factory=TemperatureSchedule)
-    logits_learning_rate: float = 3e-4
-    logits_betas: tuple[float, float] = (0.5, 0.999)
-    logits_weight_decay: float = 1e-3
-    logits_gradient_clip: float | None = 10.0
-    weights_gradient_clip: float | None = 5.0
-    warmup_epochs: int = 0
-    settle_epochs: int | None = None
-    candidates: int = 8
-    selection_share: float = 1.0
+    key_prefix: ClassVar[str] = ""
+    """What stands before a setting's name where the user gave it."""
+
+    initial_temperature: float = 1.0
+    final_temperature: float = 0.03
+    temperature_schedule: Shape | Callable[[float], float] = "linear"
+    temperature_interval: Literal["epoch", "step"] = "epoch"
+    logits_learning_rate: float | None = ranged(None, above=0)
+    logits_betas: tuple[float, float] = ranged((0.5, 0.999), at_least=0, below=1)
+    logits_weight_decay: float = ranged(1e-3, at_least=0)
+    logits_gradient_clip: float | None = ranged(10.0, above=0)
+    weights_gradient_clip: float | None = ranged(5.0, above=0)
+    warmup_epochs: int = ranged(0, at_least=0)
+    settle_epochs: int | None = ranged(None, at_least=0, whole=True)
+    candidates: int = ranged(8, at_least=1, whole=True)
+    selection_share: float = ranged(1.0, above=0, at_most=1)
     selection_metric: str | None = None
-    recalibration_batches: int = 20
+    recalibration_batches: int = ranged(20, at_least=0, whole=True)
     bilevel: bool = False
     sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
-    samples_per_step: int = 1
+    samples_per_step: int = ranged(1, at_least=1, whole=True)
     spread_samples: bool = False
-    accumulate_batches: int = 1
-    skip_tolerance: float = 5e-4
+    accumulate_batches: int = ranged(1, at_least=1, whole=True)
+    skip_tolerance: float = ranged(5e-4, at_least=0, below=1)
     channels_last: bool | None = None
-    initial_logits_std: float = 0.01
-    seed: int = 0
+    initial_logits_std: float = ranged(0.01, at_least=0)
 
     def __post_init__(self) -> None:
-        def positive(value: Any) -> bool:
-            return value > 0
-
-        def positive_or_none(value: Any) -> bool:
-            return value is None or value > 0
-
-        def not_negative(value: Any) -> bool:
-            return value >= 0
-
-        def at_least_one(value: Any) -> bool:
-            return isinstance(value, int) and value >= 1
-
-        checks: dict[str, tuple[Callable[[Any], bool], str]] = {
-            "logits_learning_rate": (positive, "> 0"),
-            "logits_weight_decay": (not_negative, ">= 0"),
-            "logits_gradient_clip": (positive_or_none, "> 0 or None"),
-            "weights_gradient_clip": (positive_or_none, "> 0 or None"),
-            "warmup_epochs": (not_negative, ">= 0"),
-            "settle_epochs": (lambda value: value is None or value >= 0, ">= 0 or None"),
-            "candidates": (at_least_one, "an integer >= 1"),
-            "selection_share": (lambda value: 0 < value <= 1, "in (0, 1]"),
-            "recalibration_batches": (not_negative, ">= 0"),
-            "samples_per_step": (at_least_one, "an integer >= 1"),
-            "accumulate_batches": (at_least_one, "an integer >= 1"),
-            "skip_tolerance": (lambda value: 0 <= value < 1, "in [0, 1)"),
-            "initial_logits_std": (not_negative, ">= 0"),
-            "sampling": (lambda value: value in ("relaxed", "single_path"), "'relaxed' or 'single_path'"),
-            "logits_betas": (
-                lambda betas: len(betas) == 2 and all(0 <= b < 1 for b in betas),
-                "two numbers in [0, 1)",
-            ),
-        }
-        for name, (accepts, allowed) in checks.items():
-            if not accepts(getattr(self, name)):
-                raise SettingError(f"{name} must be {allowed}, got {getattr(self, name)!r}.")
+        object.__setattr__(self, "logits_betas", tuple(self.logits_betas))  # a list where it comes from YAML
+        check_ranges(self, self.key_prefix)
+        try:
+            _ = self.temperature
+        except SettingError as error:
+            raise SettingError(f"{self.key_prefix}{error}") from None
+        if len(self.logits_betas) != 2:
+            raise SettingError(f"{self.key_prefix}logits_betas is {self.logits_betas}, but must be two numbers")
         if self.bilevel and self.accumulate_batches > 1:
             raise SettingError(
-                f"accumulate_batches is {self.accumulate_batches}, but bilevel updates step the logits after every "
-                "batch and would throw the accumulated gradients away. Use one of the two."
+                f"{self.key_prefix}accumulate_batches is {self.accumulate_batches}, but bilevel updates step the "
+                "logits after every batch and would throw the accumulated gradients away. Use one of the two."
             )
 
-
-def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:
-    """Whether the logits are still frozen."""
-    return bool(trainer.current_epoch < settings.warmup_epochs)
-
-
-def settling_epochs(settings: SearchSettings, epochs: int) -> int:
-    """Number of last epochs in which the chosen child trains alone; a fifth of those after warming up by default.
-
-    Args:
-        settings: of the search.
-        epochs: of the whole search.
-    """
-    if settings.settle_epochs is None:
-        return max(0, epochs - settings.warmup_epochs) // 5
-    return settings.settle_epochs
-
-
-def is_settling(trainer: Any, settings: SearchSettings) -> bool:
-    """Whether the current epoch trains the chosen child alone."""
-    epochs = trainer.max_epochs or 0
-    return bool(epochs > 0 and trainer.current_epoch >= epochs - settling_epochs(settings, epochs))
-
-
-def temperature_now(trainer: Any, settings: SearchSettings) -> float:
-    """The temperature of the current step; that of progress 0 while warming up, and of progress 1 while settling.
-
-    Raises:
-        SettingError: the Trainer does not know how long the search is, or warming up and settling leave no epoch of it.
-    """
-    schedule, warmup = settings.temperature, settings.warmup_epochs
-    epochs = trainer.max_epochs
-    if epochs is None or epochs <= 0:
-        raise SettingError("the Trainer needs max_epochs: the temperature falls over the epochs of the search.")
-    if epochs <= warmup:
-        raise SettingError(f"warmup_epochs is {warmup}, but the Trainer has max_epochs={epochs}: nothing is left.")
-    settling = settling_epochs(settings, epochs)
-    if epochs - settling <= warmup:
-        raise SettingError(
-            f"settle_epochs is {settling} and warmup_epochs {warmup}, but the Trainer has max_epochs={epochs}: no "
-            "epoch is left to search in."
+    @property
+    def temperature(self) -> TemperatureSchedule:
+        """The temperature as a function of progress."""
+        return TemperatureSchedule(
+            self.initial_temperature, self.final_temperature, self.temperature_schedule, self.temperature_interval
         )
-    epochs -= settling
-    if is_warming_up(trainer, settings):
-        return schedule(0.0)
-    done: float = trainer.current_epoch - warmup + 1
-    if schedule.per == "step":
-        batches = trainer.num_training_batches
-        if batches == math.inf:
-            raise SettingError(
-                "temperature_interval='step' needs to know how many batches an epoch has, and the training loader "
-                "does not say. Use 'epoch', or set the Trainer's limit_train_batches."
-            )
-        position = min(trainer.fit_loop.epoch_loop.batch_idx + 1, batches)
-        done = done - 1 + position / batches
-    return schedule(done / (epochs - warmup))

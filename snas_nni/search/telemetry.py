@@ -15,6 +15,7 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.concrete import entropy
 from snas_nni.distribution.operation_names import SKIP_NAMES, ZERO_NAMES
 from snas_nni.distribution.sample import Sample
+from snas_nni.regularizer import RegularizerTerm
 
 __all__ = ["CreditMeter", "EpochTelemetry", "logit_movement", "search_metrics"]
 
@@ -70,7 +71,9 @@ def logit_movement(before: dict[str, Tensor], distribution: ArchitectureDistribu
         changes = []
         for label, rows in before.items():
             now = torch.log_softmax(distribution.rows_of(label), -1)
-            then = torch.log_softmax(distribution.exclude_in(label, rows), -1)
+            then = rows
+            if label in distribution.excluded:
+                then = torch.log_softmax(distribution.exclude_in(label, rows), -1)
             changes.append((now - then)[now.isfinite()])
         return float(torch.cat(changes).square().mean().sqrt())
 
@@ -91,22 +94,26 @@ class CreditMeter:
         self._sums: dict[tuple[str, str], Tensor] = {}
         self._steps = 0
 
-    def watch(self, sample: Sample, read: Iterable[Mapping[str, Tensor]]) -> None:
+    def watch(self, sample: Sample, terms: Iterable[RegularizerTerm]) -> None:
         """Call between forward and backward.
 
         Args:
             sample: the Z of the step.
-            read: for each regularizer, the weights that it read by label, shape ``(K,)`` each.
+            terms: of the regularizers.
         """
         self._steps += 1
         for label, weights in sample.weights.items():
             self._hook("total", label, weights)
-        through_sample = sample.mean_weights()
-        for weights_by_label in read:
-            for label, weights in weights_by_label.items():
-                self._hook("cost", label, weights)
-                if weights is through_sample[label]:
-                    self._hook("cost_through_sample", label, weights)
+        through_sample: dict[Tensor, str] = {}  # several terms may read the same weights, whose gradient is one
+        for term in terms:
+            for label, weights in term.read.items():
+                if term.through_sample:
+                    through_sample[weights] = label
+                else:
+                    self._hook("cost", label, weights)
+        for weights, label in through_sample.items():
+            self._hook("cost", label, weights)
+            self._hook("cost_through_sample", label, weights)
 
     def _hook(self, part: str, label: str, weights: Tensor) -> None:
         if weights.requires_grad:
@@ -167,18 +174,18 @@ class EpochTelemetry:
                 label: torch.log_softmax(self._distribution.rows_of(label), -1) for label in self._distribution.choices
             }
 
-    def watch(self, loss: float, sample: Sample, read: Iterable[Mapping[str, Tensor]]) -> None:
+    def watch(self, loss: float, sample: Sample, terms: Iterable[RegularizerTerm]) -> None:
         """Note a step, between its forward and its backward pass.
 
         Args:
             loss: with all regularizers.
             sample: the Z of the step.
-            read: for each regularizer, the weights that it read by label, shape ``(K,)`` each.
+            terms: of the regularizers.
         """
         if not self._logits_before:  # a search that goes on within an epoch, from a checkpoint without this state
             self.begin()
         self._losses.append(loss)
-        self._credit.watch(sample, read)
+        self._credit.watch(sample, terms)
 
     def end(self, epoch: int, temperature: float, resting: bool) -> dict[str, float] | None:
         """Return the epoch's metrics; None if it had no step or was asked before.

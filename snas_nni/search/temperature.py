@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from snas_nni.errors import SettingError
+from snas_nni.ranges import require, require_one_of
 
 __all__ = ["Shape", "TemperatureSchedule"]
 
@@ -32,6 +33,13 @@ class TemperatureSchedule:
 
     Raises:
         SettingError: a value outside its range.
+
+    Examples:
+        >>> schedule = TemperatureSchedule(initial=1.0, final=0.1, shape="exponential")
+        >>> [round(schedule(progress), 3) for progress in (0, 0.5, 1)]
+        [1.0, 0.316, 0.1]
+        >>> TemperatureSchedule(shape=lambda progress: 0.5)(0.9)
+        0.5
     """
 
     initial: float = 1.0
@@ -40,17 +48,11 @@ class TemperatureSchedule:
     per: Literal["epoch", "step"] = "epoch"
 
     def __post_init__(self) -> None:
-        if not 0 < self.final <= self.initial < math.inf:
-            raise SettingError(
-                f"final_temperature and initial_temperature must satisfy 0 < final <= initial, got "
-                f"final={self.final}, initial={self.initial}."
-            )
-        if not callable(self.shape) and self.shape not in ("linear", "exponential", "cosine"):
-            raise SettingError(
-                f"temperature_schedule must be 'linear', 'exponential', 'cosine' or a function, got {self.shape!r}."
-            )
-        if self.per not in ("epoch", "step"):
-            raise SettingError(f"temperature_interval must be 'epoch' or 'step', got {self.per!r}.")
+        require("initial_temperature", self.initial, above=0, below=math.inf)
+        require("final_temperature", self.final, above=0, at_most=self.initial)
+        if not callable(self.shape):
+            require_one_of("temperature_schedule", self.shape, get_args(Shape))  # or a function
+        require_one_of("temperature_interval", self.per, ("epoch", "step"))
 
     def __call__(self, progress: float) -> float:
         """Temperature at ``progress``, which is clamped to [0, 1].

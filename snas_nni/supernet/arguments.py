@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import ParametrizedModule
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.sample import ChoiceReader
-from snas_nni.distribution.trace import Owner, Trace
 from snas_nni.errors import UnsupportedSpaceError
-from snas_nni.resources.operations import Convention
+from snas_nni.nni_compat import BaseSuperNetModule, plain_type
+from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.operation import mutable_arguments
-from snas_nni.supernet.weighting import negligible, same_shape, weighted_sum
+from snas_nni.supernet.weighting import same_shape
 
 __all__ = ["MixedArguments"]
 
 MAX_COMBINATIONS = 64
 
 
-class MixedArguments(BaseSuperNetModule):
+class MixedArguments(SampledModule, BaseSuperNetModule):
     """Runs sum over combinations of values of (product of their weights) * module built with those values."""
 
     def __init__(self, module: ParametrizedModule, readers: dict[str, ChoiceReader], name: str) -> None:
@@ -45,34 +45,26 @@ class MixedArguments(BaseSuperNetModule):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the weighted sum over the combinations."""
+        if self.reader.trace is not None:
+            outputs = self.run_all_traced(*args, **kwargs)
+            return same_shape(outputs, [self._values(c) for c in self.combinations], self.where())
         readers = list(self.readers.values())
-        if readers[0].trace is not None:
-            return self._traced(readers[0].trace, *args, **kwargs)
         numbers = [
             math.prod(reader.numbers()[index] for reader, index in zip(readers, combination, strict=True))
             for combination in self.combinations
         ]
-        skip = negligible(numbers, min(reader.negligible_share() for reader in readers))
-        runs = [index for index, skipped in enumerate(skip) if not skipped]
-        outputs = [self.candidates[index](*args, **kwargs) for index in runs]
-        if len(runs) == 1 and readers[0].sample.is_fixed:
-            return outputs[0]
-        by_label = [reader.weights().unbind() for reader in readers]
-        weights: list[Tensor] = [
-            math.prod(by_label[i][k] for i, k in enumerate(self.combinations[index]))  # type: ignore[misc]
-            for index in runs
-        ]
-        return weighted_sum(
-            outputs, weights, lambda: f"label '{', '.join(self.readers)}' ({self.module_type} '{self.name}')"
-        )
+        return self.run_weighted(numbers, lambda index: self.candidates[index](*args, **kwargs), self._weights)
 
-    def _traced(self, trace: Trace, *args: Any, **kwargs: Any) -> Any:
-        outputs = []
-        for condition, candidate in self.branches():
-            with trace.when(condition, self.owner):
-                outputs.append(candidate(*args, **kwargs))
-        where = f"label '{', '.join(self.readers)}' ({self.module_type} '{self.name}')"
-        return same_shape(outputs, [self._values(c) for c in self.combinations], where)
+    def _weights(self, indices: Sequence[int]) -> list[Tensor]:
+        by_label = [reader.weights().unbind() for reader in self.readers.values()]
+        return [
+            math.prod(by_label[i][k] for i, k in enumerate(self.combinations[index]))  # type: ignore[misc]
+            for index in indices
+        ]
+
+    def where(self) -> str:
+        """Names the choices in messages."""
+        return f"label '{', '.join(self.readers)}' ({self.module_type} '{self.name}')"
 
     def branches(self) -> list[tuple[Polynomial, nn.Module]]:
         """The modules, each with the condition that makes it part of the child."""
@@ -87,15 +79,11 @@ class MixedArguments(BaseSuperNetModule):
             condition = condition * Polynomial.entry(label, index)
         return condition
 
-    @property
-    def owner(self) -> Owner:
-        """Label and layer of the choice."""
-        return next(iter(self.readers.values())).owner
+    def counterpart(self, sample: Mapping[str, Any]) -> Counterpart:
+        """The module of the chosen combination."""
+        return Counterpart(self.chosen(sample))
 
-    def own_parameters(self, convention: Convention) -> None:
-        """None: what it costs is in its modules."""
-
-    def chosen(self, sample: dict[str, Any]) -> nn.Module:
+    def chosen(self, sample: Mapping[str, Any]) -> nn.Module:
         """The module of the combination that ``sample`` chooses."""
         combination = tuple(reader.choice.candidates.index(sample[label]) for label, reader in self.readers.items())
         return self.candidates[self.combinations.index(combination)]
@@ -136,4 +124,4 @@ def _built(module: ParametrizedModule, values: dict[str, Any]) -> nn.Module:
 
     args = [frozen(argument) for argument in module.trace_args]
     kwargs = {name: frozen(argument) for name, argument in module.trace_kwargs.items()}
-    return (module._bound_type or type(module))(*args, **kwargs)
+    return plain_type(type(module))(*args, **kwargs)

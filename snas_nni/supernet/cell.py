@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,16 +11,15 @@ import torch
 from nni.nas.nn.pytorch import Cell, LayerChoice
 from nni.nas.nn.pytorch.base import recursive_freeze
 from nni.nas.nn.pytorch.cell import preprocess_cell_inputs
-from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
-from snas_nni.distribution.trace import Owner, Trace
-from snas_nni.resources.operations import Convention
-from snas_nni.supernet.frozen import follow
-from snas_nni.supernet.weighting import negligible, same_shape, weighted_sum
+from snas_nni.nni_compat import PathSamplingCell
+from snas_nni.supernet.base import Counterpart, SampledModule
+from snas_nni.supernet.frozen import match_all
+from snas_nni.supernet.weighting import same_shape
 
 __all__ = ["MixedCell"]
 
@@ -69,7 +68,7 @@ def _in_scope(factories: Any, cell: Cell) -> Any:
     return [scoped(factory) for factory in factories]
 
 
-class MixedCell(PathSamplingCell):
+class MixedCell(SampledModule, PathSamplingCell):
     """Runs node i = sum over inputs j and operations o of W[j, o] * O_ijo(x_j).
 
     W[j, o] = sum over the node's slots k of Zinput_k[j] * Zop_k[o]: with one-hot Z that is exactly NNI's cell, in
@@ -100,10 +99,6 @@ class MixedCell(PathSamplingCell):
     def _reader(self, kind: str, node: int, slot: int) -> ChoiceReader:
         return self.readers[f"{self.label}/{kind}_{node}_{slot}"]
 
-    @property
-    def _trace(self) -> Trace | None:
-        return next(iter(self.readers.values())).trace
-
     def forward(self, *inputs: Any) -> Any:
         """Return what NNI's cell returns, for ``num_predecessors`` tensors or a list of them."""
         processed: list[Tensor] = preprocess_cell_inputs(self.num_predecessors, *inputs)
@@ -112,7 +107,7 @@ class MixedCell(PathSamplingCell):
             states.append(self._node(node, states))
         merged = states[self.num_predecessors :]
         if self.merge_op == "loose_end":
-            trace = self._trace
+            trace = self.reader.trace
             if trace is None:
                 merged = [self._merged(node, states[node]) for node in self.output_node_indices]
             else:  # counted with and without the nodes that a child may leave out
@@ -124,39 +119,35 @@ class MixedCell(PathSamplingCell):
         return self.postprocessor(torch.cat(merged, self.concat_dim), processed)
 
     def _node(self, node: int, states: list[Tensor]) -> Tensor:
-        if self._trace is not None:
-            return self._traced_node(self._trace, node, states)
+        where = f"label '{self.label}' (Cell, node {node})"
+        branches = self._operations(node)
+        if self.reader.trace is not None:
+            outputs = [
+                self.run_traced(self._condition(node, source, name), operation, states[source])
+                for source, name, operation in branches
+            ]
+            first: Tensor = same_shape(outputs, [f"{name} on input {source}" for source, name, _ in branches], where)
+            return first
         slots = range(self.num_ops_per_node)
         operations = [self._reader("op", node, slot) for slot in slots]
         sources = [self._reader("input", node, slot) for slot in slots]
-        by_slot = [
-            source.weights()[:, None] * operation.weights()[None, :]
-            for source, operation in zip(sources, operations, strict=True)
-        ]
         numbers = [
             sum(s.numbers()[j] * o.numbers()[k] for s, o in zip(sources, operations, strict=True))
             for j in range(node)
             for k in range(len(self.op_names))
         ]
-        skip = negligible(numbers, operations[0].negligible_share())
-        flat = torch.stack(by_slot).sum(0).reshape(-1).unbind()
-        outputs, used = [], []
-        for index, skipped in enumerate(skip):
-            if not skipped:
-                source, operation = divmod(index, len(self.op_names))
-                edge = self.ops[node - self.num_predecessors][source]
-                outputs.append(edge[self.op_names[operation]](states[source]))
-                used.append(flat[index])
-        return weighted_sum(outputs, used, lambda: f"label '{self.label}' (Cell, node {node})")
 
-    def _traced_node(self, trace: Trace, node: int, states: list[Tensor]) -> Tensor:
-        outputs, names = [], []
-        for source, name, operation in self._operations(node):
-            with trace.when(self._condition(node, source, name), self.owner):
-                outputs.append(operation(states[source]))
-            names.append(f"{name} on input {source}")
-        first: Tensor = same_shape(outputs, names, f"label '{self.label}' (Cell, node {node})")
-        return first
+        def run(index: int) -> Any:
+            source, _, operation = branches[index]
+            return operation(states[source])
+
+        def weights(indices: Sequence[int]) -> list[Tensor]:
+            by_slot = [s.weights()[:, None] * o.weights()[None, :] for s, o in zip(sources, operations, strict=True)]
+            flat = torch.stack(by_slot).sum(0).reshape(-1).unbind()
+            return [flat[index] for index in indices]
+
+        summed: Tensor = self.run_weighted(numbers, run, weights, lambda _: where)
+        return summed
 
     def _operations(self, node: int) -> list[tuple[int, str, nn.Module]]:
         edges = self.ops[node - self.num_predecessors]
@@ -178,19 +169,11 @@ class MixedCell(PathSamplingCell):
             for source, name, operation in self._operations(node)
         ]
 
-    @property
-    def owner(self) -> Owner:
-        """Label and layer of the cell's first choice: its choices are counted together."""
-        return next(iter(self.readers.values())).owner
-
-    def own_parameters(self, convention: Convention) -> None:
-        """None: what it costs is in its operations."""
-
     def _merged(self, node: int, state: Tensor) -> Tensor:
         unused = self._unused(node)
         if isinstance(unused, float):
             return state
-        if next(iter(self.readers.values())).current.marks_left_out and not unused:
+        if self.reader.current.marks_left_out and not unused:
             return torch.full_like(state, torch.nan)  # see snas_nni.derivation.loose_ends
         return unused * state
 
@@ -236,11 +219,16 @@ class MixedCell(PathSamplingCell):
             )
         for path, source in self.chosen_operations(sample).items():
             operation = cell.get_submodule(path)
-            follow(operation, source)
-            operation.load_state_dict(recursive_freeze(source, sample)[0].state_dict())
+            inherited = recursive_freeze(source, sample)[0].state_dict()
+            match_all(operation, inherited)
+            operation.load_state_dict(inherited)
         return cell
 
-    def chosen_operations(self, sample: dict[str, Any]) -> dict[str, nn.Module]:
+    def counterpart(self, sample: Mapping[str, Any]) -> Counterpart:
+        """The cell, with the chosen operations in place of all; slots that chose the same one have copies of it."""
+        return Counterpart(self, self.chosen_operations(sample))
+
+    def chosen_operations(self, sample: Mapping[str, Any]) -> dict[str, nn.Module]:
         """The supernet's operation for each operation of the child's cell, by its path in the child."""
         chosen = {}
         for position, node in enumerate(self.output_node_indices):

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nni.mutable import MutableExpression
-from nni.nas.oneshot.pytorch.supermodule._expression_utils import traverse_all_options
 from torch import Tensor
 
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.distribution.trace import Trace
+from snas_nni.nni_compat import weights_of_values
 
 __all__ = ["expression_conditions", "expression_numbers", "expression_value", "expression_weights", "traced_value"]
 
@@ -19,14 +19,12 @@ __all__ = ["expression_conditions", "expression_numbers", "expression_value", "e
 def expression_weights(expression: MutableExpression, readers: Mapping[str, ChoiceReader]) -> dict[Any, Tensor]:
     """Weight of each value: the sum over the outcomes that give it of the product of their candidates' weights."""
     weights = {label: list(readers[label].weights().unbind()) for label in expression.simplify()}
-    return dict(traverse_all_options(expression, weights=weights))
+    return weights_of_values(expression, weights)
 
 
 def expression_numbers(expression: MutableExpression, readers: Mapping[str, ChoiceReader]) -> dict[Any, float]:
     """The same as Python numbers."""
-    return dict(
-        traverse_all_options(expression, weights={label: readers[label].numbers() for label in expression.simplify()})
-    )
+    return weights_of_values(expression, {label: readers[label].numbers() for label in expression.simplify()})
 
 
 def expression_value(expression: MutableExpression, readers: Mapping[str, ChoiceReader]) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import torch
 from nni.nas.nn.pytorch.choice import ChosenInputs
 from torch import Tensor, nn
 
-__all__ = ["NoInputs", "follow", "replace_empty_choices"]
+__all__ = ["NoInputs", "follow_device", "follow_precision", "match", "match_all", "replace_empty_choices"]
 
 
 class NoInputs(nn.Module):
@@ -29,11 +31,43 @@ def replace_empty_choices(child: nn.Module) -> nn.Module:
     return child
 
 
-def follow(child: nn.Module, supernet: nn.Module) -> None:
-    """Put layers that were made anew where the supernet is: on its device, and in its precision if it has one."""
-    parameters = [p for p in supernet.parameters() if p.is_floating_point()]
-    devices, precisions = {p.device for p in parameters}, {p.dtype for p in parameters}
+def match(tensor: Tensor, counterpart: Tensor) -> None:
+    """Give a tensor that was made anew the data type of its counterpart in the supernet, in place.
+
+    Tensor by tensor, because a network may mix them on purpose: complex weights of a Fourier layer, a table of float64.
+    """
+    if tensor.dtype != counterpart.dtype:
+        tensor.data = tensor.data.to(counterpart.dtype)
+
+
+def match_all(module: nn.Module, counterparts: Mapping[str, Tensor]) -> None:
+    """Move a new module to the device of its counterparts, and :func:`match` all that have one of their name."""
+    devices = {tensor.device for tensor in counterparts.values()}
+    if len(devices) == 1:
+        module.to(devices.pop())
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if name in counterparts:
+            match(tensor, counterparts[name])
+
+
+def follow_device(child: nn.Module, supernet: nn.Module) -> None:
+    """Move what was made anew to the supernet's device, if it has one."""
+    devices = {parameter.device for parameter in supernet.parameters()}
     if len(devices) == 1:
         child.to(devices.pop())
-    if len(precisions) == 1:
-        child.to(precisions.pop())
+
+
+def follow_precision(child: nn.Module, names: Collection[str], supernet: nn.Module) -> None:
+    """Give tensors without a counterpart the supernet's precision, if it has one.
+
+    Args:
+        child: what was made anew.
+        names: of these tensors in the child; those that are not floating-point numbers keep their type.
+        supernet: where the others came from.
+    """
+    precisions = {parameter.dtype for parameter in supernet.parameters() if parameter.is_floating_point()}
+    tensors: dict[str, Tensor] = dict(child.named_parameters(remove_duplicate=False))
+    tensors.update(child.named_buffers(remove_duplicate=False))
+    for tensor in (tensors[name] for name in names):
+        if len(precisions) == 1 and tensor.is_floating_point():
+            match(tensor, torch.empty(0, dtype=next(iter(precisions))))

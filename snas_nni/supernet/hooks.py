@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from nni.nas.nn.pytorch import MutableModule
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import nn
 
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.nni_compat import BaseSuperNetModule
 from snas_nni.supernet.arguments import MixedArguments
 from snas_nni.supernet.cell import MixedCell
 from snas_nni.supernet.inputs import MixedInput

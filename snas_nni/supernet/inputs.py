@@ -6,19 +6,20 @@ from typing import Any
 
 import torch
 from nni.nas.nn.pytorch import InputChoice
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from snas_nni.distribution.choices import AnyOf, SubsetOf
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.nni_compat import BaseSuperNetModule
+from snas_nni.supernet.base import SampledModule
 from snas_nni.supernet.frozen import NoInputs
-from snas_nni.supernet.weighting import negligible, same_shape, weighted_sum
+from snas_nni.supernet.weighting import same_shape, weighted_sum
 
 __all__ = ["MixedInput"]
 
 
-class MixedInput(InputChoice, BaseSuperNetModule):
+class MixedInput(SampledModule, InputChoice, BaseSuperNetModule):
     """Runs the reduction of the inputs, each with its gate in [0, 1].
 
     ``sum`` is sum_i g_i x_i; ``mean`` divides by the number of chosen inputs, sum_i g_i, if that is at least 1.
@@ -28,16 +29,16 @@ class MixedInput(InputChoice, BaseSuperNetModule):
 
     def __init__(self, module: InputChoice, reader: ChoiceReader) -> None:
         super().__init__(module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label)
-        self.reader = reader
+        self.readers = {reader.choice.label: reader}
 
     def forward(self, candidate_inputs: list[Tensor]) -> Any:
         """Return the reduction of a list of ``n_candidates`` inputs."""
         if len(candidate_inputs) != self.n_candidates:
             raise UnsupportedSpaceError(
-                f"{self._describe()}: got {len(candidate_inputs)} inputs, expected {self.n_candidates}."
+                f"{self.where()}: got {len(candidate_inputs)} inputs, expected {self.n_candidates}."
             )
         if self.reader.trace is not None:
-            return self._traced(candidate_inputs)
+            return self._one_of_equal_shape(candidate_inputs)
         if self.reduction in ("sum", "mean"):
             gates = self.reader.weights()
             total = self._gated(candidate_inputs, gates)
@@ -50,20 +51,18 @@ class MixedInput(InputChoice, BaseSuperNetModule):
         places = [self._gated(candidate_inputs, gates) for gates in self._places()]
         return torch.cat(places, dim=1) if self.reduction == "concat" else places
 
-    def _traced(self, inputs: list[Tensor]) -> Any:
+    def _one_of_equal_shape(self, inputs: list[Tensor]) -> Any:
         # The inputs were computed whatever is chosen, and sums are free: only the shape matters.
-        first = same_shape(inputs, range(self.n_candidates), self._describe())
+        first = same_shape(inputs, range(self.n_candidates), self.where())
         if self.reduction in ("sum", "mean"):
             return first
         places = inputs[: self.n_chosen]
         return torch.cat(places, dim=1) if self.reduction == "concat" else places
 
     def _gated(self, inputs: list[Tensor], gates: Tensor) -> Any:
-        numbers = self.reader.numbers()
-        skip = negligible(numbers, self.reader.negligible_share()) if self.n_chosen == 1 else [False] * len(inputs)
-        runs = [index for index, skipped in enumerate(skip) if not skipped]
+        runs = self.indices_to_run(self.reader.numbers()) if self.n_chosen == 1 else range(len(inputs))
         weights = gates.unbind()
-        return weighted_sum([inputs[i] for i in runs], [weights[i] for i in runs], self._describe)
+        return weighted_sum([inputs[i] for i in runs], [weights[i] for i in runs], self.where)
 
     def _places(self) -> list[Tensor]:
         choice = self.reader.choice
@@ -74,7 +73,8 @@ class MixedInput(InputChoice, BaseSuperNetModule):
         one_hot = nn.functional.one_hot(subsets, self.n_candidates).to(probabilities)
         return list((probabilities[:, None, None] * one_hot).sum(0).unbind())
 
-    def _describe(self) -> str:
+    def where(self) -> str:
+        """Names the choice in messages."""
         return f"label '{self.reader.choice.label}' (InputChoice of {self.n_candidates}, {self.reduction})"
 
     def freeze(self, sample: dict[str, Any]) -> nn.Module:

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import ParametrizedModule
-from nni.nas.oneshot.pytorch.supermodule import operation as nni_operation
 from torch import Tensor, nn
 
+from snas_nni import nni_compat
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.sample import ChoiceReader
-from snas_nni.distribution.trace import Owner
 from snas_nni.errors import UnsupportedSpaceError
-from snas_nni.resources.operations import Convention, is_normalization
+from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.expressions import expression_value, expression_weights, traced_value
+from snas_nni.supernet.frozen import match_all
+from snas_nni.supernet.segments import Segments, parts_of, segmented
 
 __all__ = ["SLICED_OPERATIONS", "mutable_arguments"]
 
@@ -49,7 +51,7 @@ def _outcomes(arguments: dict[str, Any], names: Sequence[str]) -> tuple[list[str
     return sorted(labels), outcomes
 
 
-class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
+class SampledArguments(nni_compat.MixedOperationSamplingPolicy):
     """Gives NNI's mixed operations their arguments from the running sample."""
 
     def __init__(self, operation: Any, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> None:
@@ -57,10 +59,15 @@ class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
         self.readers: dict[str, ChoiceReader] = {label: bind(label) for label in operation.simplify()}
 
     def forward_argument(self, operation: Any, name: str) -> Any:
-        """A value, or ``{value: weight}`` while the sample is relaxed."""
+        """A value, or ``{value: weight}`` while the sample is relaxed; of each part for a sum of channels."""
         expression = operation.mutable_arguments.get(name)
         if expression is None:
             return operation.init_arguments[name]
+        if isinstance(operation, _Sliced) and name in operation.segmented:
+            return parts_of(expression, self._value)
+        return self._value(expression)
+
+    def _value(self, expression: MutableExpression) -> Any:
         trace = next(iter(self.readers.values())).trace
         if trace is not None:
             return traced_value(expression, self.readers, trace)
@@ -71,11 +78,13 @@ class SampledArguments(nni_operation.MixedOperationSamplingPolicy):
         return expression_weights(expression, self.readers)
 
 
-class _Sliced:
+class _Sliced(SampledModule):
     """What this project changes in NNI's mixed operations."""
 
     sliced: tuple[str, ...]
     bound_type: type[nn.Module]
+    may_be_segmented: tuple[str, ...] = ()
+    segmented: frozenset[str] = frozenset()
 
     def freeze(self, sample: dict[str, Any]) -> nn.Module:
         """Return the plain layer with its slice of the weights.
@@ -85,47 +94,38 @@ class _Sliced:
         arguments = {**self.init_arguments}  # type: ignore[attr-defined]
         for name, expression in self.mutable_arguments.items():  # type: ignore[attr-defined]
             arguments[name] = expression.freeze(sample)
-        layer = self.bound_type._bound_type(**arguments)  # type: ignore[attr-defined]
+        layer = nni_compat.plain_type(self.bound_type)(**arguments)
+        for name in self.segmented:
+            arguments[name] = parts_of(self.mutable_arguments[name], lambda term: term.freeze(sample))  # type: ignore[attr-defined]
         state = {k: v for k, v in self.freeze_weight(**arguments).items() if v is not None}  # type: ignore[attr-defined]
-        if state:  # nothing to copy, and no device to follow, where a normalisation has neither weights nor statistics
-            layer.to(next(iter(state.values())))
+        match_all(layer, state)
         layer.load_state_dict({**layer.state_dict(), **state})
         return layer
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run with the sample's values; a single path passes its credit on through a factor of 1."""
         output = super().forward(*args, **kwargs)  # type: ignore[misc]
-        readers: list[ChoiceReader] = list(self.sampling_policy.readers.values())  # type: ignore[attr-defined]
-        if readers[0].trace is not None or not readers[0].sample.is_one_hot or readers[0].sample.is_fixed:
+        if self.reader.trace is not None or not self.reader.sample.is_one_hot or self.reader.sample.is_fixed:
             return output
-        credit = math.prod((reader.rows() * reader.rows().detach()).sum() for reader in readers)
+        credit = math.prod((reader.rows() * reader.rows().detach()).sum() for reader in self.readers.values())
         if isinstance(output, tuple):
             return output[0] * credit, *output[1:]
         return output * credit
 
-    def branches(self) -> list[tuple[Polynomial, nn.Module]]:
-        """No candidates: the values share one weight."""
-        return []
+    def counterpart(self, sample: Mapping[str, Any]) -> Counterpart:
+        """The plain layer with its slice of the weights."""
+        return Counterpart(self.freeze(dict(sample)))
 
-    @property
-    def owner(self) -> Owner:
-        """Label and layer of the layer's first choice."""
-        readers: dict[str, ChoiceReader] = self.sampling_policy.readers  # type: ignore[attr-defined]
-        return next(iter(readers.values())).owner
-
-    def own_parameters(self, convention: Convention) -> Polynomial:
+    def own_parameters(self, size_of: Callable[[Tensor], float] = Tensor.numel) -> Polynomial:
         """Parameters of the slice of each combination of values."""
-        readers: dict[str, ChoiceReader] = self.sampling_policy.readers  # type: ignore[attr-defined]
-        if is_normalization(self) and not convention.normalization:  # type: ignore[arg-type]
-            return Polynomial()
         total = []
-        for indices in itertools.product(*(range(len(r.choice.candidates)) for r in readers.values())):
+        for indices in itertools.product(*(range(len(r.choice.candidates)) for r in self.readers.values())):
             sample, condition = {}, ONE
-            for (label, reader), index in zip(readers.items(), indices, strict=True):
+            for (label, reader), index in zip(self.readers.items(), indices, strict=True):
                 sample[label] = reader.choice.candidates[index]
                 condition = condition * Polynomial.entry(label, index)
             layer = self.freeze(sample)
-            total.append(condition * float(sum(map(convention.size_of, layer.parameters()))))
+            total.append(condition * float(sum(map(size_of, layer.parameters()))))
         return Polynomial.sum(total)
 
     @classmethod
@@ -155,9 +155,12 @@ class _Sliced:
             )
         cls.check(module, choices, f"({type(module).__name__} '{name}')")
         mixed: Any = super().mutate(module, name, memo, {**mutate_kwargs, "mixed_op_sampling": SampledArguments})  # type: ignore[misc]
+        mixed.readers = mixed.sampling_policy.readers
         for argument in ("eps", "momentum"):  # NNI would forget `bn.eps = 1e-3` after construction
             if argument in mixed.init_arguments and argument not in choices:
                 mixed.init_arguments[argument] = getattr(module, argument)
+        mixed.segmented = frozenset(name for name in cls.may_be_segmented if segmented(choices.get(name)))
+        _keep_weights(mixed, module)
         return mixed
 
     @classmethod
@@ -165,16 +168,64 @@ class _Sliced:
         """Refuse combinations of values that slices of one weight cannot express."""
 
 
-class SlicedLinear(_Sliced, nni_operation.MixedLinear):
+def _keep_weights(mixed: nn.Module, module: nn.Module) -> None:
+    """Start from the weights that the space has, where its layer is as large as the largest child's.
+
+    The space is made with the first value of every choice. Where that is the largest, trained weights go on.
+    """
+    given = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    own = {**dict(mixed.named_parameters()), **dict(mixed.named_buffers())}
+    if own.keys() != given.keys() or any(tensor.shape != given[name].shape for name, tensor in own.items()):
+        return
+    for name, tensor in own.items():
+        tensor.data = given[name].detach().clone()
+        tensor.requires_grad_(given[name].requires_grad)
+
+
+class SlicedLinear(_Sliced, nni_compat.MixedLinear):
     """``MutableLinear`` with choices of its sizes."""
 
     sliced = ("in_features", "out_features")
+    may_be_segmented = ("in_features", "out_features")
+
+    def freeze_weight(self, in_features: Any, out_features: Any, **_: Any) -> dict[str, Tensor | None]:
+        """Return the slices, those of each segment for a sum."""
+        whole = [
+            size if isinstance(given, Segments) else given
+            for given, size in ((in_features, self.in_features), (out_features, self.out_features))
+        ]
+        state = super().freeze_weight(*whole)
+        if isinstance(in_features, Segments):
+            state["weight"] = in_features.select(state["weight"], 1)
+        return _select_outputs(state, out_features)
 
 
-class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
+class SlicedConv2d(_Sliced, nni_compat.MixedConv2d):
     """``MutableConv2d`` with choices of channels, kernel size (with its padding) and proportional groups."""
 
     sliced = ("in_channels", "out_channels", "kernel_size", "groups")
+    may_be_segmented = ("in_channels", "out_channels")
+
+    def super_init_argument(self, name: str, mutable_expr: MutableExpression) -> Any:
+        """Return the value for the shared weight. NNI's version has too few groups where one is of several channels."""
+        if name == "groups":
+            return max(mutable_expr.grid())
+        return super().super_init_argument(name, mutable_expr)
+
+    def _freeze_weight_impl(
+        self, in_channels: Any, out_channels: Any, kernel_size: Any, groups: Any, **_: Any
+    ) -> dict[str, Any]:
+        whole = [
+            size if isinstance(given, Segments) else given
+            for given, size in ((in_channels, self.in_channels), (out_channels, self.out_channels))
+        ]
+        # Grouped inputs are as many for each filter, whatever the number of groups is.
+        if isinstance(in_channels, Segments) and groups != 1:
+            whole[0] = (self.in_channels // self.groups) * groups if isinstance(groups, int) else whole[0]
+        state = super()._freeze_weight_impl(*whole, kernel_size, groups)
+        if isinstance(in_channels, Segments) and groups == 1:
+            state["weight"] = in_channels.select(state["weight"], 1)
+        return _select_outputs(state, out_channels)
 
     @classmethod
     def check(cls, module: ParametrizedModule, choices: dict[str, MutableExpression], where: str) -> None:
@@ -203,7 +254,7 @@ class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
         shrinks = set()
         for kernel, padding, dilation in outcomes:
             if not isinstance(padding, str):
-                sizes = (cls._to_tuple(value) for value in (kernel, padding, dilation))
+                sizes = (nni_compat.axis_sizes(cls, value) for value in (kernel, padding, dilation))
                 shrinks.add(tuple(d * (k - 1) - 2 * p for k, p, d in zip(*sizes, strict=True)))
         if len(shrinks) != 1:
             raise UnsupportedSpaceError(
@@ -212,25 +263,47 @@ class SlicedConv2d(_Sliced, nni_operation.MixedConv2d):
             )
 
 
-class SlicedBatchNorm2d(_Sliced, nni_operation.MixedBatchNorm2d):
+class SlicedBatchNorm2d(_Sliced, nni_compat.MixedBatchNorm2d):
     """``MutableBatchNorm2d`` with a choice of its number of features."""
 
     sliced = ("num_features",)
+    may_be_segmented = ("num_features",)
 
     def freeze_weight(self, num_features: Any, **_: Any) -> dict[str, Tensor | None]:
         """Return the slices. NNI's version fails without affine parameters."""
-        size = self.num_features if isinstance(num_features, dict) else num_features
         tensors = {name: getattr(self, name) for name in ("weight", "bias", "running_mean", "running_var")}
+        if isinstance(num_features, Segments):
+            decided = num_features.indices is not None
+            return {
+                name: num_features.select(tensor, 0) if tensor is not None and decided else tensor
+                for name, tensor in tensors.items()
+            }
+        size = self.num_features if isinstance(num_features, dict) else num_features
         return {name: None if tensor is None else tensor[:size] for name, tensor in tensors.items()}
 
+    def forward_with_args(self, num_features: Any, eps: float, momentum: float, inputs: Tensor) -> Tensor:
+        """Run NNI's version; statistics of segments, which it updates in a copy, go back to where they belong."""
+        if not isinstance(num_features, Segments) or num_features.indices is None or not self.training:
+            return super().forward_with_args(num_features, eps, momentum, inputs)
+        statistics = self.freeze_weight(num_features)
+        mean, variance = statistics["running_mean"], statistics["running_var"]
+        output = nn.functional.batch_norm(
+            inputs, mean, variance, statistics["weight"], statistics["bias"], True, momentum, eps
+        )
+        places = torch.tensor(num_features.indices, device=inputs.device)
+        for own, updated in ((self.running_mean, mean), (self.running_var, variance)):
+            if own is not None and updated is not own:
+                own.index_copy_(0, places, updated)
+        return output
 
-class SlicedLayerNorm(_Sliced, nni_operation.MixedLayerNorm):
+
+class SlicedLayerNorm(_Sliced, nni_compat.MixedLayerNorm):
     """``MutableLayerNorm`` with a choice of its shape."""
 
     sliced = ("normalized_shape",)
 
 
-class SlicedMultiheadAttention(_Sliced, nni_operation.MixedMultiHeadAttention):
+class SlicedMultiheadAttention(_Sliced, nni_compat.MixedMultiHeadAttention):
     """``MutableMultiheadAttention`` with choices of its sizes."""
 
     sliced = ("embed_dim", "kdim", "vdim")
@@ -268,6 +341,14 @@ class SlicedMultiheadAttention(_Sliced, nni_operation.MixedMultiHeadAttention):
         finally:
             self.batch_first = True
         return output.transpose(1, 0), weights
+
+
+def _select_outputs(state: dict[str, Any], kept: Any) -> dict[str, Any]:
+    if isinstance(kept, Segments):
+        for name in ("weight", "bias"):
+            if state[name] is not None:
+                state[name] = kept.select(state[name], 0)
+    return state
 
 
 SLICED_OPERATIONS = (

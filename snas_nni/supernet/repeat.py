@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nni.mutable import MutableExpression
 from nni.nas.nn.pytorch import Repeat
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
-from snas_nni.distribution.trace import Owner, Trace
-from snas_nni.resources.operations import Convention
+from snas_nni.nni_compat import BaseSuperNetModule
+from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.expressions import (
     expression_conditions,
     expression_numbers,
     expression_value,
     expression_weights,
 )
-from snas_nni.supernet.weighting import negligible, same_shape, weighted_sum
+from snas_nni.supernet.weighting import same_shape, weighted_sum
 
 __all__ = ["MixedRepeat"]
 
 
-class MixedRepeat(Repeat, BaseSuperNetModule):
+class MixedRepeat(SampledModule, Repeat, BaseSuperNetModule):
     """Runs sum_d Z^d x_d, x_d being the input after d blocks; depth 0 is the input itself.
 
     Blocks beyond the last depth that has a share do not run.
@@ -40,18 +39,16 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
 
     def forward(self, x: Any) -> Any:
         """Return the weighted sum over the depths."""
-        trace = next(iter(self.readers.values())).trace
-        if trace is not None:
-            return self._traced(trace, x)
-        if next(iter(self.readers.values())).sample.is_fixed:
+        if self.reader.trace is not None:
+            return self._chained(x)
+        if self.reader.sample.is_fixed:
             depth = expression_value(self.depth_choice, self.readers)
             for block in self.blocks[:depth]:
                 x = block(x)
             return self.merge([x], None, [depth])
         numbers = expression_numbers(self.depth_choice, self.readers)
-        allowance = min(reader.negligible_share() for reader in self.readers.values())
-        skip = dict(zip(numbers, negligible(list(numbers.values()), allowance), strict=True))
-        runs = {depth for depth in numbers if not skip[depth]}
+        possible = list(numbers)
+        runs = {possible[index] for index in self.indices_to_run(list(numbers.values()))}
         by_depth = expression_weights(self.depth_choice, self.readers)
         outputs, weights, depths = [], [], []
         for depth in range(max(runs) + 1):
@@ -75,13 +72,12 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
         """Names the choice in messages."""
         return f"label '{next(iter(self.readers))}' (Repeat '{self.name}')"
 
-    def _traced(self, trace: Trace, x: Any) -> Any:
-        depths = [0, *range(1, self.max_depth + 1)]
+    def _chained(self, x: Any) -> Any:
+        """All blocks one after the other, in a pass that counts or times."""
         outputs = [x]
         for condition, block in self.branches():
-            with trace.when(condition, self.owner):
-                outputs.append(block(outputs[-1]))
-        possible = [depth for depth in depths if self.min_depth <= depth]
+            outputs.append(self.run_traced(condition, block, outputs[-1]))
+        possible = range(self.min_depth, self.max_depth + 1)
         return self.merge_traced([outputs[depth] for depth in possible], possible)
 
     def branches(self) -> list[tuple[Polynomial, nn.Module]]:
@@ -92,13 +88,9 @@ class MixedRepeat(Repeat, BaseSuperNetModule):
             for index, block in enumerate(self.blocks)
         ]
 
-    @property
-    def owner(self) -> Owner:
-        """Label and layer of the choice."""
-        return next(iter(self.readers.values())).owner
-
-    def own_parameters(self, convention: Convention) -> None:
-        """None: what it costs is in its blocks."""
+    def counterpart(self, sample: Mapping[str, Any]) -> Counterpart:
+        """The list of blocks: the child is a sequence of the first of them, under the same numbers."""
+        return Counterpart(self.blocks)
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:

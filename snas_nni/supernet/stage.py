@@ -6,8 +6,7 @@ then a cell of the stage before, of another size. The child has another layer th
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,15 +16,13 @@ from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
-from snas_nni.distribution.trace import Owner
-from snas_nni.resources.operations import Convention
+from snas_nni.nni_compat import loaded_nasnet_hub
+from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.expressions import expression_conditions, traced_value
 from snas_nni.supernet.repeat import MixedRepeat
 from snas_nni.supernet.weighting import weighted_sum
 
 __all__ = ["MixedStage", "PredecessorReader", "in_place_of", "prepare_stages"]
-
-_HUB = "nni.nas.hub.pytorch.nasnet"
 
 
 @dataclass
@@ -74,8 +71,7 @@ class MixedStage(MixedRepeat):
         Where cells end loosely the channels behind the stage depend on which cell is its last, so that the pass goes
         on as one of the depths.
         """
-        trace = next(iter(self.readers.values())).trace
-        position = 0
+        trace, position = self.reader.trace, 0
         if trace is not None and any(getattr(block, "merge_op", "") == "loose_end" for block in self.blocks):
             position = list(depths).index(traced_value(self.depth_choice, self.readers, trace))
         else:
@@ -94,7 +90,7 @@ class MixedStage(MixedRepeat):
         return None
 
 
-class PredecessorReader(nn.Module):
+class PredecessorReader(SampledModule, nn.Module):
     """What the first cell of a stage does with the cell before last, if the stage before may be a single cell.
 
     Args:
@@ -115,19 +111,21 @@ class PredecessorReader(nn.Module):
 
     def forward(self, before: Predecessor) -> Any:
         """Weighted sum of what the two layers make of their predecessors."""
-        trace = next(iter(self.readers.values())).trace
-        if trace is not None:
-            with trace.when(self._conditions()[0], self.owner):
-                output = self.deep(before.deep)
-            with trace.when(self._conditions()[1], self.owner):
-                self.single(before.single)
+        if self.reader.trace is not None:
+            deep, single = self._conditions()
+            output = self.run_traced(deep, self.deep, before.deep)
+            self.run_traced(single, self.single, before.single)
             return output
         pairs = ((self.deep, before.deep), (self.single, before.single))
         runs = [k for k, (_, images) in enumerate(pairs) if images is not None]
         outputs = [pairs[k][0](pairs[k][1]) for k in runs]
         if before.weights is None:
             return outputs[0]
-        return weighted_sum(outputs, [before.weights[k] for k in runs], lambda: f"label '{next(iter(self.readers))}'")
+        return weighted_sum(outputs, [before.weights[k] for k in runs], self.where)
+
+    def where(self) -> str:
+        """Names the choice in messages."""
+        return f"label '{next(iter(self.readers))}'"
 
     def _conditions(self) -> tuple[Polynomial, Polynomial]:
         by_depth = expression_conditions(self.depth, self.readers)
@@ -137,22 +135,14 @@ class PredecessorReader(nn.Module):
         """The two layers, each with the condition that makes it part of the child."""
         return list(zip(self._conditions(), (self.deep, self.single), strict=True))
 
-    @property
-    def owner(self) -> Owner:
-        """Label and layer of the depth."""
-        return next(iter(self.readers.values())).owner
-
-    def own_parameters(self, convention: Convention) -> None:
-        """None: what it costs is in its layers."""
-
-    def chosen(self, sample: dict[str, Any]) -> nn.Module:
+    def counterpart(self, sample: Mapping[str, Any]) -> Counterpart:
         """The layer that the child of ``sample`` has."""
-        return self.single if self.depth.freeze(sample) == 1 else self.deep
+        return Counterpart(self.single if self.depth.freeze(sample) == 1 else self.deep)
 
 
 def in_place_of(hook: Callable[..., Any]) -> Callable[..., Any]:
     """This project's form of a stage where a hook is NNI's own, which is exact for deep stages only."""
-    hub = sys.modules.get(_HUB)
+    hub = loaded_nasnet_hub()
     if hub is not None and hook == hub.NDSStageDifferentiable.mutate:
         return MixedStage.mutate
     return hook
@@ -160,7 +150,7 @@ def in_place_of(hook: Callable[..., Any]) -> Callable[..., Any]:
 
 def prepare_stages(space: nn.Module, bind: Callable[[str], ChoiceReader]) -> None:
     """Give every first cell behind a stage that may be a single cell both layers, before the space is mutated."""
-    hub: Any = sys.modules.get(_HUB)  # a space of the hub has imported it
+    hub: Any = loaded_nasnet_hub()  # a space of the hub has imported it
     for module in list(space.modules()) if hub is not None else []:
         stages: list[Any] = [m for m in module.children() if _is_stage(m)] if isinstance(module, nn.ModuleList) else []
         for before, after in pairwise(stages):
@@ -180,5 +170,5 @@ def prepare_stages(space: nn.Module, bind: Callable[[str], ChoiceReader]) -> Non
 
 
 def _is_stage(module: nn.Module) -> Any:
-    hub = sys.modules.get(_HUB)
+    hub = loaded_nasnet_hub()
     return hub is not None and type(module) is hub.NDSStage

@@ -151,6 +151,7 @@ def test_the_same_seed_gives_the_same_report():
     assert str(found(Remembers)) == str(found(Remembers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "make_input"),
     [
@@ -163,6 +164,7 @@ def test_the_projects_own_spaces(space, make_input):
     assert tuple(check_space(space, make_input, samples=2).passed) == STEPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "name", "make_input"),
     [

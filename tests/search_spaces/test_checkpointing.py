@@ -38,6 +38,7 @@ def step(make, side, *, autocast=False, **more):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("autocast", [False, True])
 def test_a_step_is_the_same(space, autocast):

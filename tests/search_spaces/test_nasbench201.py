@@ -69,9 +69,13 @@ def test_image_channels_classes_and_affine(build_child):
     assert child.blocks[0].edges["edge_0_1"].norm.weight is None
 
 
-def test_cells_without_connection_run(build_child):
+def test_cells_without_connection_give_a_constant_that_can_be_trained(build_child):
     child = build_child(NasBench201Space, dict.fromkeys(LABELS, "none"), channels=4, cells_per_stage=1)
-    child(torch.randn(2, 3, 8, 8)).sum().backward()
+    logits = child(torch.randn(2, 3, 8, 8))
+    assert torch.equal(logits[0], logits[1])  # nothing of the images is left
+    logits.sum().backward()
+    assert torch.equal(child.classifier.bias.grad, torch.full((10,), 2.0))
+    assert all(each.grad is None or not each.grad.any() for each in child.stem.parameters())
 
 
 def test_frozen_space_keeps_its_weights(build_child):

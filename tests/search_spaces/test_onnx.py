@@ -1,10 +1,12 @@
 import numpy
 import onnxruntime
+import pytest
 import torch
 
 from search_spaces import OPERATIONS, SnasCellSpace
 
 
+@pytest.mark.slow
 def test_cells_with_zeros_and_every_operation_export_with_a_dynamic_batch(tmp_path, build_child):
     """Odd map sizes, dead nodes and the padded reduction are where a graph could go wrong."""
     sample = dict.fromkeys(SnasCellSpace(channels=2, cells=3).simplify(), "none")

@@ -189,6 +189,7 @@ def test_the_cells_of_a_network_share():
     assert len(results) > 10 * 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_child_is_still_exported_and_compiled(strict):
     labels = SnasCellSpace(channels=2, cells=2, nodes=1).simplify()

@@ -228,6 +228,7 @@ def test_frozen_space_keeps_its_weights_and_equals_a_rebuilt_child(seed, build_c
     assert torch.equal(rebuilt.eval()(images), frozen.eval()(images))
 
 
+@pytest.mark.slow
 def test_nnis_own_one_shot_strategy_takes_the_space():
     from nni.nas.strategy import DARTS
 

@@ -1,12 +1,14 @@
 """Bytes of files that may be anything, and texts from them that are safe to print."""
 
+import errno
 import os
+import resource
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from snas_nni.files import read_bounded, readable, reason_of, repeated_key, replacing
+from snas_nni.files import RepeatedKeyError, parse_json, read_bounded, readable, reason_of, replacing, write_atomically
 
 
 @given(st.text(), st.integers(4, 200))
@@ -56,9 +58,17 @@ def test_everything_else_is_refused_at_once_and_leaves_nothing_open(tmp_path):
 
 
 def test_a_key_given_twice_is_named():
-    assert repeated_key([("a", 1), ("b", 2)]) is None
-    assert repeated_key([]) is None
-    assert repeated_key([("a", 1), ("b", 2), ("b", 2), ("a", 3)]) == "a"
+    assert parse_json(b'{"a": 1, "b": {"a": 2}}') == {"a": 1, "b": {"a": 2}}
+    assert parse_json(b"{}") == {}
+    with pytest.raises(RepeatedKeyError, match="the key a is given twice") as caught:
+        parse_json(b'{"x": {"a": 1, "b": 2, "b": 2, "a": 3}}')
+    assert caught.value.key == "a"
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"1" * 5000])
+def test_other_bad_json_is_a_value_error(content):
+    with pytest.raises(ValueError):  # noqa: PT011  the parser's own words
+        parse_json(content)
 
 
 def test_the_reason_is_the_systems_or_one_line():
@@ -91,8 +101,22 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError), replacing(tmp_path / "none" / "file"):
-        pass
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomically(tmp_path / "none" / "file", b"")
+    assert caught.value.filename == str(tmp_path / "none" / "file")
+
+
+def test_a_disk_without_room_is_named_by_the_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "file"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_atomically(path, b"x" * 101)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_long_name(tmp_path):

@@ -101,7 +101,7 @@ ABOUT = """
   children with new weights there.
 * **NAS-Bench-101** couples its choices: which edges are legal depends on all the other edges and on the number of
   nodes, and so does the width of every layer. SNAS draws independent choices, so that its samples would mostly be
-  no legal cells. `search_spaces.NasBench201Space` is the benchmark that fits.
+  no legal cells. `snas_nni.NasBench201Space` is the benchmark that fits.
 * **DropPath** in AutoFormer is random in training and off in evaluation; the table compares in evaluation.
 """
 
@@ -145,6 +145,7 @@ def test_the_page_lists_every_space():
     assert page(found) == written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.hub) for name in SPACES]
 )

@@ -262,9 +262,9 @@ class TestExperiment:
 
     def test_the_seed_defaults_to_torchs(self):
         torch.manual_seed(1234)
-        assert SNAS().settings.seed == 1234
+        assert SNAS().seed == 1234
         torch.manual_seed(2**40 + 5)
-        assert SNAS().settings.seed == 5
+        assert SNAS().seed == 5
 
 
 class TestResuming:
@@ -413,6 +413,7 @@ class TestSearchInThePlainWay:
         tools.assert_same(child.eval()(x), expected)
 
 
+@pytest.mark.slow
 def test_nnis_own_strategies_stay_real_in_a_process_that_starts_with_this_package():
     """NNI swallows a circular import and leaves placeholders that fail when they are used."""
     code = """

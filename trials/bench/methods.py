@@ -10,10 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import torch
 from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.oneshot.pytorch.strategy import DARTS, GumbelDARTS, RandomOneShot
+from nni.nas.strategy import DARTS, GumbelDARTS, RandomOneShot
 from torch import Tensor, nn
 
 from snas_nni import SNAS

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from exports.architecture.files import write_atomically
 from search_spaces import NasBench201Space, to_arch_string
 from snas_nni.errors import SettingError
 from trials.bench.lookup import read_table
@@ -16,6 +15,7 @@ from trials.bench.settings import NasBench201Settings
 from trials.bench.subset import load_part
 from trials.bench.summary import by_method, in_order, markdown_table, mean_and_deviation
 from trials.progress import Progress
+from trials.state.failures import write_result
 
 __all__ = ["nasbench201_tables", "run_nasbench201"]
 
@@ -71,7 +71,7 @@ def run_nasbench201(settings: NasBench201Settings, command: str) -> str:
         "found cell in the benchmark's table; held-out accuracies are those of the small search network, with "
         f"inherited weights.\n\n{means}\n\n{each}\n"
     )
-    write_atomically(rows.path.with_suffix(".md"), text.encode())
+    write_result(rows.path.with_suffix(".md"), text.encode())
     return nasbench201_tables(in_order(asked))[0]
 
 

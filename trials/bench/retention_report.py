@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from exports.architecture.files import write_atomically
 from trials.bench.rows import Row, Rows
 from trials.bench.summary import by_method, in_order, markdown_table, mean_and_deviation
+from trials.state.failures import write_result
 
 __all__ = ["retention_tables", "write_report"]
 
@@ -59,8 +59,8 @@ def write_report(rows: Rows, asked: Sequence[Row]) -> str:
         "child by itself, which goes on from the inherited weights.\n\n"
         f"{means}\n\n![entropy of the architecture distribution]({rows.path.with_suffix('.png').name})\n\n{each}\n"
     )
-    write_atomically(rows.path.with_suffix(".md"), text.encode())
-    write_atomically(rows.path.with_suffix(".png"), _plot(everything))
+    write_result(rows.path.with_suffix(".md"), text.encode())
+    write_result(rows.path.with_suffix(".png"), _plot(everything))
     return retention_tables(in_order(asked))[0]
 
 

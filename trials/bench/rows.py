@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from exports.architecture.files import write_atomically
 from snas_nni.errors import SettingError
+from trials.state.failures import write_result
 
 __all__ = ["Row", "Rows"]
 
@@ -57,7 +57,7 @@ class Rows:
         """Replace the file in one go."""
         document = {"command": self.command, "settings": self._settings, "rows": self.rows}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, (json.dumps(document, indent=1) + "\n").encode())
+        write_result(self.path, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def _read(path: Path, settings: dict[str, Any], defaults: dict[str, Any]) -> list[Row]:

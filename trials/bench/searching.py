@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
 import pytorch_lightning as lightning
 import torch
 from nni.nas.evaluator.pytorch import Lightning, Trainer
@@ -26,13 +25,11 @@ from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.settings.search import SearchSettings, TrainingSettings
 from trials.training.callbacks import epoch_line
-from trials.training.classifier import ClassificationTraining, accuracy_and_loss
-from trials.training.evaluation import evaluate
+from trials.training.classifier import ClassificationTraining
+from trials.training.evaluation import evaluate, torch_predictor
 from trials.training.trainer import SILENT
 
 __all__ = ["Found", "recalibration_batches", "search_with", "train_on"]
-
-_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ def _measured(
     found = []
     for sample in method.samples(count):
         child = recalibrated(method.child(sample), recalibration_batches(data))
-        found.append((sample, accuracy_and_loss(child, held_out, _CPU)[0]))
+        found.append((sample, _accuracy(child, held_out)))
     sample, best = max(found, key=lambda each: each[1])
     supernet.eval()
     child = method.child(sample)
@@ -154,7 +151,7 @@ def _measured(
         sample=sample,
         child=child,
         search_accuracy=search_accuracy,
-        child_accuracy=accuracy_and_loss(child, held_out, _CPU)[0],
+        child_accuracy=_accuracy(child, held_out),
         child_accuracy_bn_recalibrated=best,
         entropy=report.entropy,
         images=report.images,
@@ -182,7 +179,7 @@ def train_on(
     module = ClassificationTraining(classes=data.classes, **asdict(training))
     module.set_model(child.train())
     _trainer(epochs, [], search.weights_gradient_clip).fit(module, training_loader(data, search.batch_size, seed))
-    return accuracy_and_loss(child, evaluation_loader(data, data.validation), _CPU)[0]
+    return _accuracy(child, evaluation_loader(data, data.validation))
 
 
 def _trainer(epochs: int, callbacks: list[Callback], clip: float | None) -> Any:
@@ -197,6 +194,10 @@ def _trainer(epochs: int, callbacks: list[Callback], clip: float | None) -> Any:
         limit_val_batches=0,
         **SILENT,
     )
+
+
+def _accuracy(child: nn.Module, batches: Any) -> float:
+    return evaluate(torch_predictor(child), batches).top1.value
 
 
 def _logits(output: Any) -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from snas_nni.errors import SettingError
-from trials.settings.ranges import require, require_one_of
+from snas_nni.ranges import check_ranges, ranged, require_one_of
 from trials.settings.search import DataSettings, SearchSettings, SpaceSettings, TrainingSettings
 
 __all__ = ["METHODS", "BenchSettings", "NasBench201Settings", "RetentionSettings"]
@@ -24,7 +24,7 @@ class BenchSettings:
         images: training images that a search sees in an epoch; null for all
         held_out_images: validation images that judge; null for all
         random_candidates: children that random sampling draws; the best held-out one stays
-        output: JSON file of the results; a table and a plot are written beside it
+        output: where the results go, a JSON file; a table and a plot are written beside it
         quiet: print nothing but the table
     """
 
@@ -32,16 +32,14 @@ class BenchSettings:
 
     methods: str = ",".join(METHODS)
     seeds: str = "0,1,2"
-    images: int | None = None
-    held_out_images: int | None = None
-    random_candidates: int = 1
+    images: int | None = ranged(None, at_least=4)
+    held_out_images: int | None = ranged(None, at_least=1)
+    random_candidates: int = ranged(1, at_least=1)
     output: str | None = None
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        require("images", self.images, at_least=4)
-        require("held_out_images", self.held_out_images, at_least=1)
-        require("random_candidates", self.random_candidates, at_least=1)
+        check_ranges(self)
         self.method_names()
         self.seed_numbers()
 
@@ -101,11 +99,7 @@ class RetentionSettings(BenchSettings):
     data: DataSettings = field(default_factory=DataSettings)
     search: RetentionSearch = field(default_factory=RetentionSearch)
     training: RetentionTraining = field(default_factory=RetentionTraining)
-    retrain_epochs: int = 5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("retrain_epochs", self.retrain_epochs, at_least=0)
+    retrain_epochs: int = ranged(5, at_least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +149,6 @@ class NasBench201Settings(BenchSettings):
     held_out_images: int | None = 5_000
     random_candidates: int = 20
     table: str | None = None
-    channels: int = 16
-    cells_per_stage: int = 1
+    channels: int = ranged(16, at_least=1)
+    cells_per_stage: int = ranged(1, at_least=1)
     affine: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("channels", self.channels, at_least=1)
-        require("cells_per_stage", self.cells_per_stage, at_least=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from snas_nni.lazy_imports import lazy_names
+from snas_nni.importing.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from trials.data.sources import load_data

@@ -9,7 +9,19 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-__all__ = ["Augmentation", "CentralCrop", "Normalisation", "ResizedCrop", "cut_out", "random_crop", "random_flip"]
+from trials.settings.run import DataSettings
+
+__all__ = [
+    "Augmentation",
+    "CentralCrop",
+    "Normalisation",
+    "ResizedCrop",
+    "augmentation_in_words",
+    "cut_out",
+    "random_crop",
+    "random_flip",
+    "usual_augmentation",
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,18 @@ class Augmentation:
     crop_padding: int = 0
     horizontal_flip: bool = False
     cutout: int = 0
+
+    @property
+    def in_words(self) -> list[str]:
+        """What happens to an image, each change as a participle."""
+        changes = []
+        if self.crop_padding:
+            changes.append(f"shifted by up to {self.crop_padding} pixel{'s' * (self.crop_padding > 1)}")
+        if self.horizontal_flip:
+            changes.append("mirrored left to right")
+        if self.cutout:
+            changes.append(f"covered by a square of {self.cutout} pixels")
+        return changes
 
     def before_normalisation(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Crop and mirror ``(N, C, H, W)``; the padding is black, as the images are still raw."""
@@ -130,6 +154,12 @@ class ResizedCrop(Augmentation):
     side: int | None = None
     colour_jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
+    @property
+    def in_words(self) -> list[str]:
+        """What happens to an image, each change as a participle."""
+        changes = [] if self.side is None else [f"cropped to {self.side} pixels at any scale"]
+        return [*changes, *["recolored"] * any(self.colour_jitter), *super().in_words]
+
     def before_normalisation(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Map raw ``(N, C, H, W)`` to ``(N, C, side, side)``."""
         steps: list[torch.nn.Module] = []
@@ -144,3 +174,32 @@ class ResizedCrop(Augmentation):
                 torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
                 images = torch.stack([change(image) for image in images])
         return super().before_normalisation(images, generator)
+
+
+def usual_augmentation(settings: DataSettings, padding: int, mirror: bool) -> Augmentation | None:
+    """Return the augmentation of a source's training images; None for none.
+
+    Args:
+        settings: of the data; ``augmentation: none`` wins over all others.
+        padding: pixels of the usual random shift of the source's images.
+        mirror: whether half of them are usually mirrored.
+    """
+    kind = settings.augmentation
+    if kind == "none":
+        return None
+    if settings.crop_padding is not None:
+        padding = settings.crop_padding
+    if kind != "auto":
+        mirror = kind == "mirror"
+    elif settings.horizontal_flip is not None:
+        mirror = settings.horizontal_flip
+    return Augmentation(crop_padding=padding, horizontal_flip=mirror, cutout=settings.cutout)
+
+
+def augmentation_in_words(augmentation: Augmentation | None) -> str:
+    """Say what happens to training images; the other splits are never changed."""
+    changes = augmentation.in_words if augmentation is not None else []
+    if not changes:
+        return "training inputs are not changed (data.augmentation)"
+    last = f" and {changes[-1]}" if len(changes) > 1 else changes[0]
+    return f"training images are {', '.join(changes[:-1])}{last} at random (data.augmentation: none for none of it)"

@@ -5,16 +5,13 @@ from __future__ import annotations
 import torch
 from sklearn import datasets
 
-from trials.data.augmentation import Augmentation
-from trials.data.splits import channel_statistics, stratified_split
+from trials.data.augmentation import usual_augmentation
+from trials.data.splits import channel_statistics, three_parts
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.progress import Progress
 from trials.settings.search import DataSettings
 
 __all__ = ["load_digits"]
-
-_TEST_FRACTION = 0.2
-_TEST_SEED = 0  # the test split never moves, whatever the settings say
 
 
 def load_digits(settings: DataSettings, progress: Progress) -> ClassificationData:
@@ -26,19 +23,12 @@ def load_digits(settings: DataSettings, progress: Progress) -> ClassificationDat
     bunch = datasets.load_digits()
     images = torch.tensor(bunch.images, dtype=torch.float32).div_(16).unsqueeze(1)
     everything = LabelledTensors(images, torch.tensor(bunch.target, dtype=torch.int64))
-    rest, test = stratified_split(everything.labels, _TEST_FRACTION, _TEST_SEED)
-    training = everything.select(rest)
-    kept, held_out = stratified_split(training.labels, settings.validation_fraction, settings.split_seed)
-    train = training.select(kept)
+    train, validation, test = three_parts(everything, settings)
     return ClassificationData(
         train=train,
-        validation=training.select(held_out),
-        test=everything.select(test),
+        validation=validation,
+        test=test,
         class_names=tuple(str(digit) for digit in range(10)),
         normalisation=channel_statistics(train.inputs),
-        augmentation=Augmentation(
-            crop_padding=1 if settings.crop_padding is None else settings.crop_padding,
-            horizontal_flip=bool(settings.horizontal_flip),
-            cutout=settings.cutout,
-        ),
+        augmentation=usual_augmentation(settings, padding=1, mirror=False),
     )

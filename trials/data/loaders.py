@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import nni
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from exports.example_input import InputExample
 from snas_nni.errors import SettingError
+from snas_nni.importing.own_packages import remake
 from snas_nni.resumable_loader import ResumableLoader
 from trials.data.augmentation import Augmentation, Normalisation
 from trials.data.types import ClassificationData, LabelledTensors
 
-__all__ = ["BatchDataset", "EpochShuffle", "evaluation_loader", "training_loader"]
+__all__ = ["BatchDataset", "EpochShuffle", "evaluation_loader", "input_example", "training_loader"]
 
 Batch = tuple[Tensor, Tensor]
 
@@ -51,6 +53,10 @@ class BatchDataset(Dataset[Batch]):
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = 0
+
+    def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str], dict[str, Any]]:
+        # A worker that is not forked gets the dataset first of all, and finds our packages by it.
+        return remake, (f"{type(self).__module__}.{type(self).__qualname__}",), vars(self)
 
     def __len__(self) -> int:
         return len(self.split)
@@ -167,3 +173,16 @@ def evaluation_loader(data: ClassificationData, split: LabelledTensors, workers:
         num_workers=workers,
         generator=torch.Generator(),  # looking must not change what training draws next
     )
+
+
+def input_example(data: ClassificationData) -> InputExample:
+    """Describe one prepared input of a network: as the loaders give it, with the range of all that they give.
+
+    Inputs that are normalised on the way are looked at in some batches only, those of the three splits' beginnings.
+    """
+    splits = (data.train, data.validation, data.test)
+    few = [LabelledTensors(split.inputs[:64], split.labels[:64]) for split in splits]
+    prepared = [next(iter(evaluation_loader(data, split)))[0] for split in few]
+    if data.normalisation is None:
+        return InputExample.of(prepared[0], *(split.inputs for split in splits))
+    return InputExample.of(*prepared)

@@ -5,49 +5,30 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
-
-from torch import Tensor
 
 from snas_nni.errors import SettingError
 from trials.data.augmentation import CentralCrop, ResizedCrop
-from trials.data.splits import split_examples
+from trials.data.own_data import classification_data
 from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.settings.retrain import AugmentationSettings
 from trials.settings.search import DataSettings
+from trials.settings.sources import SOURCES
 from trials.settings.user_code import import_dotted
 
-__all__ = ["DataSource", "load_data", "with_augmentation"]
-
-
-class DataSource(Protocol):
-    """Anything that turns data settings into splits.
-
-    A user's own function may also take its own keyword arguments (``data.options``) in place of these two, and
-    return a tensor of inputs and a tensor of class numbers, of which validation and test parts are held out.
-    """
-
-    def __call__(self, settings: DataSettings, progress: Progress) -> ClassificationData:
-        """Load the data, telling ``progress`` when it takes long."""
-        ...
+__all__ = ["load_data", "with_augmentation"]
 
 
 def load_data(settings: DataSettings, progress: Progress) -> ClassificationData:
-    """Load the data that ``settings.source`` names.
+    """Load the data that ``settings.source`` names: one of ``trials.settings.sources.SOURCES``, or a user's function.
+
+    A user's own may be like a built-in one, or take its own keyword arguments (``data.options``) and return a tensor
+    of inputs and a tensor of class numbers, of which validation and test parts are held out.
 
     Raises:
         SettingError: the source is unknown, or its settings do not fit the data.
     """
-    data = _loaded(_find_source(settings.source), settings, progress)
-    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
-        return split_examples(*data, settings)
-    if not isinstance(data, ClassificationData):
-        raise SettingError(
-            f"data.source {settings.source!r} must return a tensor of inputs and a tensor of class numbers, or "
-            f"trials.data.ClassificationData, not {type(data).__name__}"
-        )
-    return data
+    return classification_data(_loaded(_function_of(settings.source), settings, progress), settings)
 
 
 def _loaded(source: Callable[..., object], settings: DataSettings, progress: Progress) -> object:
@@ -65,21 +46,10 @@ def _loaded(source: Callable[..., object], settings: DataSettings, progress: Pro
     return source(**settings.options)
 
 
-def _find_source(name: str) -> Callable[..., object]:
+def _function_of(source: str) -> Callable[..., object]:
     # Imported on demand: torchvision and scikit-learn each cost about a second.
-    if name == "digits":
-        from trials.data.digits import load_digits
-
-        return load_digits
-    if name in ("folder", "files"):
-        from trials.data.image_folder import load_image_folder
-
-        return load_image_folder
-    if name in ("cifar10", "cifar100"):
-        from trials.data.cifar import load_cifar
-
-        return load_cifar
-    return import_dotted(name, "data.source")
+    built_in = SOURCES.get(source)
+    return import_dotted(built_in.function if built_in else source, "data.source", tuple(SOURCES))
 
 
 def with_augmentation(data: ClassificationData, settings: AugmentationSettings) -> ClassificationData:

@@ -1,4 +1,4 @@
-"""Seeded, stratified splits: every class keeps its share in both parts."""
+"""Seeded, stratified splits, where every class keeps its share in all parts, and the data made of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Augmentation, Normalisation
+from trials.data.augmentation import Normalisation, usual_augmentation
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.settings.search import DataSettings
 
-__all__ = ["channel_statistics", "held_out_splits", "split_examples", "stratified_split"]
+__all__ = ["TEST_FRACTION", "TEST_SEED", "channel_statistics", "held_out_splits", "stratified_split", "three_parts"]
+
+TEST_FRACTION = 0.2
+TEST_SEED = 0  # the test split never moves, whatever the settings say
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -40,35 +43,14 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
     return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
 
 
-_TEST_FRACTION = 0.2
-
-
-_TEST_SEED = 0  # the test split never moves, whatever the settings say
-
-
-def split_examples(inputs: Tensor, labels: Tensor, settings: DataSettings) -> ClassificationData:
-    """Hold a fifth of the examples out for testing, and validation examples as the settings say.
-
-    Args:
-        inputs: shape ``(N, *input_shape)``.
-        labels: shape ``(N,)``, whole numbers from 0.
-        settings: of the data.
-    """
-    if inputs.dim() < 2 or labels.dim() != 1 or labels.is_floating_point():
-        raise SettingError(
-            f"data.source {settings.source!r}: inputs must have a first dimension of examples and labels must be "
-            f"whole numbers, one for each; got shapes {tuple(inputs.shape)} and {tuple(labels.shape)} ({labels.dtype})"
-        )
-    everything = LabelledTensors(inputs, labels.long())
-    rest, test = stratified_split(everything.labels, _TEST_FRACTION, _TEST_SEED)
+def three_parts(
+    everything: LabelledTensors, settings: DataSettings
+) -> tuple[LabelledTensors, LabelledTensors, LabelledTensors]:
+    """Return training, validation and test part: the last is a fifth and fixed, the second as the settings say."""
+    rest, test = stratified_split(everything.labels, TEST_FRACTION, TEST_SEED)
     training = everything.select(rest)
     kept, held_out = stratified_split(training.labels, settings.validation_fraction, settings.split_seed)
-    return ClassificationData(
-        train=training.select(kept),
-        validation=training.select(held_out),
-        test=everything.select(test),
-        class_names=tuple(str(label) for label in range(int(labels.max()) + 1)),
-    )
+    return training.select(kept), training.select(held_out), everything.select(test)
 
 
 def channel_statistics(images: Tensor) -> Normalisation:
@@ -96,12 +78,15 @@ def channel_statistics(images: Tensor) -> Normalisation:
 
 def held_out_splits(
     train: LabelledTensors,
-    test: LabelledTensors,
+    test: LabelledTensors | None,
     class_names: tuple[str, ...],
     settings: DataSettings,
     validation: LabelledTensors | None = None,
 ) -> ClassificationData:
-    """Hold validation out from ``train`` unless it is given, and add the usual image augmentation."""
+    """Hold test and validation images out from ``train`` unless they are given, and add the usual augmentation."""
+    if test is None:
+        kept, held_out = stratified_split(train.labels, TEST_FRACTION, TEST_SEED)
+        train, test = train.select(kept), train.select(held_out)
     if validation is None:
         kept, held_out = stratified_split(train.labels, settings.validation_fraction, settings.split_seed)
         train, validation = train.select(kept), train.select(held_out)
@@ -111,9 +96,5 @@ def held_out_splits(
         test=test,
         class_names=class_names,
         normalisation=channel_statistics(train.inputs_for_statistics()),
-        augmentation=Augmentation(
-            crop_padding=4 if settings.crop_padding is None else settings.crop_padding,
-            horizontal_flip=True if settings.horizontal_flip is None else settings.horizontal_flip,
-            cutout=settings.cutout,
-        ),
+        augmentation=usual_augmentation(settings, padding=4, mirror=True),
     )

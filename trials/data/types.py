@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Augmentation, Normalisation
+from trials.data.augmentation import Augmentation, Normalisation, augmentation_in_words
 
 __all__ = ["ClassificationData", "LabelledTensors"]
 
@@ -78,10 +78,10 @@ class ClassificationData:
 
     @property
     def in_words(self) -> str:
-        """How many examples there are, of what shape, in how many classes."""
+        """How many examples there are, of what shape, in how many classes, and what is done to those of training."""
         return (
             f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test examples of "
-            f"shape {self.input_shape}, {self.classes} classes"
+            f"shape {self.input_shape}, {self.classes} classes; {augmentation_in_words(self.augmentation)}"
         )
 
     @property

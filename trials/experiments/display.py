@@ -124,7 +124,9 @@ def seconds_left(file: ExperimentFile, trials: Sequence[TrialRecord], now: float
 
 def trial_table(trials: Sequence[TrialRecord]) -> Table:
     """Make the table of trials, best child first."""
-    table = Table("trial", "status", "child", "test", "parameters", "time", Column("settings", overflow="fold"))
+    table = Table(
+        "trial", "status", "child", "test", "parameters", "entropy", "time", Column("settings", overflow="fold")
+    )
     for trial in sorted(trials, key=lambda trial: (-(trial.accuracy or 0.0), trial.number)):
         length = (trial.finish or time.time()) - trial.start if trial.start is not None else None
         parameters = trial.final.get("parameters")
@@ -134,6 +136,7 @@ def trial_table(trials: Sequence[TrialRecord]) -> Table:
             _percent(trial.accuracy),
             _percent(trial.final.get("test_accuracy")),
             f"{parameters:,}" if parameters is not None else "",
+            _share(trial.final.get("entropy_share", trial.latest.get("entropy_share"))),
             readable_duration(length) if length is not None else "",
             ", ".join(f"{name.split('.')[-1]} {_short(value)}" for name, value in trial.parameters.items()),
         )
@@ -142,6 +145,11 @@ def trial_table(trials: Sequence[TrialRecord]) -> Table:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
+
+
+def _share(value: float | None) -> str:
+    """The entropy that is left, as a share of the largest possible one."""
+    return "" if value is None else f"{value:.0%}"
 
 
 def _short(value: object) -> str:

@@ -14,7 +14,7 @@ from nni.tools.package_utils import get_algo_meta, get_all_algo_meta
 
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
-from trials.settings.plain_yaml import read_yaml
+from snas_nni.plain_yaml import read_yaml
 
 __all__ = ["ExperimentFile", "read_experiment_file"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -20,13 +21,14 @@ from trials.experiments.experiment_file import ExperimentFile, read_experiment_f
 from trials.experiments.manager import Manager, ManagerGoneError, last_lines, running_manager
 from trials.experiments.trial_records import TrialRecord, trial_records
 from trials.progress import readable_duration
-from trials.state.signals import TerminatedError, signals_as_exceptions
+from trials.state.failures import write_result
+from trials.state.signals import StoppedError, Stopping
 
 __all__ = ["LaunchOptions", "launch"]
 
 _POLL_SECONDS = 1.0
 _COPIED = ("architecture.json", "weights.safetensors", "model.onnx", "summary.json", "metrics.csv", "settings.yml")
-SUCCESS, NO_TRIAL_SUCCEEDED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+SUCCESS, NO_TRIAL_SUCCEEDED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     """Run the experiment in ``path`` and return the exit code.
 
     Returns:
-        0 when a trial succeeded, 1 when none did, 130 after Ctrl-C, 143 after SIGTERM. The experiment is stopped
-        in every case.
+        0 when a trial succeeded, 1 when none did, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. The experiment
+        is stopped in every case, also when this process is killed.
 
     Raises:
         SnasError: the file is wrong, or NNI does not start.
@@ -73,21 +75,19 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     if options.listen_everywhere:
         console.print("warning: everyone who reaches this machine's port can start programs on it")
     experiment = _Experiment(file, console, options)
-    with signals_as_exceptions():
+    with Stopping(second_quits=False):
         try:
             with running_manager(file, options.port, options.listen_everywhere, options.resume) as manager:
                 try:
                     experiment.watch(manager)
                 finally:
                     console.print("stopping the experiment")
-        except KeyboardInterrupt:
-            experiment.finish()
-            print(f"interrupted{experiment.how_to_go_on()}", file=sys.stderr)
-            return INTERRUPTED
-        except TerminatedError:
-            experiment.finish()
-            print(f"terminated{experiment.how_to_go_on()}", file=sys.stderr)
-            return TERMINATED
+        except StoppedError as stopped:
+            with contextlib.suppress(OSError):  # the terminal may be what has gone
+                experiment.finish()
+                word = "interrupted" if stopped.number == signal.SIGINT else "terminated"
+                print(f"{word}{experiment.how_to_go_on()}", file=sys.stderr)
+            return stopped.exit_code
     if experiment.finish():
         return SUCCESS
     experiment.print_cause()
@@ -123,7 +123,6 @@ class _Experiment:
                     print(f"error: {error}. Was the experiment stopped from outside?", file=sys.stderr)
                     return
                 self._status = answer["status"]
-                manager.remember_processes()
                 display.show(self._trials)
                 time.sleep(_POLL_SECONDS)
         if self._status == "ERROR":
@@ -141,7 +140,8 @@ class _Experiment:
             default=None,
         )
         copied = self._copy_best(best, folder / "best") if best is not None else None
-        _write_json(folder / "experiment.json", self._document(best, copied))
+        document = self._document(best, copied)
+        write_result(folder / "experiment.json", (json.dumps(document, indent=2) + "\n").encode())
         if self._trials:
             self._console.print(trial_table(self._trials))
         if best is None:
@@ -151,6 +151,8 @@ class _Experiment:
             f"{readable_duration(time.monotonic() - self._start)}",
             soft_wrap=True,
         )
+        for warning in best.warnings:
+            self._console.print(f"warning: {warning}", soft_wrap=True)
         for path in (copied / "architecture.json", copied / "model.onnx") if copied else ():
             if path.is_file():
                 self._console.print(f"  {path}", soft_wrap=True)
@@ -167,7 +169,7 @@ class _Experiment:
         return self._file.folder / str(self._id)
 
     def _copy_best(self, best: TrialRecord, target: Path) -> Path | None:
-        source = best.output(self._folder)
+        source = best.output
         if source is None:
             return None
         target.mkdir(exist_ok=True)
@@ -208,9 +210,3 @@ class _Experiment:
                     print(f"{text}\n(from {folder / name})", file=sys.stderr)
                     return
         print(f"there is no error output in {folder}", file=sys.stderr)
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)

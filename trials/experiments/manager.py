@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,8 @@ import psutil
 
 from snas_nni.errors import SettingError, SnasError
 from trials.experiments.experiment_file import ExperimentFile
+from trials.experiments.node_options import node_options
+from trials.experiments.supervisor import offspring
 from trials.state.signals import ignore_signals
 
 __all__ = ["Manager", "ManagerGoneError", "free_port", "running_manager"]
@@ -27,7 +30,8 @@ __all__ = ["Manager", "ManagerGoneError", "free_port", "running_manager"]
 _CREATE_SECONDS = 90.0
 _REQUEST_SECONDS = 5.0
 _STOP_SECONDS = 30.0
-_PRELOAD = Path(__file__).with_name("listen_on_loopback.cjs")
+_END_SECONDS = 40.0
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
 class ManagerGoneError(SnasError):
@@ -39,13 +43,12 @@ class Manager:
 
     Args:
         port: of its REST service on this machine.
-        session: process id of the ``nnictl create`` that started it, which is the session of its processes.
+        supervisor: the process below which it runs.
     """
 
-    def __init__(self, port: int, session: int) -> None:
+    def __init__(self, port: int, supervisor: subprocess.Popen[str]) -> None:
         self.port = port
-        self._session = session
-        self._processes: dict[int, psutil.Process] = {}
+        self._supervisor = supervisor
         self.id: str = self.get("experiment")["id"]
 
     def get(self, path: str, patience: float = 15.0) -> Any:
@@ -69,16 +72,8 @@ class Manager:
                     raise ManagerGoneError(f"NNI's manager does not answer at {url}: {error}") from error
                 time.sleep(0.5)
 
-    def remember_processes(self) -> None:
-        """Note the manager's processes while they can be told from others: a dead parent has no children."""
-        for process in session_processes(self._session):
-            self._processes[process.pid] = process
-            with contextlib.suppress(psutil.Error):
-                self._processes.update({child.pid: child for child in process.children(recursive=True)})
-
     def stop(self) -> None:
         """Stop the experiment, its trials included, and wait until its processes are gone."""
-        self.remember_processes()
         with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(
                 nnictl("stop", self.id),
@@ -89,8 +84,7 @@ class Manager:
                 start_new_session=True,
                 check=False,
             )
-        _, alive = psutil.wait_procs(self._processes.values(), timeout=10)
-        end(alive)
+        _end(self._supervisor)
 
 
 @contextlib.contextmanager
@@ -99,7 +93,7 @@ def running_manager(
 ) -> Iterator[Manager]:
     """Start the manager for an experiment; it is stopped on the way out, whatever happened inside.
 
-    Use it inside :func:`~trials.state.signals.signals_as_exceptions`: signals are ignored while it stops.
+    Use it inside :class:`~trials.state.signals.Stopping`: signals are ignored while it stops.
 
     Args:
         file: the experiment.
@@ -116,32 +110,60 @@ def running_manager(
     else:
         refuse_used_port(port)
     words = ["create", "--config", str(file.path)] if resume is None else ["resume", resume]
-    create = subprocess.Popen(
-        nnictl(*words, "--port", str(port)),
+    supervisor = subprocess.Popen(
+        [sys.executable, str(_SUPERVISOR), *nnictl(*words, "--port", str(port))],
         env=environment(local=not everywhere),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # its end tells that this process is gone
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,  # Ctrl-C must reach this process only, which then stops things in order
     )
     manager: Manager | None = None
     try:
-        try:
-            output, _ = create.communicate(timeout=_CREATE_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise SnasError(f"nnictl {words[0]} did not finish in {_CREATE_SECONDS:.0f} s") from error
-        if create.returncode != 0:
-            raise SnasError(f"nnictl {words[0]} failed:\n{last_lines(output)}")
-        manager = Manager(port, create.pid)
+        answer = _answer(supervisor)
+        if answer is None:
+            raise SnasError(f"nnictl {words[0]} did not finish in {_CREATE_SECONDS:.0f} s")
+        if answer["code"] != 0:
+            raise SnasError(f"nnictl {words[0]} failed:\n{last_lines(answer['output'])}")
+        manager = Manager(port, supervisor)
         yield manager
     finally:
         ignore_signals()  # a second Ctrl-C must not leave trials behind
         if manager is not None:
             manager.stop()
         else:
-            end(session_processes(create.pid))
-            create.wait(timeout=10)
+            _end(supervisor)
+
+
+def _answer(supervisor: subprocess.Popen[str]) -> dict[str, Any] | None:
+    """Wait for what became of nnictl; None if it takes too long."""
+    lines: list[str] = []
+    assert supervisor.stdout is not None
+    reading = threading.Thread(target=lambda stream: lines.append(stream.readline()), args=[supervisor.stdout])
+    reading.daemon = True
+    reading.start()
+    reading.join(_CREATE_SECONDS)
+    if not lines:
+        return None
+    if not lines[0]:
+        return {"code": 1, "output": "the process that runs it was ended from outside"}
+    answer: dict[str, Any] = json.loads(lines[0])
+    return answer
+
+
+def _end(supervisor: subprocess.Popen[str]) -> None:
+    """End a supervisor, which ends all that runs below it."""
+    assert supervisor.stdin is not None
+    with contextlib.suppress(OSError):
+        supervisor.stdin.close()
+    try:
+        supervisor.wait(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()
+    for process in offspring(supervisor.pid):  # it was killed itself
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def nnictl(*arguments: str) -> list[str]:
@@ -153,14 +175,12 @@ def environment(local: bool) -> dict[str, str]:
     """Return the environment for nnictl: this interpreter's commands first, so that trials find them.
 
     Args:
-        local: keep the manager's port on 127.0.0.1.
+        local: keep the manager's port on 127.0.0.1. Requests of foreign web pages are refused in any case.
     """
     variables = dict(os.environ)
     folder = str(Path(sys.executable).parent)
     variables["PATH"] = os.pathsep.join([folder, *filter(None, [variables.get("PATH")])])
-    if local:
-        preload = str(_PRELOAD).replace("\\", "\\\\").replace('"', '\\"')
-        variables["NODE_OPTIONS"] = f'{variables.get("NODE_OPTIONS", "")} --require "{preload}"'.strip()
+    variables["NODE_OPTIONS"] = node_options(variables.get("NODE_OPTIONS", ""), everywhere=not local)
     return variables
 
 
@@ -188,25 +208,6 @@ def refuse_used_port(port: int) -> None:
             raise SettingError(
                 f"--port {port}: cannot listen on it: {error.strerror}. Give another one, or none to get a free one"
             ) from error
-
-
-def session_processes(session: int) -> list[psutil.Process]:
-    """Return the processes of a session; ids are reused, but not while one of its processes lives."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(OSError, psutil.Error):
-            if os.getsid(process.pid) == session:
-                found.append(process)
-    return found
-
-
-def end(processes: list[psutil.Process]) -> None:
-    """Terminate processes, and kill those that stay."""
-    for action in ("terminate", "kill"):
-        for process in processes:
-            with contextlib.suppress(psutil.Error):
-                getattr(process, action)()
-        _, processes = psutil.wait_procs(processes, timeout=5)
 
 
 def last_lines(text: str, count: int = 12) -> str:

@@ -59,8 +59,15 @@ class TrialRecord:
         value = self.final.get("default", self.latest.get("default"))
         return None if value is None else float(value)
 
-    def output(self, experiment_folder: Path) -> Path | None:
-        """Return the folder with the trial's architecture, if it is on this machine."""
+    @property
+    def warnings(self) -> list[str]:
+        """What it reported that a reader should be warned of."""
+        reported = self.final.get("warnings")
+        return [str(each) for each in reported] if isinstance(reported, list) else []
+
+    @property
+    def output(self) -> Path | None:
+        """The folder with the trial's architecture, if it is on this machine."""
         reported = self.final.get("output")
         if isinstance(reported, str) and (Path(reported) / "architecture.json").is_file():
             return Path(reported)

@@ -1,30 +1,32 @@
-"""From settings to the SNAS strategy, with its penalty and budget."""
+"""From settings to what a search is made of: the model space, and the strategy with its penalty and budget."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
-import torch
-from torch import nn
-
-from snas_nni import SNAS, Budget, SnasError
-from snas_nni.resources import ResourcePenalty, count_child, penalty_level
-from trials.progress import Progress
-from trials.settings.search import ResourceSettings, RunSettings, SearchSettings
 import inspect
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, cast
+
 from nni.nas.nn.pytorch import ModelSpace
+
+import snas_nni.search.settings
 from exports.architecture.space_reference import constructor_of
+from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.resources import ResourcePenalty, penalty_level
 from trials.data.types import ClassificationData
+from trials.settings.cost_bounds import given_bounds
+from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.settings.user_code import import_dotted
-from trials.settings.search import SpaceSettings
+from trials.state.user_errors import user_code_error
 
-__all__ = ["constructor_arguments", "make_space", "make_strategy", "strategy_arguments"]
+__all__ = ["DECIDED_BY_DATA", "constructor_arguments", "make_space", "make_strategy", "strategy_arguments"]
 
-_NOT_OF_THE_STRATEGY = ("epochs", "batch_size")
+_CHANNELS = ("in_channels", "in_chans")
+_CLASSES = ("classes", "num_classes", "n_classes")
+
+DECIDED_BY_DATA = (*_CHANNELS, *_CLASSES)
+"""Arguments of a space that the data decides unless the user does, by the names that are in use for them."""
 
 
 def make_strategy(settings: RunSettings) -> SNAS:
@@ -44,34 +46,30 @@ def make_strategy(settings: RunSettings) -> SNAS:
 
 def strategy_arguments(search: SearchSettings) -> dict[str, Any]:
     """Return those of the search's settings that are arguments of the strategy."""
-    return {name: value for name, value in asdict(search).items() if name not in _NOT_OF_THE_STRATEGY}
+    return {each.name: getattr(search, each.name) for each in fields(snas_nni.search.settings.SearchSettings)}
 
 
 def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:
     if settings.penalty == "none":
         return []
-    penalty = penalty_level(settings.penalty)
-    if settings.penalty_weight is not None:
-        penalty.weight = settings.penalty_weight
-    return [penalty]
+    return [penalty_level(settings.penalty, settings.penalty_weight)]
 
 
 def _budget(settings: ResourceSettings) -> Budget | None:
-    bounds: dict[str, Any] = {
-        "params": settings.max_params,
-        "macs": settings.max_macs,
-        "memory_access": settings.max_memory_access,
-        "latency_ms": settings.max_latency_ms,
-    }
+    bounds = given_bounds(settings)
     if all(bound is None for bound in bounds.values()):
         return None
-    return Budget(**bounds, target=settings.target, tolerance=settings.tolerance)
-
-
+    return Budget(
+        **bounds,
+        target=settings.target,
+        tolerance=settings.tolerance,
+        exclude=settings.exclude,
+        pull=settings.pull,
+    )
 
 
 def make_space(settings: SpaceSettings, data: ClassificationData | None = None) -> ModelSpace:
-    """Build the space; ``in_channels`` and ``classes`` are filled in from data where its constructor has them.
+    """Build the space; what :data:`DECIDED_BY_DATA` names is filled in from data where its constructor has it.
 
     Raises:
         SettingError: the class is not a ModelSpace, an argument does not exist, or the constructor refuses one.
@@ -85,7 +83,9 @@ def make_space(settings: SpaceSettings, data: ClassificationData | None = None) 
     except SnasError:
         raise
     except (TypeError, ValueError) as error:
-        raise SettingError(f"space.init_args: {settings.class_path} refuses them: {error}") from error
+        place = user_code_error(error)
+        words = f"{error}" if place is None else f"{place}"
+        raise SettingError(f"space.init_args: {settings.class_path} refuses them: {words}") from error
 
 
 def constructor_arguments(
@@ -105,5 +105,10 @@ def constructor_arguments(
                 f"space.init_args.{name}: {space_class.__module__}.{space_class.__qualname__} has no such argument; "
                 f"it has {known}"
             )
-    offered = {} if data is None else {"in_channels": data.input_shape[0], "classes": data.classes}
+    offered: dict[str, int] = {}
+    if data is not None:
+        offered = {
+            **dict.fromkeys(_CHANNELS, data.input_shape[0] if data.input_shape else 1),
+            **dict.fromkeys(_CLASSES, data.classes),
+        }
     return {**{name: value for name, value in offered.items() if name in parameters}, **given}

@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 
-from exports import ArchitectureFileError
-from exports.architecture.files import write_atomically
 from snas_nni.errors import SnasError
-from trials.data.types import ClassificationData, LabelledTensors
-from trials.training.evaluation import onnx_predictor
 from trials.data.loaders import evaluation_loader
+from trials.data.types import ClassificationData, LabelledTensors
+from trials.state.failures import write_result
+from trials.training.evaluation import onnx_predictor
 
 __all__ = ["quantize"]
 
@@ -58,10 +57,7 @@ def quantize(source: Path, target: Path, data: ClassificationData, images: int, 
             raise SnasError(f"{source}: ONNX Runtime cannot quantise it: {type(error).__name__}: {error}") from error
         few = LabelledTensors(chosen.inputs[:2], chosen.labels[:2])
         onnx_predictor(written)(next(iter(evaluation_loader(data, few)))[0])
-        try:
-            write_atomically(target, written.read_bytes())
-        except ArchitectureFileError as error:
-            raise SnasError(str(error)) from error
+        write_result(target, written.read_bytes())
 
 
 def _reader(source: Path, data: ClassificationData, chosen: LabelledTensors) -> Any:

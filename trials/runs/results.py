@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import nn
 
-from exports import Architecture, export_onnx, save, save_weights
-from exports.architecture.files import write_atomically
+from exports import Architecture, InputExample, OnnxExportError, export_onnx, save, save_weights
+from exports.report.findings import findings
+from exports.report.run import read_run
 from exports.run_folder import SearchResult
+from snas_nni.files import write_atomically
 
-__all__ = ["final_numbers", "write_results"]
+__all__ = ["final_numbers", "save_child", "warnings_of", "write_results"]
 
 
 def final_numbers(result: SearchResult) -> dict[str, Any]:
@@ -23,16 +25,39 @@ def final_numbers(result: SearchResult) -> dict[str, Any]:
         "default": metrics["validation_accuracy"],
         "test_accuracy": metrics["test_accuracy"],
         "parameters": result.parameters,
-        **{name: metrics[name] for name in ("macs", "entropy", "seconds") if name in metrics},
+        **{name: metrics[name] for name in ("macs", "entropy", "entropy_share") if name in metrics},
+        **{name: round(metrics[name], 1) for name in ("seconds",) if name in metrics},
+        "warnings": warnings_of(result.output),
         "output": str(result.output),
     }
+
+
+def warnings_of(output: Path) -> list[str]:
+    """Return what a reader should be warned of before believing the run in a folder: what its report says first."""
+    return [finding.text for finding in findings(read_run(output)) if finding.kind == "warning"]
+
+
+def save_child(output: Path, architecture: Architecture, child: nn.Module) -> Architecture:
+    """Write a child's weights and its architecture file, which is what nothing that comes later can take away.
+
+    Args:
+        output: folder to write into.
+        architecture: record of the child, without weights.
+        child: the trained child.
+
+    Returns:
+        The record with its weights.
+    """
+    weights = output / "weights.safetensors"
+    architecture = architecture.with_weights(weights, save_weights(child, weights))
+    return save(architecture, output / "architecture.json")
 
 
 def write_results(
     output: Path,
     architecture: Architecture,
     child: nn.Module,
-    input_shape: tuple[int, ...],
+    example: InputExample,
     summary: dict[str, Any],
     check: Callable[[Path], dict[str, Any]] | None = None,
 ) -> SearchResult:
@@ -42,20 +67,28 @@ def write_results(
         output: folder to write into.
         architecture: record of the child, without weights.
         child: the trained child.
-        input_shape: shape of one input without the batch.
+        example: what one input looks like.
         summary: plain values that go into summary.json too.
         check: looks at the finished ONNX file; what it returns goes into summary.json's ``onnx``.
 
     Raises:
-        OnnxExportError: the child cannot be exported, or ONNX Runtime disagrees with it.
+        OnnxExportError: the child cannot be exported, or ONNX Runtime disagrees with it. Its weights and its
+            architecture file are written then, the summary is not.
     """
-    weights = output / "weights.safetensors"
-    architecture = architecture.with_weights(weights, save_weights(child, weights))
-    architecture = save(architecture, output / "architecture.json")
-    report = export_onnx(child, output / "model.onnx", input_shape, architecture=architecture)
-    checked = check(report.path) if check is not None else {}
+    architecture = save_child(output, architecture, child)
+    try:
+        report = export_onnx(child, output / "model.onnx", example, architecture=architecture)
+        checked = check(report.path) if check is not None else {}
+    except OnnxExportError as error:
+        raise OnnxExportError(
+            f"there is no ONNX file: {error}\nThe child is complete in {output} (architecture.json, "
+            f"weights.safetensors). When its code can be exported, go on with --resume {output}, or with "
+            f"snas-nni export {output / 'architecture.json'}"
+        ) from error
     document = {
         **summary,
+        "input": example.as_document(),
+        "input_shape": list(example.shape),
         "metrics": architecture.metrics,
         "parameters": architecture.parameters,
         "onnx": {"opset": report.opset, "max_difference": report.max_difference, "bytes": report.size, **checked},

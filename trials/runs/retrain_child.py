@@ -19,12 +19,10 @@ from exports.rebuilding.weights import read_weights, room_for
 from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError
 from trials.data.types import ClassificationData
+from trials.runs.components import DECIDED_BY_DATA, constructor_arguments
 from trials.settings.retrain import ChildSettings
-from trials.runs.components import constructor_arguments
 
 __all__ = ["Inherited", "RetrainedChild", "build_for", "find_architecture", "inherit_weights"]
-
-_DECIDED_BY_DATA = ("in_channels", "classes")
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,13 @@ def build_for(architecture: Architecture, settings: ChildSettings, data: Classif
             with it.
         ArchitectureFileError: the space may not be imported, or does not take the recorded sample.
     """
-    space_class = find_space(architecture.space.class_path, settings.class_path)
     recorded = architecture.space.arguments
-    kept = {name: value for name, value in recorded.items() if name not in _DECIDED_BY_DATA}
+    # Code that an argument names is the user's choice where the user gave the argument.
+    given = [text for text in settings.init_args.values() if isinstance(text, str)]
+    named = [text for text in given if all(part.isidentifier() for part in text.split("."))]
+    spaces = named if settings.class_path is None else [settings.class_path, *named]
+    space_class = find_space(architecture.space.class_path, {**recorded, **settings.init_args}, spaces)
+    kept = {name: value for name, value in recorded.items() if name not in DECIDED_BY_DATA}
     arguments = constructor_arguments(space_class, {**kept, **settings.init_args}, data)
     try:
         space = make_space(space_class, arguments)

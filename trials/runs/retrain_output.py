@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from exports import Architecture, save
+from exports import Architecture, InputExample, save
 from exports.rebuilding.weights import save_tensors
 from exports.run_folder import SearchResult
-from trials.training.callbacks import BestWeights
-from trials.data.types import ClassificationData
-from trials.training.evaluation import evaluate, torch_predictor
 from trials.data.loaders import evaluation_loader
-from trials.state.nni_trial import NniTrial
-from trials.training.evaluation import agreement
-from trials.state.output_folder import recorded_settings
-from trials.progress import Progress
+from trials.data.types import ClassificationData
 from trials.runs.results import write_results
 from trials.runs.retrain_child import RetrainedChild
+from trials.runs.session import Session
 from trials.settings.retrain import RetrainSettings
-from trials.training.evaluation import child_costs
+from trials.state.output_folder import recorded_settings
+from trials.training.callbacks import BestWeights
+from trials.training.evaluation import agreement, child_costs, evaluate, torch_predictor
 
 __all__ = ["RetrainOutput"]
 
@@ -32,17 +29,14 @@ class RetrainOutput:
     """The output folder of a retraining.
 
     Args:
-        folder: where to.
-        settings: of the run.
+        session: of the retraining.
         searched: the architecture that is retrained.
         retrained: its child.
     """
 
-    def __init__(
-        self, folder: Path, settings: RetrainSettings, searched: Architecture, retrained: RetrainedChild
-    ) -> None:
-        self.folder = folder
-        self._settings = settings
+    def __init__(self, session: Session[RetrainSettings], searched: Architecture, retrained: RetrainedChild) -> None:
+        self.folder = session.folder
+        self._session = session
         self._searched = searched
         self._retrained = retrained
 
@@ -55,10 +49,8 @@ class RetrainOutput:
         trainer: Any,
         best: BestWeights,
         data: ClassificationData,
-        input_shape: tuple[int, ...],
+        example: InputExample,
         seconds: float,
-        trial: NniTrial | None,
-        progress: Progress,
     ) -> SearchResult:
         """Evaluate the last and the best weights on the test split, and write everything.
 
@@ -66,15 +58,13 @@ class RetrainOutput:
             trainer: after the training, with the last weights in the child.
             best: the best weights, which the child has afterwards.
             data: the splits.
-            input_shape: shape of one prepared input.
+            example: what one prepared input looks like.
             seconds: how long the training took.
-            trial: the NNI trial, if this is one.
-            progress: told the accuracies.
 
         Raises:
             OnnxExportError: the child cannot be exported, or ONNX Runtime decides differently.
         """
-        child, device = self._retrained.child, trainer.strategy.root_device
+        child, device, progress = self._retrained.child, trainer.strategy.root_device, self._session.progress
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
         last = evaluate(torch_predictor(child, device), evaluation_loader(data, data.test))
         last_metrics = {
@@ -95,7 +85,7 @@ class RetrainOutput:
             "test_loss": test.loss,
             **({"test_top5_accuracy": test.top5.value} if test.top5 else {}),
             "train_accuracy": measured["train_acc"],
-            **child_costs(child.cpu(), input_shape, progress),
+            **child_costs(child.cpu(), example, progress),
             "seconds": seconds,
         }
 
@@ -105,15 +95,12 @@ class RetrainOutput:
             return {"test": agreed.onnx.as_document(), "different_decisions": agreed.different}
 
         summary = {
-            "settings": recorded_settings(self._settings),
-            "tuned": trial.parameters if trial is not None else {},
-            "class_names": list(data.class_names),
-            "input_shape": list(input_shape),
-            "normalisation": asdict(data.normalisation) if data.normalisation else None,
+            **self._session.summary(data),
             "test": test.as_document(),
             "last": {"folder": "last", **last_metrics, "test": last.as_document()},
         }
-        return write_results(self.folder, self._record(metrics), child, input_shape, summary, check)
+        record = replace(self._record(metrics), input=example.as_document())
+        return write_results(self.folder, record, child, example, summary, check)
 
     def _save(self, folder: Path, weights: Mapping[str, Tensor], metrics: dict[str, float]) -> None:
         folder.mkdir(exist_ok=True)
@@ -128,7 +115,7 @@ class RetrainOutput:
             child=self._retrained.child,
             probabilities=self._searched.probabilities,
             entropy=self._searched.entropy,
-            seed=self._settings.seed,
-            settings=recorded_settings(self._settings),
+            seed=self._session.settings.seed,
+            settings=recorded_settings(self._session.settings),
             metrics=metrics,
         )

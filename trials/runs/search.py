@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-import nni.nas.strategy  # noqa: F401  before nni.nas.oneshot: the other order silently breaks NNI's strategies
-import pytorch_lightning as lightning
+import torch
 from nni.nas.evaluator.pytorch import Lightning, Trainer
-from nni.nas.experiment import NasExperiment
-from nni.nas.experiment.config import NasExperimentConfig
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.space import RawFormatModelSpace
+from pytorch_lightning import Callback
 
 from exports import Architecture
-from exports.run_folder import SearchResult, read_result
+from exports.run_folder import SearchResult
 from snas_nni import SNAS
-from trials.state.checkpoint_files import batches_done, epochs_done
-from trials.state.checkpoint_callback import Checkpoints
-from trials.data.types import ClassificationData
+from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.data.sources import load_data
-from trials.training.callbacks import EpochReport
-from trials.state.failures import failures_explained
-from trials.state.ddp_workers import lead_to_follow, leading, open_or_follow
-from trials.training.trainer import make_trainer, quieten_libraries
-from trials.data.loaders import evaluation_loader, training_loader
-from trials.state.nni_trial import NniTrial
-from trials.state.output_folder import OutputFolder, recorded_settings
-from trials.progress import Progress, readable_duration
-from trials.runs.results import final_numbers, write_results
+from trials.data.types import ClassificationData
+from trials.progress import readable_duration
+from trials.runs.components import make_space, make_strategy
+from trials.runs.random_children import random_children_accuracy
+from trials.runs.results import save_child, warnings_of, write_results
+from trials.runs.session import Session, run_in_session
 from trials.settings.search import RunSettings
-from trials.runs.components import make_space
-from trials.state.signals import Stopping
-from trials.training.evaluation import child_costs
-from trials.runs.components import make_strategy
-from trials.training.classifier import ClassificationTraining, accuracy_and_loss
+from trials.state.checkpoint_callback import Checkpoints
+from trials.state.checkpoint_files import batches_done
+from trials.state.nni_trial import NniTrial
+from trials.state.output_folder import recorded_settings
+from trials.training.callbacks import EpochReport
+from trials.training.classifier import ClassificationTraining
+from trials.training.evaluation import child_costs, evaluate, torch_predictor
+from trials.training.trainer import make_trainer
 
 __all__ = ["run_search"]
 
@@ -52,62 +50,31 @@ def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchRe
         SnasError: a setting, the data, the space or an output file is not as it must be; the loss is not finite.
         StoppedError: a signal asked for it. There is a checkpoint then, if training had begun.
     """
-    quieten_libraries()
-    lead = lead_to_follow()
-    progress = Progress(settings.quiet or lead is not None)
-    with Stopping() as stopping, open_or_follow(settings, trial, lead, progress) as output:
-        if lead is not None:
-            _search(settings, output, None, stopping, progress)
-            return None
-        if trial is not None:
-            trial.resume_at(epochs_done(output.checkpoint))
-        if output.finished and trial is not None:
-            result = read_result(output.path)
-        else:
-            with failures_explained(output.path):
-                found = _search(settings, output, trial, stopping, progress)
-            if found is None:
-                return None
-            result = found
-        if trial is not None:
-            trial.report_final(final_numbers(result))
-        return result
+    return run_in_session(settings, trial, _search)
 
 
-def _search(
-    settings: RunSettings, output: OutputFolder, trial: NniTrial | None, stopping: Stopping, progress: Progress
-) -> SearchResult | None:
-    start = time.monotonic()
-    progress.say(f"results go to {output.path}")
-    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+def _search(session: Session[RunSettings]) -> SearchResult | None:
+    settings, progress = session.settings, session.progress
     data = load_data(settings.data, progress)
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     space = make_space(settings.space, data)
     strategy = make_strategy(settings)
-    checkpoints = Checkpoints(output.path, settings.checkpoint.keep, settings.checkpoint.every_steps, stopping)
-    callbacks = [EpochReport(progress, trial), checkpoints]
-    from_step = batches_done(output.checkpoint)
-    trainer = make_trainer(Trainer, settings, output.path, from_step, callbacks, max_epochs=settings.search.epochs)
-    evaluator = Lightning(
-        ClassificationTraining(classes=data.classes, **asdict(settings.training)),
-        trainer,
-        train_dataloaders=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
-        val_dataloaders=evaluation_loader(data, data.validation, settings.data.workers),
-        fit_kwargs={"ckpt_path": output.checkpoint} if output.checkpoint else {},
-    )
-    with leading(output):
-        _run_experiment(space, evaluator, strategy)
-    if not trainer.is_global_zero:
+    keep = settings.checkpoint
+    checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
+    evaluator = _evaluator(session, data, [EpochReport(progress, session.trial), checkpoints])
+    with session.training():
+        _run_strategy(space, evaluator, strategy)
+    if not evaluator.trainer.is_global_zero:
         return None
-    seconds = checkpoints.seconds_before + time.monotonic() - start
+    seconds = session.seconds(checkpoints.seconds_before)
 
     sample, child = strategy.derive()
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
+    example = input_example(data)
     metrics = {
         **_search_metrics(checkpoints.table.last),
-        **_child_metrics(child, data, trainer),
-        **child_costs(child.cpu(), data.input_shape, progress),
+        "logits_learning_rate": strategy.oneshot_module.logits_learning_rate,
         "seconds": seconds,
     }
     architecture = Architecture.create(
@@ -119,29 +86,39 @@ def _search(
         seed=settings.seed,
         settings=recorded_settings(settings),
         metrics=metrics,
+        example=example,
     )
-    summary = {
-        "settings": recorded_settings(settings),
-        "tuned": trial.parameters if trial is not None else {},
-        "class_names": list(data.class_names),
-        "input_shape": list(data.input_shape),
-        "normalisation": asdict(data.normalisation) if data.normalisation else None,
-    }
-    result = write_results(output.path, architecture, child, data.input_shape, summary)
+    save_child(session.folder, architecture, child)  # before anything that can fail
+    device = evaluator.trainer.strategy.root_device
+    metrics |= {**_child_metrics(child, data, device), **child_costs(child.cpu(), example, progress)}
+    metrics["random_validation_accuracy"] = random_children_accuracy(strategy, data, device)
+    result = write_results(
+        session.folder, replace(architecture, metrics=metrics), child, example, session.summary(data)
+    )
     progress.say(
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
     )
+    for warning in warnings_of(session.folder):
+        progress.say(f"warning: {warning}")
     return result
 
 
-def _run_experiment(space: Any, evaluator: Any, strategy: SNAS) -> None:
-    config = NasExperimentConfig.default(space, evaluator, strategy)
-    experiment = NasExperiment(space, evaluator, strategy, config)
-    try:
-        experiment.run()
-    finally:
-        experiment.stop()
+def _evaluator(session: Session[RunSettings], data: ClassificationData, callbacks: list[Callback]) -> Any:
+    settings, checkpoint = session.settings, session.checkpoint
+    from_step, epochs = batches_done(checkpoint), settings.search.epochs
+    return Lightning(
+        ClassificationTraining(classes=data.classes, **asdict(settings.training)),
+        make_trainer(Trainer, settings, session.folder, from_step, callbacks, max_epochs=epochs),
+        train_dataloaders=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
+        val_dataloaders=evaluation_loader(data, data.validation, settings.data.workers),
+        fit_kwargs={"ckpt_path": checkpoint} if checkpoint else {},
+    )
+
+
+def _run_strategy(space: ModelSpace, evaluator: Lightning, strategy: SNAS) -> None:
+    """Run the strategy as ``NasExperiment`` does, without an entry in ``~/nni-experiments`` for each search."""
+    strategy(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
 
 
 def _search_metrics(last: dict[str, float]) -> dict[str, float]:
@@ -152,13 +129,14 @@ def _search_metrics(last: dict[str, float]) -> dict[str, float]:
         "train_acc": "train_accuracy",
         "search/temperature": "temperature",
         "search/entropy": "entropy",
+        "search/entropy_share": "entropy_share",
     }
     return {new: last[old] for old, new in names.items() if old in last}
 
 
-def _child_metrics(child: Any, data: ClassificationData, trainer: Any) -> dict[str, float]:
+def _child_metrics(child: Any, data: ClassificationData, device: torch.device) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for name, split in (("validation", data.validation), ("test", data.test)):
-        accuracy, loss = accuracy_and_loss(child, evaluation_loader(data, split), trainer.strategy.root_device)
-        metrics |= {f"{name}_accuracy": accuracy, f"{name}_loss": loss}
+        found = evaluate(torch_predictor(child, device), evaluation_loader(data, split))
+        metrics |= {f"{name}_accuracy": found.top1.value, f"{name}_loss": found.loss}
     return metrics

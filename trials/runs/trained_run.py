@@ -13,18 +13,16 @@ from exports import Architecture, build
 from exports.run_folder import read_summary
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
+from trials.data.sources import load_data, with_augmentation
 from trials.data.types import ClassificationData
-from trials.data.sources import load_data
 from trials.progress import Progress
-from trials.data.sources import with_augmentation
 from trials.runs.retrain_child import find_architecture
+from trials.settings.reader import checked_group
 from trials.settings.retrain import AugmentationSettings
 from trials.settings.search import DataSettings
-from trials.settings.reader import checked_group
+from trials.settings.sources import SOURCES
 
 __all__ = ["Trained", "load_trained"]
-
-_BUILT_IN_SOURCES = ("digits", "folder", "files", "cifar10", "cifar100")
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,9 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
             f"data.source: {summary.path.name} says that the network was trained for {len(summary.class_names)} "
             f"classes ({ours}), the data has {loaded.classes} ({theirs})"
         )
-    if summary.normalisation is not None and loaded.normalisation is not None:
+    if summary.normalization is not None and loaded.normalisation is not None:
         # The network knows its own training images' statistics, whatever the data at hand has.
-        mean, deviation = summary.normalisation
+        mean, deviation = summary.normalization
         if len(mean) != len(loaded.normalisation.mean):
             raise SettingError(f"{summary.path}: normalisation: the data has {len(loaded.normalisation.mean)} channels")
         loaded = replace(loaded, normalisation=replace(loaded.normalisation, mean=mean, deviation=deviation))
@@ -87,7 +85,7 @@ def _data_settings(architecture: Architecture, given: Mapping[str, Any]) -> Data
     recorded = dict(recorded) if isinstance(recorded, dict) else {}
     # A file alone does not decide whose code runs, nor where decoded images are written or what is downloaded.
     recorded = {name: value for name, value in recorded.items() if name not in ("cache", "download")}
-    if "source" not in given and recorded.get("source") not in _BUILT_IN_SOURCES:
+    if "source" not in given and recorded.get("source") not in SOURCES:
         raise SettingError(
             f"data.source: the architecture file records {readable(recorded.get('source'))}; "
             "give the data with --data.source"

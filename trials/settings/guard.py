@@ -13,6 +13,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
+from trials.settings.suggestions import did_you_mean
 
 __all__ = ["groups_of", "merged", "refuse_class_paths", "refuse_unfit", "without_free_values"]
 
@@ -40,7 +41,8 @@ def refuse_unfit(given: Mapping[str, Any], kind: type, where: str, prefix: str =
     for name, value in given.items():
         key = f"{where}: {prefix}{readable(name)}"
         if name not in types:
-            raise SettingError(f"{where}: there is no setting {prefix}{readable(name)}")
+            near = did_you_mean(f"{prefix}{name}", [f"{prefix}{each}" for each in types])
+            raise SettingError(f"{where}: there is no setting {prefix}{readable(name)}{near}")
         if name in groups:
             if not isinstance(value, dict):
                 raise SettingError(f"{key} must be a group of settings, not {readable(value)}")

@@ -13,18 +13,28 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
+from snas_nni.plain_yaml import read_yaml
+from trials.settings.amounts import amounts_in_words, with_amounts
 from trials.settings.guard import groups_of, merged, refuse_class_paths, refuse_unfit, without_free_values
-from trials.settings.plain_yaml import read_yaml
 from trials.settings.search import RunSettings
+from trials.settings.suggestions import did_you_mean
 
-__all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read_settings", "settings_help"]
+__all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read_settings"]
 
 Settings = TypeVar("Settings")
 
 
-def read_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RunSettings:
-    """Read the settings of a search; see :func:`read_given`."""
-    return made_of(read_given(arguments, tuned, RunSettings), RunSettings)
+def read_settings(
+    arguments: Sequence[str], tuned: Mapping[str, Any] | None = None, beneath: Mapping[str, Any] | None = None
+) -> RunSettings:
+    """Read the settings of a search; see :func:`read_given`.
+
+    Args:
+        arguments: of the command line.
+        tuned: parameters of a tuner.
+        beneath: values in place of defaults, those of a group in a dictionary of their own.
+    """
+    return made_of(merged(beneath or {}, read_given(arguments, tuned, RunSettings)), RunSettings)
 
 
 def architecture_first(arguments: Sequence[str]) -> list[str]:
@@ -54,7 +64,8 @@ def read_given(
     tuned_arguments = [f"--{key}={_as_argument(value)}" for key, value in (tuned or {}).items()]
     for key in tuned or {}:
         if key not in _known_keys(kind) and not key.startswith(("space.init_args.", "data.options.")):
-            raise SettingError(f"the tuner's search space has {readable(key)}, which is not a setting")
+            near = did_you_mean(key, _known_keys(kind))
+            raise SettingError(f"the tuner's search space has {readable(key)}, which is not a setting{near}")
         refuse_class_paths((tuned or {})[key], f"the tuner's {readable(key)}")
     files, words = _files_and_words(arguments)
     given: dict[str, Any] = {}
@@ -62,9 +73,9 @@ def read_given(
         given = merged(given, _read_file(file, kind))
     try:
         # Defaults are left to the dataclasses: this way the space's arguments are those the user gave.
-        last = _plain(_parser(kind).parse_args([*words, *tuned_arguments], defaults=False))
+        last = _plain(_parser(kind).parse_args(amounts_in_words([*words, *tuned_arguments]), defaults=False))
     except ArgumentError as error:
-        raise SettingError(_readable(str(error))) from error
+        raise SettingError(_readable(str(error), kind)) from error
     return merged(given, last)
 
 
@@ -100,15 +111,6 @@ def checked_group(recorded: Mapping[str, Any], kind: type, where: str) -> dict[s
         raise SettingError(f"{where}: {_readable(str(error))}") from error
 
 
-def settings_help(kind: type = RunSettings) -> str:
-    """Describe every setting of ``kind`` in one line: key, default, meaning."""
-    lines: list[str] = []
-    for name, group in groups_of(kind).items():
-        lines += [f"\n{(group.__doc__ or '').splitlines()[0]}", *_help_lines(group, f"{name}.")]
-    lines += ["\nThe run.", *_help_lines(kind, "", skip=tuple(groups_of(kind)))]
-    return "\n".join(lines)
-
-
 def _files_and_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Separate the settings files, ``--config FILE`` or ``--config=FILE``, from the other words."""
     files: list[str] = []
@@ -132,6 +134,7 @@ def _read_file(path: str, kind: type) -> dict[str, Any]:
     shown = readable(path, 300)
     if not isinstance(content, dict):
         raise SettingError(f"{shown}: not a file of settings, which has keys like seed and search")
+    content = with_amounts(content)
     refuse_unfit(content, kind, shown)
     typed, free = without_free_values(content, kind)
     try:
@@ -173,27 +176,14 @@ def _as_argument(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _readable(message: str) -> str:
-    """Reword jsonargparse's messages: on one line, without Python's type notation."""
+def _readable(message: str, kind: type | None = None) -> str:
+    """Reword jsonargparse's messages: on one line, without Python's type notation; with what may have been meant."""
+    unknown = re.match(r"unrecognized arguments: --([^\s=]+)", message)
+    near = did_you_mean(unknown.group(1), _known_keys(kind)) if unknown is not None and kind is not None else ""
     message = re.sub(r"unrecognized arguments: --([^\s=]+).*", r"there is no setting \1", message)
     message = re.sub(r"unrecognized arguments: (.*)", r"not understood: \1", message)
     message = re.sub(r"Option '([^']+)' is not accepted", r"there is no setting \1", message)
     message = re.sub(r"Group '([^']+)' does not accept option '([^']+)'", r"there is no setting \1.\2", message)
     message = re.sub(r'Parser key "([^"]+)":', r"\1:", message)
     message = re.sub(r"<class '([^']+)'>", r"\1", message)
-    return readable(" ".join(message.split()), 400)
-
-
-def _help_lines(kind: type, prefix: str, skip: tuple[str, ...] = ()) -> list[str]:
-    # A settings class that changes defaults of another one takes the meanings from there.
-    documented = "\n".join(each.__doc__ or "" for each in reversed(kind.__mro__))
-    meanings = dict(re.findall(r"^ {8}(\w+): (.+)$", documented, flags=re.MULTILINE))
-    defaults = kind()
-    lines = []
-    for field in fields(kind):
-        if field.name in skip:
-            continue
-        value = getattr(defaults, field.name)
-        shown = value if isinstance(value, str) else json.dumps(value)
-        lines.append(f"  --{prefix + field.name:<29} {meanings[field.name]} [{shown}]")
-    return lines
+    return readable(" ".join(message.split()), 400) + near

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from snas_nni.errors import SettingError
+from trials.settings.sources import SOURCES
 
 __all__ = ["RECIPES", "recipe_name", "with_recipe"]
 
@@ -74,8 +75,6 @@ _DIGITS: Final[Groups] = {
 RECIPES: Final[Mapping[str, Groups]] = {"cifar10": _CIFAR, "imagenet": _IMAGENET, "digits": _DIGITS}
 """Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one."""
 
-_OF_SOURCE: Final = {"digits": "digits", "cifar10": "cifar10", "cifar100": "cifar10"}
-
 
 def recipe_name(given: Mapping[str, Any]) -> str:
     """Return the recipe that the given settings name, or that of their data source.
@@ -86,7 +85,7 @@ def recipe_name(given: Mapping[str, Any]) -> str:
     name = given.get("recipe")
     if name is None:
         source = given.get("data", {}).get("source", "digits")
-        name = _OF_SOURCE.get(source)
+        name = SOURCES[source].recipe if source in SOURCES else None
         if name is None:
             raise SettingError(f"recipe: data.source {source!r} has none of its own; choose {', '.join(RECIPES)}")
     if name not in RECIPES:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from snas_nni.errors import SettingError
-from trials.settings.ranges import require, require_one_of
-from trials.settings.search import DataSettings
+from snas_nni.ranges import check_ranges, ranged, require
+from trials.settings.run import BaseRunSettings
 
 __all__ = ["AugmentationSettings", "ChildSettings", "RetrainSettings", "RetrainTrainingSettings"]
 
@@ -34,13 +34,11 @@ class AugmentationSettings:
         colour_jitter: largest change of brightness, contrast, saturation and hue
     """
 
-    random_resized_crop: int | None = None
-    colour_jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    random_resized_crop: int | None = ranged(None, at_least=1)
+    colour_jitter: tuple[float, float, float, float] = ranged((0.0, 0.0, 0.0, 0.0), at_least=0)
 
     def __post_init__(self) -> None:
-        require("augmentation.random_resized_crop", self.random_resized_crop, at_least=1)
-        for amount in self.colour_jitter:
-            require("augmentation.colour_jitter", amount, at_least=0)
+        check_ranges(self, "augmentation.")
         require("augmentation.colour_jitter (hue)", self.colour_jitter[3], at_most=0.5)
 
 
@@ -64,38 +62,27 @@ class RetrainTrainingSettings:
         initialisation: of new weights: default (torch's) or fan_out (normal)
     """
 
-    epochs: int = 600
-    batch_size: int = 96
-    learning_rate: float = 0.025
+    epochs: int = ranged(600, at_least=1)
+    batch_size: int = ranged(96, at_least=2)  # batch statistics of one image are none
+    learning_rate: float = ranged(0.025, above=0)
     schedule: Literal["cosine", "exponential"] = "cosine"
-    learning_rate_floor: float = 0.0
-    learning_rate_decay: float = 0.97
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    gradient_clip: float | None = 5.0
-    drop_path: float = 0.2
-    auxiliary_weight: float = 0.4
-    label_smoothing: float = 0.0
+    learning_rate_floor: float = ranged(0.0, at_least=0)
+    learning_rate_decay: float = ranged(0.97, above=0, at_most=1)
+    momentum: float = ranged(0.9, at_least=0, below=1)
+    weight_decay: float = ranged(3e-4, at_least=0)
+    gradient_clip: float | None = ranged(5.0, above=0)
+    drop_path: float = ranged(0.2, at_least=0, below=1)
+    auxiliary_weight: float = ranged(0.4, at_least=0)
+    label_smoothing: float = ranged(0.0, at_least=0, below=1)
     initialisation: Literal["default", "fan_out"] = "default"
 
     def __post_init__(self) -> None:
-        require("training.epochs", self.epochs, at_least=1)
-        require("training.batch_size", self.batch_size, at_least=2)  # batch statistics of one image are none
-        require("training.learning_rate", self.learning_rate, above=0)
-        require_one_of("training.schedule", self.schedule, ("cosine", "exponential"))
-        require("training.learning_rate_floor", self.learning_rate_floor, at_least=0, at_most=self.learning_rate)
-        require("training.learning_rate_decay", self.learning_rate_decay, above=0, at_most=1)
-        require("training.momentum", self.momentum, at_least=0, below=1)
-        require("training.weight_decay", self.weight_decay, at_least=0)
-        require("training.gradient_clip", self.gradient_clip, above=0)
-        require("training.drop_path", self.drop_path, at_least=0, below=1)
-        require("training.auxiliary_weight", self.auxiliary_weight, at_least=0)
-        require("training.label_smoothing", self.label_smoothing, at_least=0, below=1)
-        require_one_of("training.initialisation", self.initialisation, ("default", "fan_out"))
+        check_ranges(self, "training.")
+        require("training.learning_rate_floor", self.learning_rate_floor, at_most=self.learning_rate)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainSettings:
+class RetrainSettings(BaseRunSettings):
     """One retraining.
 
     Args:
@@ -103,36 +90,19 @@ class RetrainSettings:
         recipe: cifar10, imagenet or digits; null for that of the data source
         weights: new, or inherit those beside the architecture
         space: the network
-        data: the images
         augmentation: of the images
         training: the weights
-        output: folder of the results, new or empty; runs/TIME by default
-        resume: output folder of a retraining that was cut off, to go on with its settings
-        seed: of weights, batches and drop-path, at least 0
-        accelerator: Lightning's: auto, cpu, gpu, ...
-        devices: Lightning's: auto or a number
-        precision: Lightning's: 32-true, 16-mixed, bf16-mixed, ...
-        quiet: print nothing but errors
     """
 
     architecture: str = ""
     recipe: str | None = None
     weights: Literal["new", "inherit"] = "new"
     space: ChildSettings = field(default_factory=ChildSettings)
-    data: DataSettings = field(default_factory=DataSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: RetrainTrainingSettings = field(default_factory=RetrainTrainingSettings)
-    output: str | None = None
-    resume: str | None = None
-    seed: int = 0
-    accelerator: str = "auto"
-    devices: int | str = "auto"
-    precision: str = "32-true"
-    quiet: bool = False
 
     def __post_init__(self) -> None:
-        require_one_of("weights", self.weights, ("new", "inherit"))
-        require("seed", self.seed, at_least=0, below=2**32)
+        super().__post_init__()
         if self.augmentation.random_resized_crop is not None and self.data.crop_padding:
             raise SettingError(
                 "data.crop_padding and augmentation.random_resized_crop both crop; set one of them to 0 or null"

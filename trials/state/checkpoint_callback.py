@@ -55,6 +55,10 @@ class Checkpoints(Checkpoint):
         if self._stopping is not None:
             self._stopping.training(True)
 
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Forget what earlier epochs logged: Lightning keeps it, and the epoch's row would repeat it."""
+        trainer.logged_metrics.clear()
+
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """From here on, a signal stops at once."""
         if self._stopping is not None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from snas_nni.errors import SettingError
 from trials.progress import Progress
-from trials.state.checkpoint_files import newest_usable
-from trials.state.output_folder import OutputFolder, OutputSettings, open_output
+from trials.settings.run import BaseRunSettings
 
 if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
+    from trials.state.output_folder import OutputFolder  # brings Lightning, which takes seconds
 
 __all__ = ["Lead", "lead_to_follow", "leading", "open_or_follow"]
 
@@ -56,7 +56,7 @@ def lead_to_follow() -> Lead | None:
 
 @contextlib.contextmanager
 def open_or_follow(
-    settings: OutputSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
+    settings: BaseRunSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
 ) -> Iterator[OutputFolder]:
     """The folder of the results, which the first process opens for those that follow it.
 
@@ -69,6 +69,9 @@ def open_or_follow(
     Raises:
         SettingError: see :func:`~trials.state.output_folder.open_output`.
     """
+    from trials.state.checkpoint_files import newest_usable
+    from trials.state.output_folder import OutputFolder, open_output
+
     if lead is not None:
         yield OutputFolder(lead.output, newest_usable(Path(lead.resume), progress.say) if lead.resume else None)
         return

@@ -8,12 +8,17 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from snas_nni.errors import NotFiniteError, SnasError
-from trials.state.checkpoint_files import CheckpointError, checkpoints_in
+from snas_nni.files import write_atomically
 from trials.state.signals import StoppedError
+from trials.state.user_errors import user_code_error
 
-__all__ = ["exit_code_of", "failures_explained"]
+__all__ = ["exit_code_of", "failures_explained", "write_result"]
+
+# What a system says when it has no room, or will not let this process have any.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def exit_code_of(run: Callable[[], object], what: str) -> int:
@@ -39,9 +44,6 @@ def exit_code_of(run: Callable[[], object], what: str) -> int:
     return 0
 
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-
-
 @contextlib.contextmanager
 def failures_explained(output: Path) -> Iterator[None]:
     """Say of failures that come from outside the program what they are, where the state is, and what to do.
@@ -60,26 +62,62 @@ def failures_explained(output: Path) -> Iterator[None]:
         raise
     except NotFiniteError as error:
         raise NotFiniteError(f"{error} {_where_it_stands(output)}") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}. {_where_it_stands(output)}") from error
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
+    except (OSError, SnasError) as error:
+        from trials.state.checkpoint_files import CheckpointError  # on demand: it brings Lightning, which takes seconds
+
+        if isinstance(error, CheckpointError):
+            raise CheckpointError(f"{error}. {_where_it_stands(output)}") from error
+        refused = _refusal_of_the_disk(error)
+        if refused is None:
+            if isinstance(error, SnasError):
+                raise
+            _raise_as_users(error)
         raise SnasError(
-            f"output: cannot write {error.filename or output}: {error.strerror}. Make room, then resume. "
+            f"output: cannot write {refused.filename or output}: {refused.strerror}. Make room, then resume. "
             f"{_where_it_stands(output)}"
         ) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
-            raise
+            _raise_as_users(error)
         raise SnasError(
             f"a process that prepares batches ended: {str(error).splitlines()[0]} Most often memory ran out: set "
             f"data.workers lower (0 prepares batches in the search's own process). {_where_it_stands(output)}"
         ) from error
+    except Exception as error:
+        _raise_as_users(error)
+
+
+def _raise_as_users(error: Exception) -> NoReturn:
+    """Raise an error again, as one of the user's own code if a line of that led to it."""
+    explained = user_code_error(error)
+    if explained is None:
+        raise error
+    raise explained from error
+
+
+def _refusal_of_the_disk(error: BaseException | None) -> OSError | None:
+    """Return the disk's own error, which others may have been raised from; None if it is none."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error if error is not None and error.errno in _NO_ROOM else None
+
+
+def write_result(path: Path, content: bytes) -> None:
+    """Write a file that a user asked for, whole.
+
+    Raises:
+        SnasError: it cannot be written.
+    """
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise SnasError(f"output: cannot write {path}: {error.strerror}") from error
 
 
 def _where_it_stands(output: Path) -> str:
     """Name the last good checkpoint and how to go on from it."""
+    from trials.state.checkpoint_files import checkpoints_in
+
     checkpoints = checkpoints_in(output)
     if (output / "summary.json").exists():
         return f"The results are complete in {output}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from exports.architecture.files import write_atomically
+from snas_nni.files import write_atomically
 
 __all__ = ["MetricsTable"]
 
@@ -49,7 +49,7 @@ class MetricsTable:
         """Write the table whole.
 
         Raises:
-            ArchitectureFileError: the file cannot be written.
+            OSError: the file cannot be written.
         """
         write_atomically(path, self.text().encode())
 

@@ -5,44 +5,40 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from exports.architecture.files import write_atomically
-from snas_nni.errors import SettingError
+from snas_nni.errors import SettingError, SnasError
+from snas_nni.files import write_atomically
+from snas_nni.plain_yaml import read_yaml
 from trials.progress import Progress
+from trials.settings.guard import merged
+from trials.settings.run import BaseRunSettings
 from trials.state.checkpoint_files import newest_usable
+from trials.state.failures import failures_explained
+
+try:
+    import fcntl
+except ImportError:  # Windows: its users are protected by "the folder is not empty" alone
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
 
-__all__ = ["LOCK_NAME", "OutputFolder", "OutputSettings", "deciding", "locked", "open_output", "recorded_settings"]
+__all__ = ["LOCK_NAME", "OutputFolder", "deciding", "locked", "open_output", "recorded_settings"]
 
-SETTINGS_NAME, SUMMARY_NAME = "settings.yml", "summary.json"
+LOCK_NAME, SETTINGS_NAME, SUMMARY_NAME = ".lock", "settings.yml", "summary.json"
+TENSORBOARD_NAME = "tensorboard"
+_NOT_KEPT = ("output", "resume", "quiet")
 # They change where things are or what is shown, not what comes out.
-_FREE = ("output", "resume", "quiet", "checkpoint", "accelerator", "devices")
+_FREE = (*_NOT_KEPT, "checkpoint", "accelerator", "devices")
 _FREE_OF_DATA = ("path", "cache", "download", "workers")
-
-
-class OutputSettings(Protocol):
-    """The settings of any run that leaves a folder; a dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def output(self) -> str | None:
-        """Folder of the results."""
-        ...
-
-    @property
-    def resume(self) -> str | None:
-        """Output folder of the run to go on with."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ class OutputFolder:
 
 
 @contextlib.contextmanager
-def open_output(settings: OutputSettings, trial: NniTrial | None, progress: Progress) -> Iterator[OutputFolder]:
+def open_output(settings: BaseRunSettings, trial: NniTrial | None, progress: Progress) -> Iterator[OutputFolder]:
     """Find or make the folder, and keep other runs out of it inside the ``with`` block.
 
     A run that is resumed goes on in its own folder, unless another is given. A trial that NNI runs again goes on in
@@ -72,6 +68,7 @@ def open_output(settings: OutputSettings, trial: NniTrial | None, progress: Prog
     """
     source = _resumed_folder(settings, trial)
     folder = source if source is not None and settings.output is None else _new_folder(settings, trial)
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -97,14 +94,36 @@ def open_output(settings: OutputSettings, trial: NniTrial | None, progress: Prog
             progress.say(
                 f"going on from {checkpoint.name}" if checkpoint else "no checkpoint was written yet: begins anew"
             )
-        write_atomically(folder / SETTINGS_NAME, _settings_text(settings).encode())
-        yield OutputFolder(folder, checkpoint)
+        with failures_explained(folder):
+            text = yaml.safe_dump(_kept_settings(settings), sort_keys=False)
+            write_atomically(folder / SETTINGS_NAME, text.encode())
+        try:
+            yield OutputFolder(folder, checkpoint)
+        except SnasError:
+            if source is None:
+                _take_back(folder, made)
+            raise
 
 
-def recorded_settings(settings: OutputSettings) -> dict[str, Any]:
+def _take_back(folder: Path, made: bool) -> None:
+    """Leave nothing of a run that a mistake ended before it began: the mended command may name the folder again."""
+    if {entry.name for entry in folder.iterdir()} <= {LOCK_NAME, SETTINGS_NAME, TENSORBOARD_NAME}:
+        shutil.rmtree(folder / TENSORBOARD_NAME, ignore_errors=True)  # of a run that logged no epoch
+        (folder / SETTINGS_NAME).unlink(missing_ok=True)
+        (folder / LOCK_NAME).unlink(missing_ok=True)
+        if made:
+            folder.rmdir()
+
+
+def recorded_settings(settings: BaseRunSettings) -> dict[str, Any]:
     """Return the settings that decide a result, as plain values."""
+    return {name: value for name, value in _kept_settings(settings).items() if name != "checkpoint"}
+
+
+def _kept_settings(settings: BaseRunSettings) -> dict[str, Any]:
+    """Return what settings.yml holds, which ``--config`` reads back: to repeat a run, or to resume it."""
     document: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    return {name: value for name, value in document.items() if name not in ("output", "resume", "quiet", "checkpoint")}
+    return {name: value for name, value in document.items() if name not in _NOT_KEPT}
 
 
 def deciding(document: Any, free: Collection[str]) -> dict[str, Any]:
@@ -122,15 +141,7 @@ def deciding(document: Any, free: Collection[str]) -> dict[str, Any]:
     return kept
 
 
-def _settings_text(settings: OutputSettings) -> str:
-    """Return settings.yml, which ``--config`` reads back: to repeat a run, or to resume it."""
-    document = recorded_settings(settings)
-    if "checkpoint" in settings.__dataclass_fields__:
-        document["checkpoint"] = asdict(settings)["checkpoint"]
-    return yaml.safe_dump(document, sort_keys=False)
-
-
-def _new_folder(settings: OutputSettings, trial: NniTrial | None) -> Path:
+def _new_folder(settings: BaseRunSettings, trial: NniTrial | None) -> Path:
     if settings.output is not None:
         return Path(settings.output).expanduser()
     if trial is not None:
@@ -138,7 +149,7 @@ def _new_folder(settings: OutputSettings, trial: NniTrial | None) -> Path:
     return Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
-def _resumed_folder(settings: OutputSettings, trial: NniTrial | None) -> Path | None:
+def _resumed_folder(settings: BaseRunSettings, trial: NniTrial | None) -> Path | None:
     if settings.resume is not None:
         folder = Path(settings.resume).expanduser()
         if not (folder / SETTINGS_NAME).is_file():
@@ -153,12 +164,15 @@ def _is_cut_off(folder: Path) -> bool:
     return (folder / SETTINGS_NAME).is_file() and not (folder / SUMMARY_NAME).exists()
 
 
-def _refuse_other_settings(source: Path, settings: OutputSettings) -> None:
+def _refuse_other_settings(source: Path, settings: BaseRunSettings) -> None:
     """A resumed run has the settings that it began with, or its result would be of no settings at all."""
     try:
-        before = yaml.safe_load((source / SETTINGS_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SettingError(f"resume: {str(source / SETTINGS_NAME)!r} cannot be read: {error}") from error
+        before = read_yaml(source / SETTINGS_NAME)
+    except SettingError as error:
+        raise SettingError(f"resume: the run's {SETTINGS_NAME} cannot be read: {error}") from error
+    # A setting that is newer than the run had its default there, if nothing else is known.
+    unsaid = merged(recorded_settings(type(settings)()), settings.before)
+    before = merged(unsaid, before if isinstance(before, dict) else {})
     first, now = (_flat(deciding(each, _FREE)) for each in (before, recorded_settings(settings)))
     different = sorted(name for name in first.keys() | now.keys() if first.get(name) != now.get(name))
     if different:
@@ -177,15 +191,6 @@ def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         elif value is not None and value != {}:
             found[f"{prefix}{name}"] = value
     return found
-
-
-try:
-    import fcntl
-except ImportError:  # Windows: its users are protected by "the folder is not empty" alone
-    fcntl = None  # type: ignore[assignment]
-
-
-LOCK_NAME = ".lock"
 
 
 @contextlib.contextmanager

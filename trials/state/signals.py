@@ -8,15 +8,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-__all__ = ["StoppedError", "Stopping", "TerminatedError", "ignore_signals", "signals_as_exceptions"]
+from trials.closed_terminal import leave_closed_terminal
 
-_SIGNALS = tuple(
+__all__ = ["StoppedError", "Stopping", "ignore_signals"]
+
+_SIGNALS: tuple[int, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # Windows has no SIGHUP
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class StoppedError(BaseException):
@@ -42,18 +45,22 @@ class Stopping:
     While training, the first one waits for the step's end; at any other time it raises :class:`StoppedError` at once.
     The second one ends the process without any further work, which is safe: no file is ever half written.
 
+    Args:
+        second_quits: whether it does; else it is ignored, so that what has begun to be cleaned up is.
+
     Attributes:
         requested: number of the signal that came while training; None for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, second_quits: bool = True) -> None:
         self.requested: int | None = None
+        self._second_quits = second_quits
         self._training = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stopping:
         if threading.current_thread() is threading.main_thread():  # others cannot have handlers
-            self._before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
+            self._before = _handlers(_SIGNALS)
             self._listen()
         return self
 
@@ -78,12 +85,15 @@ class Stopping:
             raise StoppedError(self.requested)
 
     def _listen(self) -> None:
-        for number in _SIGNALS:
+        for number in self._before:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        leave_closed_terminal()
         if self.requested is not None:
-            _quit(128 + number)
+            if self._second_quits:
+                _quit(128 + number)
+            return
         self.requested = number
         if not self._training:
             raise StoppedError(number)
@@ -99,35 +109,14 @@ def _quit(code: int, end: Callable[[int], Any] = os._exit) -> None:
     end(code)
 
 
-_TERMINATING = (signal.SIGTERM, signal.SIGHUP)
-
-
-class TerminatedError(BaseException):
-    """SIGTERM or SIGHUP came; like KeyboardInterrupt, not an Exception."""
-
-
-@contextlib.contextmanager
-def signals_as_exceptions() -> Iterator[None]:
-    """Raise :class:`TerminatedError` inside on SIGTERM and SIGHUP; SIGINT raises KeyboardInterrupt as ever."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise TerminatedError
-
+def _handlers(numbers: Iterable[int]) -> dict[int, Any]:
+    """Return the handlers of signals; SIGHUP is left out where it is ignored, as nohup asks for."""
     # A handler that Python did not install reads as None; the default is the best that can be put back.
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (*_TERMINATING, signal.SIGINT)}
-    for number in _TERMINATING:
-        signal.signal(number, terminate)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    found = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
+    return {number: handler for number, handler in found.items() if (number, handler) != (_HANGUP, signal.SIG_IGN)}
 
 
 def ignore_signals() -> None:
-    """Let a clean-up run to its end: from now on, a second Ctrl-C does nothing.
-
-    The end of :func:`signals_as_exceptions` takes it back.
-    """
-    for number in (*_TERMINATING, signal.SIGINT):
+    """Let a clean-up run to its end: from now on, until the end of :class:`Stopping`, a signal does nothing."""
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

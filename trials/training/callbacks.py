@@ -1,4 +1,4 @@
-"""Drop-path: each image loses some of the edges of a cell while a child is trained (paper, section 3)."""
+"""What Lightning calls while a run trains: drop-path, the best weights, reports, seeds, fast layers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from snas_nni.cpu_kernels.fast_layers import quicken
-from snas_nni.cpu_kernels.memory_format import channels_last
+from snas_nni.cpu_kernels.fast_layers import quicken_training
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.search.learning_rate import logits_steps
+from snas_nni.search.lightning_module import SnasLightningModule
 from trials.data.loaders import seeded_generator
 from trials.progress import Progress, readable_duration
 from trials.state.nni_trial import NniTrial
 
 __all__ = ["BestWeights", "DropPath", "EpochReport", "EpochSeed", "FastLayers", "droppable_edges", "epoch_line"]
+
+Save = Callable[[Mapping[str, Tensor], int, float], None]
+_STREAM = 2**40  # of random numbers; apart from those of the loaders, which count from the first image of a batch
 
 
 def droppable_edges(child: nn.Module) -> list[nn.Module]:
@@ -47,7 +51,7 @@ def _edges(module: nn.Module) -> Iterator[nn.Module]:
 
 
 class DropPath(Callback):
-    """Sets an edge's output to zero with a probability that rises, drawn for each image of a batch.
+    """Drop-path (paper, section 3): an edge's output is zero with a rising probability, drawn for each image.
 
     In epoch ``e`` of ``n``, counted from 0, the probability is ``final * e / n``. What is kept is scaled so that
     the expected output is unchanged. Edges are hooked for the time of training and in training mode only: the
@@ -99,9 +103,6 @@ class DropPath(Callback):
     def _drop(self, edge: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         dropped: Tensor = stochastic_depth(output, self.probability, mode="row", training=edge.training)
         return dropped
-
-
-Save = Callable[[Mapping[str, Tensor], int, float], None]
 
 
 class BestWeights(Callback):
@@ -180,6 +181,9 @@ class EpochReport(Callback):
         """Start the clock; a resumed search does not start at epoch 0."""
         self._start = time.monotonic()
         self._first_epoch = trainer.current_epoch
+        if isinstance(pl_module, SnasLightningModule) and pl_module.settings.logits_learning_rate is None:
+            steps = logits_steps(trainer, pl_module.settings)
+            self._progress.say(f"learning rate of the logits: {pl_module.logits_learning_rate:.3g}, for {steps} steps")
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Print and report. Lightning validates before this hook, so the metrics are the epoch's own."""
@@ -199,7 +203,7 @@ class EpochReport(Callback):
                     "epochs": total,
                     **{
                         name.removeprefix("search/").replace("/", "_"): metrics[name]
-                        for name in ("sampled/val_acc", "search/temperature", "search/entropy")
+                        for name in ("sampled/val_acc", "search/temperature", "search/entropy", "search/entropy_share")
                         if name in metrics
                     },
                 }
@@ -207,11 +211,15 @@ class EpochReport(Callback):
 
 
 def epoch_line(done: int, total: int, metrics: Mapping[str, float], seconds_left: float) -> str:
-    """Write one epoch as one line; what was not measured is left out."""
+    """Write one epoch as one line; what was not measured is left out.
+
+    Entropy is in nats, and in percent of the most that the choices can have: 100 % has decided nothing, 0 % all.
+    """
     parts = [f"epoch {done:>{len(str(total))}}/{total}"]
+    share = f" ({metrics['search/entropy_share']:.0%} of most)" if "search/entropy_share" in metrics else ""
     for label, name, form in (
         ("temperature", "search/temperature", "{:.3f}"),
-        ("entropy", "search/entropy", "{:.2f}"),
+        ("entropy", "search/entropy", "{:.2f}" + share),
         ("train", "train_acc", "{:.1%}"),
         ("sampled", "sampled/val_acc", "{:.1%}"),
         ("child", "val_acc", "{:.1%}"),
@@ -220,9 +228,6 @@ def epoch_line(done: int, total: int, metrics: Mapping[str, float], seconds_left
             parts.append(f"{label} {form.format(metrics[name])}")
     parts.append(f"{readable_duration(seconds_left)} left")
     return "  ".join(parts)
-
-
-_STREAM = 2**40  # apart from the streams of the loaders, which count from the first image of a batch
 
 
 class EpochSeed(Callback):
@@ -252,9 +257,8 @@ class FastLayers(Callback):
     def on_fit_start(self, trainer: Any, module: Any) -> None:
         """Quicken; on a CPU put the images that ``module.model`` gets into channels-last order."""
         network = getattr(module, "model", None)
-        if isinstance(network, nn.Module) and module.device.type == "cpu":
-            self._undo.callback(network.register_forward_pre_hook(channels_last).remove)
-        self._undo.callback(quicken(module))
+        network = network if isinstance(network, nn.Module) else None
+        self._undo.callback(quicken_training(module, network, module.device.type))
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         """Undo it."""

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from snas_nni.errors import SettingError
 from trials.settings.retrain import RetrainTrainingSettings
+from trials.state.user_errors import place_of
 
-__all__ = ["ClassificationTraining", "RetrainTraining", "accuracy_and_loss", "initialise_fan_out"]
+__all__ = ["ClassificationTraining", "RetrainTraining", "initialise_fan_out"]
 
 
 @nni.trace
@@ -63,6 +65,7 @@ class ClassificationTraining(LightningModule):
         """Return the training loss of a batch, a scalar."""
         inputs, labels = batch
         logits, auxiliary = _logits_and_auxiliary(self(inputs))
+        self._check(inputs, logits)
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._log("train", logits, labels, loss)
         if auxiliary is not None:
@@ -89,6 +92,16 @@ class ClassificationTraining(LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
+    def _check(self, inputs: Tensor, logits: Tensor) -> None:
+        if logits.shape == (len(inputs), self.classes):
+            return
+        raise SettingError(
+            f"the network gives outputs of shape {tuple(logits.shape)} for {len(inputs)} inputs of shape "
+            f"{tuple(inputs.shape[1:])}, but the data has {self.classes} classes, so ({len(inputs)}, {self.classes}) "
+            f"is needed: give the last layer of {place_of(type(self.model))} {self.classes} outputs. An argument "
+            "'classes' or 'num_classes' of its constructor is filled in from the data"
+        )
+
     def _evaluate(self, stage: str, batch: tuple[Tensor, Tensor]) -> None:
         inputs, labels = batch
         logits, _ = _logits_and_auxiliary(self(inputs))
@@ -114,29 +127,6 @@ def _logits_and_auxiliary(output: Any) -> tuple[Tensor, Tensor | None]:
         logits, auxiliary = output
         return logits, auxiliary
     return output, None
-
-
-def accuracy_and_loss(model: torch.nn.Module, batches: Any, device: torch.device) -> tuple[float, float]:
-    """Evaluate a classifier on all batches of a loader.
-
-    Args:
-        model: maps inputs to logits, shape ``(B, classes)``; left in evaluation mode on ``device``.
-        batches: gives pairs of inputs and labels.
-        device: where to run.
-
-    Returns:
-        The share of right answers in [0, 1], and the mean cross-entropy in nats.
-    """
-    model.to(device).eval()
-    right, loss, count = 0, 0.0, 0
-    with torch.inference_mode():
-        for inputs, labels in batches:
-            logits, _ = _logits_and_auxiliary(model(inputs.to(device)))
-            labels = labels.to(device)
-            right += int((logits.argmax(dim=-1) == labels).sum())
-            loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-            count += len(labels)
-    return right / count, loss / count
 
 
 class RetrainTraining(ClassificationTraining):

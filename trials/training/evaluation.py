@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 
 import onnxruntime
 import torch
+from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exports import OnnxExportError
+from exports import InputExample, OnnxExportError
 from exports.onnx_files.runtime_check import relative_difference
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.resources import count_child
@@ -32,8 +32,6 @@ __all__ = [
 ]
 
 Predictor = Callable[[Tensor], Tensor]
-
-_NORMAL_QUANTILE = 1.959963984540054  # 97.5 % of a normal distribution lie below: a two-sided 95 % interval
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,8 @@ class Share:
 
     def interval(self) -> tuple[float, float]:
         """Return Wilson's 95 % confidence interval, inside [0, 1]; it holds near 0 and 1 too."""
-        share, count, square = self.value, self.count, _NORMAL_QUANTILE**2
-        centre = share + square / (2 * count)
-        spread = _NORMAL_QUANTILE * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
-        scale = 1 + square / count
-        return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+        interval = binomtest(self.right, self.count).proportion_ci(0.95, method="wilson")
+        return float(interval.low), float(interval.high)
 
     def __str__(self) -> str:
         low, high = self.interval()
@@ -128,7 +123,8 @@ def torch_predictor(model: nn.Module, device: torch.device | str = "cpu") -> Pre
 
     def predict(inputs: Tensor) -> Tensor:
         with torch.inference_mode():
-            logits: Tensor = model(inputs.to(device))
+            output = model(inputs.to(device))
+        logits: Tensor = output[0] if isinstance(output, tuple) else output  # without an auxiliary head's
         return logits.cpu()
 
     return predict
@@ -210,13 +206,13 @@ def _each(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Te
     yield from batches
 
 
-def child_costs(child: nn.Module, input_shape: tuple[int, ...], progress: Progress) -> dict[str, float]:
+def child_costs(child: nn.Module, example: InputExample, progress: Progress) -> dict[str, float]:
     """Count the child's parameters, multiply-accumulates and memory access for one input.
 
     A child with an operation that cannot be counted is still a child: ``progress`` is told, nothing is returned.
     """
     try:
-        return dict(count_child(child, torch.zeros(1, *input_shape)))
-    except SnasError as error:
+        return dict(count_child(child, example.batch()))
+    except (SnasError, RuntimeError, IndexError) as error:
         progress.say(f"the child's costs were not counted: {error}")
         return {}

@@ -14,8 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from snas_nni.errors import SettingError
-from trials.settings.retrain import RetrainSettings
-from trials.settings.search import RunSettings
+from trials.settings.run import BaseRunSettings
 from trials.state.checkpoint_files import SafeCheckpointIO
 
 __all__ = ["SILENT", "make_trainer", "quieten_libraries", "tensorboard"]
@@ -26,7 +25,7 @@ SILENT: Final = {"enable_progress_bar": False, "enable_model_summary": False, "n
 
 def make_trainer(
     kind: Callable[..., Any],
-    settings: RunSettings | RetrainSettings,
+    settings: BaseRunSettings,
     output: Path,
     from_step: int,
     callbacks: list[Callback],

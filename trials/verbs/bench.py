@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from trials.bench.settings import NasBench201Settings, RetentionSettings
-from trials.settings.reader import made_of, read_given, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import made_of, read_given
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
+from trials.verbs.options import with_group_options
 
 __all__ = ["run"]
 
@@ -39,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in _HELP:
         print(_INTRODUCTION)
         return 0 if arguments else _USER_ERROR
-    name, *rest = arguments
+    name, *rest = with_group_options(arguments)
     if name not in _KINDS:
         print(f"error: there is no comparison {name!r}; there are {', '.join(_KINDS)}", file=sys.stderr)
         return _USER_ERROR

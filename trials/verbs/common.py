@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from snas_nni.errors import SettingError
-from trials.settings.retrain import RetrainSettings
-from trials.settings.search import RunSettings
+from trials.settings.run import BaseRunSettings
 from trials.state.ddp_workers import lead_to_follow
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["settings_and_trial", "settings_file_of"]
 
-Settings = TypeVar("Settings", RunSettings, RetrainSettings)
+Settings = TypeVar("Settings", bound=BaseRunSettings)
 
 
 def settings_and_trial(

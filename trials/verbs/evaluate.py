@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trials.settings.reader import architecture_first, made_of, read_given, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.search import DataSettings
 from trials.settings.user_code import add_current_folder_to_path
+from trials.verbs.options import with_plain_options
 
 __all__ = ["EvaluateSettings", "run"]
 
@@ -34,7 +36,7 @@ class EvaluateSettings:
         space: dotted path of your own space's class, which may then be imported
         data: the images
         accelerator: of PyTorch: cpu, cuda, mps, ...
-        output: JSON file to write the numbers to; null for none
+        output: where the result goes, a JSON file; null for none
         quiet: print nothing but errors
     """
 
@@ -55,14 +57,14 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(EvaluateSettings))
         return 0
-    add_current_folder_to_path()
-    given = read_given(architecture_first(arguments), None, EvaluateSettings)
+    given = read_given(architecture_first(with_plain_options(arguments)), None, EvaluateSettings)
     settings = made_of(given, EvaluateSettings)
+    add_current_folder_to_path()
 
-    from exports.architecture.files import write_atomically
     from trials.data.loaders import evaluation_loader
     from trials.progress import Progress
     from trials.runs.trained_run import load_trained
+    from trials.state.failures import write_result
     from trials.training.evaluation import evaluate, find_device, onnx_predictor, torch_predictor
 
     device = find_device(settings.accelerator)
@@ -80,5 +82,5 @@ def run(arguments: Sequence[str]) -> int:
         if found.top5 is not None:
             progress.say(f"{name:<12}  top-5 {found.top5}")
     if settings.output is not None:
-        write_atomically(Path(settings.output).expanduser(), (json.dumps(document, indent=2) + "\n").encode())
+        write_result(Path(settings.output).expanduser(), (json.dumps(document, indent=2) + "\n").encode())
     return 0

@@ -7,7 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from exports.example_input import InputExample
 from snas_nni.errors import SettingError
+from snas_nni.files import read_bounded
+from trials.verbs.options import add_input_options, given_example, with_plain_options
 
 __all__ = ["run"]
 
@@ -24,15 +27,15 @@ def run(arguments: Sequence[str]) -> int:
         "with ONNX Runtime.",
     )
     parser.add_argument("file", type=Path, help="architecture.json")
-    parser.add_argument("--output", type=Path, help="ONNX file to write (default: model.onnx beside FILE)")
+    parser.add_argument(
+        "--output", type=Path, help="where the result goes, an ONNX file (default: model.onnx beside FILE)"
+    )
     parser.add_argument("--weights", type=Path, help="safetensors file (default: the recorded one)")
     parser.add_argument("--no-weights", action="store_true", help="export with new, untrained weights")
-    parser.add_argument(
-        "--input-shape", help="shape of one input, such as 3,32,32 (default: from summary.json beside FILE)"
-    )
+    add_input_options(parser, "as recorded in FILE, or in summary.json beside it")
     parser.add_argument("--space", help="dotted path of your own space's class, which may then be imported")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_plain_options(arguments))
 
     from exports import build, export_onnx, load
     from trials.progress import Progress
@@ -40,12 +43,13 @@ def run(arguments: Sequence[str]) -> int:
 
     add_current_folder_to_path()
     architecture = load(options.file)
-    shape = _input_shape(options.input_shape, options.file)
+    example = given_example(options, architecture.input_example or _of_summary(options.file))
+    if example is None:
+        raise SettingError(f"--input-shape: is needed, as neither {options.file} nor a summary.json beside it says it")
     weights = False if options.no_weights else options.weights or True
     child = build(architecture, spaces=options.space, weights=weights)
-    report = export_onnx(
-        child, options.output or options.file.with_name("model.onnx"), shape, architecture=architecture
-    )
+    path = options.output or options.file.with_name("model.onnx")
+    report = export_onnx(child, path, example, architecture=architecture)
     Progress(options.quiet).say(
         f"{report.path}: {report.size:,} bytes, opset {report.opset}; ONNX Runtime differs from PyTorch by "
         f"{report.max_difference:.1e} of the largest output"
@@ -53,16 +57,16 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _input_shape(given: str | None, file: Path) -> tuple[int, ...]:
-    if given is not None:
-        try:
-            shape = tuple(int(side) for side in given.replace("x", ",").split(","))
-        except ValueError:
-            shape = ()
-        if not shape or min(shape) < 1:
-            raise SettingError(f"--input-shape: {given!r} is not a shape such as 3,32,32")
-        return shape
+def _of_summary(file: Path) -> InputExample | None:
+    """Return what the summary beside an architecture file says; earlier versions wrote it there only."""
+    path = file.with_name("summary.json")
     try:
-        return tuple(json.loads(file.with_name("summary.json").read_text(encoding="utf-8"))["input_shape"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"--input-shape: is needed, as there is no usable summary.json beside {file}") from error
+        document = json.loads(read_bounded(path, 2**22).decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    if "input" not in document and "input_shape" not in document:
+        return None
+    given = document.get("input", {"shape": document.get("input_shape")})
+    return InputExample.from_document(given, f"{path}: input")

@@ -21,7 +21,9 @@ def run(arguments: Sequence[str]) -> int:
         "best child to OUTPUT/EXPERIMENT/best. The exit code is 0 when a trial succeeded, 1 when none did.",
     )
     parser.add_argument("file", help="NNI experiment file, such as snas.yml")
-    parser.add_argument("--output", type=Path, default=Path("runs"), help="folder for results (default: runs)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs"), help="where the results go, a folder (default: runs)"
+    )
     parser.add_argument("--port", type=int, help="port of NNI's web page (default: a free one)")
     parser.add_argument(
         "--listen-everywhere", action="store_true", help="let other machines reach it; it has no password"

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from snas_nni.errors import SettingError
-from trials.settings.ranges import require
-from trials.settings.reader import architecture_first, made_of, read_given, settings_help
+from snas_nni.ranges import check_ranges, ranged
+from trials.settings.help import settings_help
+from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.search import DataSettings
 from trials.settings.user_code import add_current_folder_to_path
+from trials.verbs.options import with_plain_options
 
 __all__ = ["QuantizeSettings", "run"]
 
@@ -36,13 +38,12 @@ class QuantizeSettings:
     architecture: str = ""
     space: str | None = None
     data: DataSettings = field(default_factory=DataSettings)
-    images: int = 512
-    seed: int = 0
+    images: int = ranged(512, at_least=1)
+    seed: int = ranged(0, at_least=0)
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        require("images", self.images, at_least=1)
-        require("seed", self.seed, at_least=0)
+        check_ranges(self)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -54,9 +55,9 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(QuantizeSettings))
         return 0
-    add_current_folder_to_path()
-    given = read_given(architecture_first(arguments), None, QuantizeSettings)
+    given = read_given(architecture_first(with_plain_options(arguments)), None, QuantizeSettings)
     settings = made_of(given, QuantizeSettings)
+    add_current_folder_to_path()
 
     from trials.data.loaders import evaluation_loader
     from trials.progress import Progress

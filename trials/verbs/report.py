@@ -20,7 +20,9 @@ def run(arguments: Sequence[str]) -> int:
         description="Write one HTML page about a search run or an experiment. It opens from disk, without a network.",
     )
     parser.add_argument("folder", type=Path, help="folder of a search, or runs/EXPERIMENT of a launch")
-    parser.add_argument("--output", type=Path, help="file to write (default: report.html in the folder)")
+    parser.add_argument(
+        "--output", type=Path, help="where the result goes, a file (default: report.html in the folder)"
+    )
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="also write the cells as SVG and PNG (of a search only)"
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trials.settings.reader import architecture_first, made_of, read_given, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.recipes import with_recipe
 from trials.settings.retrain import RetrainSettings
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
 from trials.verbs.common import settings_and_trial, settings_file_of
+from trials.verbs.options import with_group_options
 
 __all__ = ["read_retrain_settings", "run"]
 
@@ -23,9 +25,8 @@ later one wins. The defaults below are those of the recipe cifar10.
 
   snas-nni retrain runs/photos/architecture.json --data.source folder --data.path photos --recipe cifar10
   snas-nni retrain mild --data.source cifar10 --data.download true \\
-      --space.init_args.auxiliary true --precision 16-mixed
-  snas-nni retrain architecture.json --space.init_args.channels 36 --space.init_args.cells 20 \\
-      --space.init_args.affine true --weights new
+      --set auxiliary=true --precision 16-mixed
+  snas-nni retrain architecture.json --set channels=36 --set cells=20 --set affine=true --weights new
   snas-nni retrain --resume runs/20300101-120000-000
 """
 
@@ -39,8 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help(RetrainSettings))
         return 0
-    add_current_folder_to_path()
     settings, trial = settings_and_trial(read_retrain_settings, arguments)
+    add_current_folder_to_path()
     from trials.runs.retrain import run_retrain
 
     return exit_code_of(lambda: run_retrain(settings, trial), "the retraining")
@@ -56,7 +57,7 @@ def read_retrain_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | N
     Raises:
         SettingError: a key is unknown, or a value has the wrong type or is out of its range.
     """
-    words = architecture_first(arguments)
+    words = with_group_options(architecture_first(arguments))
     given = read_given(words, tuned, RetrainSettings)
     if "resume" in given:
         file = settings_file_of(given["resume"], "a retraining")

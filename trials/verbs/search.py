@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trials.settings.reader import read_settings, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import read_settings
 from trials.settings.search import RunSettings
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
 from trials.verbs.common import settings_and_trial, settings_file_of
+from trials.verbs.options import with_group_options
 
 __all__ = ["read_search_settings", "run"]
 
@@ -21,7 +23,7 @@ command line, then (inside an NNI experiment) from the tuner; the later one wins
 
   snas-nni search --search.epochs 20 --search.logits_learning_rate 0.02
   snas-nni search --config my_search.yml --data.source folder --data.path photos --output runs/photos
-  snas-nni search --space.class_path my_space.MySpace --space.init_args.width 32
+  snas-nni search --space my_space.MySpace --set width=32      (or --space.class_path, --space.init_args.width)
   snas-nni search --resume runs/photos       (after a cut; docs/reliability.md)
 """
 
@@ -35,8 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help())
         return 0
-    add_current_folder_to_path()
     settings, trial = settings_and_trial(read_search_settings, arguments)
+    add_current_folder_to_path()
     from trials.runs.search import run_search
 
     return exit_code_of(lambda: run_search(settings, trial), "the search")
@@ -45,6 +47,8 @@ def run(arguments: Sequence[str]) -> int:
 def read_search_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RunSettings:
     """Read settings; those of a search that is resumed come first, from its folder.
 
+    A setting that its folder does not have is newer than the search, which then goes on as without it.
+
     Args:
         arguments: of the command line.
         tuned: parameters of a tuner by dotted keys; they override everything else.
@@ -52,7 +56,9 @@ def read_search_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | No
     Raises:
         SettingError: a key is unknown, or a value has the wrong type or is out of its range.
     """
-    settings = read_settings(arguments, tuned)
+    words = with_group_options(arguments)
+    settings = read_settings(words, tuned)
     if settings.resume is None:
         return settings
-    return read_settings([f"--config={settings_file_of(settings.resume, 'a search')}", *arguments], tuned)
+    recorded = f"--config={settings_file_of(settings.resume, 'a search')}"
+    return read_settings([recorded, *words], tuned, RunSettings.before)

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exports.example_input import InputExample
+from trials.verbs.options import add_input_options, given_example, with_plain_options
+
 if TYPE_CHECKING:
     from exports import Architecture
 
@@ -25,20 +28,22 @@ def run(arguments: Sequence[str]) -> int:
         "Nothing is built or imported for it. Or print a model space, given by the dotted path of its class: "
         "which modules share which choice, and what each candidate costs.",
     )
-    parser.add_argument("target", help="architecture.json, or a class such as search_spaces.SnasCellSpace")
+    parser.add_argument("target", nargs="?", help="architecture.json, or a class such as search_spaces.SnasCellSpace")
+    parser.add_argument("--space", metavar="CLASS", help="the class, in place of TARGET")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="argument of the space's class"
     )
-    parser.add_argument(
-        "--input-shape", type=int, nargs="+", default=[3, 32, 32], metavar="N", help="of one example (3 32 32)"
-    )
-    options = parser.parse_args(arguments)
-    if not options.target.endswith(".json") and not Path(options.target).exists():
+    add_input_options(parser, "3,32,32")
+    options = parser.parse_args(with_plain_options(arguments))
+    if (options.target is None) == (options.space is None):
+        parser.error("give an architecture.json or a class, and one of them")
+    if options.target is None or (not options.target.endswith(".json") and not Path(options.target).exists()):
         from trials.runs.space_description import describe_space
         from trials.settings.user_code import add_current_folder_to_path
 
         add_current_folder_to_path()
-        print(describe_space(options.target, options.set, options.input_shape))
+        example = given_example(options, InputExample((3, 32, 32)))
+        print(describe_space(options.space or options.target, options.set, example or InputExample((3, 32, 32))))
         return 0
 
     from exports import load

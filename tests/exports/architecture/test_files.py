@@ -40,6 +40,7 @@ architectures = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(architectures)
 def test_text_round_trip_is_exact_and_stable(architecture):

@@ -45,6 +45,7 @@ def macs(child: nn.Module, side: int) -> dict[type, int]:
     return found
 
 
+@pytest.mark.slow
 def test_files_are_what_their_facts_give(tmp_path: Path) -> None:
     for path in write_published(tmp_path):
         assert path.read_bytes() == (FOLDER / path.name).read_bytes()
@@ -66,6 +67,7 @@ def test_records(level: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "plain", "auxiliary", "without_pool_norm"),
     [
@@ -86,6 +88,7 @@ def test_sizes_on_cifar10(level: str, plain: int, auxiliary: int, without_pool_n
     assert macs(bare, 32)[nn.Conv2d] == CIFAR[level]
 
 
+@pytest.mark.slow
 def test_a_record_builds() -> None:
     child = build(published("mild"), weights=False)
     assert parameters(child) == 2_663_542
@@ -106,6 +109,7 @@ def test_sizes_of_cells(level, first_three, cell_6, cell_7, middle, cell_13, cel
     assert (parameters(child.stem), parameters(child.classifier)) == (3_132, 5_770)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "channels", "size", "million_macs"),
     [
@@ -123,6 +127,7 @@ def test_sizes_on_imagenet(level: str, channels: int, size: int, million_macs: f
     assert round(sum(macs(child, 224).values()) / 1e6, 1) == million_macs
 
 
+@pytest.mark.slow
 def test_a_cell_with_nodes_and_an_input_without_use_trains_and_exports(tmp_path: Path) -> None:
     architecture = published("aggressive")
     child = build_child(SnasCellSpace, {"channels": 4, "cells": 3, "affine": True}, architecture.sample)

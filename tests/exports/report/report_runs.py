@@ -70,7 +70,7 @@ def columns(record, epochs=4, **changes):
     for label, candidates in record.probabilities.items():
         made[f"credit/task/{label}"] = [0.0625] * epochs
         for candidate, probability in candidates.items():
-            made[f"probability/{label}/{candidate}"] = [0.25] * (epochs - 1) + [probability]
+            made[f"probability/{label}/{candidate}"] = [0.25] * (epochs - 2) + [probability] * 2
     return {**made, **changes}
 
 

@@ -13,7 +13,10 @@ from exports.report import write_report
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DARK, LIGHT = 0, 1
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed"),
+]
 
 
 def browse(page, tmp_path, *options, width=1100, height=900, mode=LIGHT):

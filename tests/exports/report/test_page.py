@@ -1,5 +1,6 @@
 """The report on a run: all numbers, nothing from outside, whatever the files hold."""
 
+import itertools
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from report_runs import METRICS, architecture, columns, write_run
 
 from exports import ArchitectureFileError, SpaceReference
 from exports.report import write_report
+from exports.report.charts import thinned
 from exports.report.findings import findings
 from exports.report.heat_map import shown_epochs
 from exports.report.metrics_log import MetricsLog
@@ -110,10 +112,56 @@ def test_a_cut_off_search_has_a_report(tmp_path):
     assert "NaN or infinity was logged in val_acc" in page.text
 
 
+def test_settings_that_stand_for_more_than_the_file_holds_are_refused(tmp_path):
+    lines = ["a: &a [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]"]
+    lines += [f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in itertools.pairwise("abcde")]
+    content = "\n".join(lines)
+    assert len(content) < 300
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "settings.yml").write_text(content)
+    report = write_report(folder)
+    assert report.stat().st_size < 100_000
+    said = Page(report.read_text(encoding="utf-8")).text
+    assert "settings.yml: not YAML that can be used: line 5" in said
+    assert "stands for more than 50000 values" in said
+
+
 def test_a_log_of_many_epochs_stays_small(tmp_path):
     record = architecture()
     folder = write_run(tmp_path / "run", record, columns(record, epochs=600))
     assert write_report(folder).stat().st_size < 600_000
+
+
+def test_a_log_of_very_many_epochs_stays_as_small(tmp_path):
+    record = architecture()
+    names = ("val_acc", "search/loss", "search/temperature", "budget/params/expected")
+    made = {name: [(epoch * 7919 % 1000) / 1000 for epoch in range(100_000)] for name in names}
+    page = write_report(write_run(tmp_path / "run", record, made)).read_text()
+    assert len(page) < 600_000
+    assert "300 of 100000 epochs" in page
+    assert page.count('<th scope="row">') >= 300
+
+
+def test_a_thinned_line_keeps_its_ends_and_its_peaks():
+    points = [(epoch, 0.0) for epoch in range(1, 50_001)]
+    points[12_345] = (12_346, 9.0)
+    points[40_000] = (40_001, -9.0)
+    kept = thinned(points, 100)
+    assert len(kept) <= 400
+    assert {points[0], points[-1], points[12_345], points[40_000]} <= set(kept)
+    assert kept == sorted(kept)
+    assert thinned(points[:400], 100) == points[:400]
+
+
+@pytest.mark.parametrize("size", [1.7e308, 1e308, 1e100, 9e99, 1e-200, 1e-310, 5e-324])
+def test_numbers_of_any_size_are_drawn_or_told(tmp_path, size):
+    record = architecture(metrics={**METRICS, "macs": size})
+    made = columns(record)
+    made.update({name: [size, -size, size, size / 2] for name in made if not name.startswith("probability")})
+    folder = write_run(tmp_path / "run", record, made)
+    assert 'class="chart"' in write_report(folder).read_text() or size >= 1e100
+    assert any("numbers beyond 1e100" in text for text in warnings_of(folder)) == (size >= 1e100)
 
 
 def test_output_goes_where_it_is_asked_to(tmp_path):

@@ -9,6 +9,7 @@ from torch import nn
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import AnyOf, OneOf, SubsetOf
+from snas_nni.distribution.sample import ChoiceReader, CurrentSample
 from snas_nni.errors import SnasError
 
 CHOICES = {
@@ -107,12 +108,20 @@ def test_only_a_one_hot_sample_says_so(distribution):
     assert distribution.mode_sample().is_one_hot
 
 
-def test_reading_without_a_sample_names_the_label_and_the_way_out(tools):
+def test_without_a_sample_the_mode_runs_and_then_the_one_that_was_asked_for(tools):
     strategy, supernet = tools.mutate(TwoLayersOfOneLabel())
+    inputs, distribution = torch.randn(2, 3), strategy.distribution
+    assert torch.equal(supernet(inputs), tools.run_at(distribution, supernet, distribution.mode(), inputs))
+    distribution.current.drawn = distribution.draw(1.0)
+    with distribution.use(distribution.current.drawn):
+        expected = supernet(inputs)
+    assert torch.equal(supernet(inputs), expected)
+
+
+def test_a_reader_of_no_distribution_names_the_label_and_the_way_out():
+    reader = ChoiceReader(CurrentSample(), OneOf("shared", [1, 2]), 0)
     with pytest.raises(SnasError, match=r"label 'shared'.*distribution\.use.*draw.*mode_sample"):
-        supernet(torch.randn(2, 3))
-    with strategy.distribution.use(strategy.distribution.mode_sample()):
-        supernet(torch.randn(2, 3))
+        reader.weights()
 
 
 def test_the_sample_before_comes_back_whatever_happens(distribution):

@@ -1,10 +1,10 @@
 """Tools that the tests of costs share: counted supernets, samples of a space, children to compare with."""
 
 import itertools
-import math
-import random
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,14 +13,17 @@ import torch
 from nni.nas.evaluator.pytorch import DataLoader, Lightning, LightningModule, Trainer
 from nni.nas.experiment import NasExperiment
 from nni.nas.nn.pytorch import ModelSpace
+from sample_tools import all_or_some_samples, outcomes
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from snas_nni import SNAS, derive_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
-from snas_nni.distribution.choices import AnyOf, Choice, OneOf, SubsetOf
+from snas_nni.distribution.choices import OneOf
 from snas_nni.distribution.polynomial import Polynomial, Term
-from snas_nni.resources import COSTS, Convention, CostModel, count_child, count_supernet
+from snas_nni.resources import Convention, CostModel, count_child, count_supernet
+
+sys.path[:0] = [str(Path(__file__).parent)]  # for the table of layers
 
 
 def counted(
@@ -42,28 +45,14 @@ def counted(
     )
 
 
-def outcomes(choice: Choice) -> list[Any]:
-    """Every NNI value that a choice can take."""
-    if isinstance(choice, OneOf):
-        return [choice.value([k]) for k in range(len(choice.candidates))]
-    if isinstance(choice, SubsetOf):
-        return [choice.value([k]) for k in range(len(choice.subsets))]
-    assert isinstance(choice, AnyOf)
-    return [choice.value(gates) for gates in itertools.product((0, 1), repeat=len(choice.candidates))]
-
-
 def samples(distribution: ArchitectureDistribution, at_most: int = 10**6, seed: int = 0) -> list[dict[str, Any]]:
     """Every NNI sample of the space, or ``at_most`` random ones."""
-    values = {label: outcomes(choice) for label, choice in distribution.choices.items()}
-    if math.prod(map(len, values.values())) <= at_most:
-        return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
-    chooser = random.Random(seed)
-    return [{label: chooser.choice(v) for label, v in values.items()} for _ in range(at_most)]
+    return all_or_some_samples(distribution, at_most, seed)
 
 
 def assert_exact(case: SimpleNamespace, at_most: int = 3, seed: int = 0) -> None:
     """C at one-hot Z is exactly what the counter measures on the derived child, and params its number of elements."""
-    for sample in samples(case.distribution, at_most, seed):
+    for sample in all_or_some_samples(case.distribution, at_most, seed):
         child = derive_child(case.supernet, sample)
         measured = count_child(child, case.inputs, case.convention)
         assert case.model.of(sample) == measured, sample
@@ -198,7 +187,6 @@ def searched(
 def kit() -> SimpleNamespace:
     """The functions of this file, for tests that cannot import it."""
     return SimpleNamespace(
-        COSTS=COSTS,
         Module=Module,
         assert_exact=assert_exact,
         counted=counted,

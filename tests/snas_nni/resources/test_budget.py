@@ -70,7 +70,7 @@ def test_a_budget_that_every_child_meets_is_a_note_and_changes_nothing(bound):
     assert controller.bounds.excluded == {}
     assert "every child of the space is within" in controller.bounds.notes[0]
     assert "the dearest has 90" in controller.bounds.notes[0]
-    term = controller(strategy.distribution, strategy.distribution.draw(0.1), 0)
+    term = controller(strategy.distribution, strategy.distribution.draw(0.1), 0).value
     assert float(term) == 0
     report = controller.select(strategy.distribution)
     assert report.sample == strategy.distribution.mode()
@@ -81,10 +81,10 @@ def test_the_term_is_the_augmented_lagrangian_and_the_multiplier_follows():
     distribution, controller = made(Budget(params=32), rate=0.5, stiffness=4.0, final_temperature=1.0)
     sample = distribution.draw(1.0)  # the temperature does not fall: the bound is tight from the start
     # At uniform logits 40 of 80 parameters are expected: a violation of 40 / 32 - 1 = 0.25.
-    first = controller(distribution, sample, 0)
+    first = controller(distribution, sample, 0).value
     assert float(first) == pytest.approx((4 * 0.25) ** 2 / 8)
     assert controller.multipliers["params"] == pytest.approx(0.5 * 0.25)
-    second = controller(distribution, sample, 1)
+    second = controller(distribution, sample, 1).value
     assert float(second) == pytest.approx(((0.125 + 1.0) ** 2 - 0.125**2) / 8)
     second.backward()
     # d E[C] / d a for each label is 20 p (1 - p) = 5; the factor is max(0, m + r g) / budget.
@@ -95,7 +95,7 @@ def test_the_term_is_the_augmented_lagrangian_and_the_multiplier_follows():
 def test_a_budget_that_does_not_bind_has_no_gradient_and_no_multiplier():
     distribution, controller = made(Budget(params=79))
     for step in range(5):
-        term = controller(distribution, distribution.draw(1.0), step)
+        term = controller(distribution, distribution.draw(1.0), step).value
     term.backward()
     assert controller.multipliers == {"params": 0.0}
     assert not controller.binding["params"]
@@ -104,8 +104,8 @@ def test_a_budget_that_does_not_bind_has_no_gradient_and_no_multiplier():
 
 def test_the_bound_tightens_with_the_temperature():
     distribution, controller = made(Budget(params=20), rate=1.0)
-    assert float(controller(distribution, distribution.draw(1.0), 0)) == 0.0  # where it starts is no violation
-    assert float(controller(distribution, distribution.draw(0.65), 1)) > 0.0
+    assert float(controller(distribution, distribution.draw(1.0), 0).value) == 0.0  # where it starts is no violation
+    assert float(controller(distribution, distribution.draw(0.65), 1).value) > 0.0
     assert not controller.binding["params"]
     controller(distribution, distribution.draw(0.1), 2)
     assert controller.binding["params"]
@@ -222,7 +222,7 @@ def test_the_gradient_is_that_of_each_violation_times_its_multiplier(kit):
 
     for step in range(4):
         multipliers = dict(case.controller.multipliers)
-        term = case.controller(case.distribution, case.distribution.draw(1.0), step)
+        term = case.controller(case.distribution, case.distribution.draw(1.0), step).value
         assert float(term) == pytest.approx(sum(closed_form(multipliers).values()), rel=1e-12)
         for row, gradient in zip(logits, torch.autograd.grad(term, logits), strict=True):
             for k in range(2):
@@ -253,7 +253,7 @@ def test_gradient_descent_on_the_term_alone_meets_the_budget_exactly(kit):
     for step in range(1200):
         task.zero_grad()
         wish = -0.2 * case.model.expected("params", case.distribution) / 40  # the task wants a dear child
-        (wish + case.controller(case.distribution, case.distribution.draw(1.0), step)).backward()
+        (wish + case.controller(case.distribution, case.distribution.draw(1.0), step).value).backward()
         task.step()
     assert float(case.model.expected("params", case.distribution)) == pytest.approx(40, rel=1e-3)
     assert case.controller.multipliers["params"] == pytest.approx(0.2, rel=1e-2)  # the price of the wish
@@ -263,7 +263,7 @@ def test_gradient_descent_on_the_term_alone_meets_the_budget_exactly(kit):
 def test_where_the_temperature_does_not_fall_the_bound_is_tight_from_the_start(kit, first, final):
     """A constant schedule, and a search of one epoch that begins at the final temperature."""
     case = two(kit, Budget(params=20), final_temperature=final)
-    assert float(case.controller(case.distribution, case.distribution.draw(first), 0)) > 0
+    assert float(case.controller(case.distribution, case.distribution.draw(first), 0).value) > 0
     assert case.controller.binding["params"]
 
 
@@ -341,13 +341,13 @@ def test_the_excess_of_the_sample_is_held_back_and_its_multiplier_falls_again(ki
     case.distribution.double()
     dear = case.distribution.one_hot_sample({"a": "c0", "b": "c1"})  # 90 params: an excess of 50 / 40
     excess = 50 / 40
-    assert float(case.controller(case.distribution, dear, 0)) == pytest.approx(2 * excess**2 / 2)
+    assert float(case.controller(case.distribution, dear, 0).value) == pytest.approx(2 * excess**2 / 2)
     rise = 0.5 * (excess - 0.1)
     assert case.controller.sample_multipliers["params"] == pytest.approx(rise)
-    assert float(case.controller(case.distribution, dear, 1)) == pytest.approx(rise * excess + excess**2)
+    assert float(case.controller(case.distribution, dear, 1).value) == pytest.approx(rise * excess + excess**2)
     cheap = case.distribution.one_hot_sample({"a": "c1", "b": "c0"})  # 10 params
     for step in range(2 * 23):  # each lets it fall by 0.5 * 0.1
-        assert float(case.controller(case.distribution, cheap, step)) == 0
+        assert float(case.controller(case.distribution, cheap, step).value) == 0
     assert case.controller.sample_multipliers["params"] == 0
     assert case.controller.multipliers["params"] == 0
 
@@ -362,7 +362,7 @@ def test_the_gradient_of_the_excess_goes_through_the_sample(kit):
     def value():
         sample = case.distribution.draw(0.5, torch.Generator().manual_seed(4))
         case.controller.sample_multipliers["params"] = 0.7
-        return case.controller(case.distribution, sample, 0)
+        return case.controller(case.distribution, sample, 0).value
 
     term = value()
     assert float(term) > 0

@@ -338,7 +338,7 @@ def test_latency_is_measured_where_it_is_asked_for_and_there_is_no_table(monkeyp
         calls.append(arguments)
         return LatencyTable({("outer", 0): Polynomial.entry("outer", 0) * 5.0, None: ONE})
 
-    monkeypatch.setattr("snas_nni.strategy.measure_latency", measure)
+    monkeypatch.setattr("snas_nni.resources.cost_source.measure_latency", measure)
     for settings, count in (
         ({}, 0),
         ({"budget": Budget(params=500)}, 0),

@@ -75,7 +75,7 @@ def test_expected_is_the_exact_expectation_and_its_gradient(kit, case, scale):
     """Against finite differences of an enumeration over all one-hot Z, in float64."""
     distribution = case.distribution
     penalty = prepared(case, weight=3.0, estimator="expected", scale=scale)
-    value = penalty(distribution, distribution.draw(0.5), 0)
+    value = penalty(distribution, distribution.draw(0.5), 0).value
     assert value.dtype is torch.float64
     assert float(value) == pytest.approx(3 * exact_value(kit, case, scale), rel=1e-12)
     gradients = dict(zip(SIZES, gradient(value, distribution), strict=True))
@@ -97,7 +97,7 @@ def test_expected_is_the_exact_expectation_and_its_gradient(kit, case, scale):
 def test_gradients_of_a_row_sum_to_zero(case, estimator, scale):
     """Nothing depends on a constant added to all logits of a label."""
     penalty = prepared(case, estimator=estimator, scale=scale)
-    for g in gradient(penalty(case.distribution, case.distribution.draw(0.3), 0), case.distribution):
+    for g in gradient(penalty(case.distribution, case.distribution.draw(0.3), 0).value, case.distribution):
         assert abs(float(g.sum())) < 1e-10 * max(1.0, float(g.abs().max()))
         assert g.abs().max() > 0
 
@@ -135,6 +135,7 @@ TWO_COSTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0.2])
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_estimators_have_the_gradient_of_the_concrete_expectation_as_their_mean(kit, temperature, scale):
@@ -152,7 +153,7 @@ def test_estimators_have_the_gradient_of_the_concrete_expectation_as_their_mean(
     for step in range(800):
         sample = case.distribution.draw(temperature, generator)
         for name, penalty in penalties.items():
-            value = penalty(case.distribution, sample, step)
+            value = penalty(case.distribution, sample, step).value
             found[name].append(
                 torch.cat(torch.autograd.grad(value, list(case.distribution.parameters()), retain_graph=True))
             )
@@ -170,7 +171,7 @@ def test_at_low_temperature_the_concrete_gradient_tends_to_the_categorical_one(k
     case = kit.made(TWO, TWO_COSTS)
     kit.set_logits(case.distribution, 2)
     penalty = prepared(case, estimator="expected")
-    exact = torch.cat(gradient(penalty(case.distribution, case.distribution.draw(1.0), 0), case.distribution))
+    exact = torch.cat(gradient(penalty(case.distribution, case.distribution.draw(1.0), 0).value, case.distribution))
     errors = [
         float((torch.cat(concrete_reference(case, temperature, "linear")) - exact).norm())
         for temperature in (0.2, 0.1, 0.05)
@@ -184,7 +185,7 @@ def mean_gradient(penalty, distribution, draw, count, generator_seed=5):
     rows = []
     generator = torch.Generator().manual_seed(generator_seed)
     for step in range(count):
-        value = penalty(distribution, draw(generator), step)
+        value = penalty(distribution, draw(generator), step).value
         rows.append(torch.cat(torch.autograd.grad(value, list(distribution.parameters()))))
     gradients = torch.stack(rows[1:])
     return gradients.mean(0), gradients.std(0) / len(gradients) ** 0.5
@@ -194,7 +195,7 @@ def test_score_at_a_low_temperature_is_the_categorical_gradient(kit, case):
     """Three candidates and products too: at 0.03 within 4 standard errors (the bias is 1000 times smaller)."""
     penalty = prepared(case, estimator="score", baseline=True)
     exact = prepared(case, estimator="expected")
-    reference = torch.cat(gradient(exact(case.distribution, case.distribution.draw(1.0), 0), case.distribution))
+    reference = torch.cat(gradient(exact(case.distribution, case.distribution.draw(1.0), 0).value, case.distribution))
     mean, error = mean_gradient(penalty, case.distribution, lambda g: case.distribution.draw(0.03, g), 1000)
     assert ((mean - reference).abs() < 4 * error).all(), (mean, reference, error)
 
@@ -203,7 +204,7 @@ def test_on_a_single_path_the_relaxed_penalty_has_the_categorical_gradient(kit, 
     """Z is one-hot there, and its gradient the chosen candidate's credit times the score."""
     penalty = prepared(case, estimator="relaxed")
     exact = prepared(case, estimator="expected")
-    reference = torch.cat(gradient(exact(case.distribution, case.distribution.draw(1.0), 0), case.distribution))
+    reference = torch.cat(gradient(exact(case.distribution, case.distribution.draw(1.0), 0).value, case.distribution))
     mean, error = mean_gradient(penalty, case.distribution, lambda _: case.distribution.draw_single_path(1.0), 1000)
     assert ((mean - reference).abs() < 4 * error).all(), (mean, reference, error)
 
@@ -244,8 +245,11 @@ def test_a_score_of_an_attached_sample_would_pull_without_a_reason(kit, monkeypa
 
 def test_score_shows_the_cost_itself(case):
     sample = case.distribution.draw(0.5)
-    shown = float(prepared(case, estimator="score", baseline=True)(case.distribution, sample, 0))
-    assert shown == pytest.approx(float(prepared(case, estimator="relaxed")(case.distribution, sample, 0)), rel=1e-12)
+    score, relaxed = (
+        prepared(case, **settings)(case.distribution, sample, 0)
+        for settings in ({"estimator": "score", "baseline": True}, {"estimator": "relaxed"})
+    )
+    assert float(score.value) == pytest.approx(float(relaxed.value), rel=1e-12)
 
 
 def test_the_baseline_is_the_mean_of_the_past_and_survives_a_checkpoint(case):
@@ -254,12 +258,12 @@ def test_the_baseline_is_the_mean_of_the_past_and_survives_a_checkpoint(case):
         penalty(case.distribution, case.distribution.draw(0.5), step)
     again.load_state_dict(penalty.state_dict())
     sample = case.distribution.draw(0.5)
-    first, second = (torch.cat(gradient(p(case.distribution, sample, 5), case.distribution)) for p in (penalty, again))
-    assert torch.equal(first, second)
-    fresh = torch.cat(
-        gradient(prepared(case, estimator="score", baseline=True)(case.distribution, sample, 5), case.distribution)
+    first, second = (
+        torch.cat(gradient(p(case.distribution, sample, 5).value, case.distribution)) for p in (penalty, again)
     )
-    assert not torch.equal(first, fresh)
+    assert torch.equal(first, second)
+    fresh = prepared(case, estimator="score", baseline=True)(case.distribution, sample, 5)
+    assert not torch.equal(first, torch.cat(gradient(fresh.value, case.distribution)))
 
 
 # ---- scales ----------------------------------------------------------------------------------------------------------
@@ -271,7 +275,7 @@ def test_costs_below_one_count_as_one_in_a_logarithm(kit):
     for scale in ("log", "log_per_choice"):
         penalty = ResourcePenalty({"params": 1.0}, scale=scale)
         penalty.prepare(case.model)
-        value = penalty(case.distribution, case.distribution.draw(1.0), 0)
+        value = penalty(case.distribution, case.distribution.draw(1.0), 0).value
         assert float(value) == 0.0
         assert not any(g.any() for g in gradient(value, case.distribution))
 
@@ -386,3 +390,11 @@ def test_levels_are_the_official_penalty_with_growing_weight():
     assert set(penalty.costs) == set(OFFICIAL_COSTS)
     with pytest.raises(SettingError, match="mild, moderate, aggressive, got 'fierce'"):
         penalty_level("fierce")
+
+
+def test_a_level_with_a_weight_of_ones_own_checks_it():
+    assert penalty_level("mild", 0.25).weight == 0.25
+    assert penalty_level("mild", 0).weight == 0
+    for weight in (-0.1, math.inf, math.nan):
+        with pytest.raises(SettingError, match=f"weight of the resource penalty must be finite and >= 0, got {weight}"):
+            penalty_level("mild", weight)

@@ -1,6 +1,7 @@
 """C at one-hot Z is the count of the child, in spaces that nobody would write down by hand."""
 
 import nni
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,6 +166,7 @@ class Space(ModelSpace):
         return self.head(self.body(x).mean((2, 3)))
 
 
+@pytest.mark.slow
 @given(specs, st.integers(0, 2**16))
 @settings(max_examples=45)
 def test_costs_are_those_of_the_child(kit, spec, seed):

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import AnyOf, OneOf, SubsetOf
-from snas_nni.resources import most_probable_children, program, unreachable
-from snas_nni.resources.ranking import best_combinations
+from snas_nni.resources import most_probable_children, unreachable
+from snas_nni.resources.solver import program
+from snas_nni.resources.solver.ranking import best_combinations
 
 SIZES = {"a": 3, "b": 2, "c": 3}
 

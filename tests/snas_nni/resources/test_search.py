@@ -86,8 +86,9 @@ def test_credit_is_that_of_a_direct_computation(kit, monkeypatch, estimator):
         for label, gradient in zip(LABELS, found, strict=True):
             direct[f"credit/task/{label}"] = float((weights[label] * gradient).sum())
         term = penalty(self.distribution, sample, 0)
-        for label, gradient in zip(LABELS, torch.autograd.grad(term, [penalty.read[k] for k in LABELS]), strict=True):
-            direct[f"credit/cost/{label}"] = float((penalty.read[label] * gradient).sum())
+        found = torch.autograd.grad(term.value, [term.read[label] for label in LABELS])
+        for label, gradient in zip(LABELS, found, strict=True):
+            direct[f"credit/cost/{label}"] = float((term.read[label] * gradient).sum())
         return original(self, batch, batch_idx)
 
     monkeypatch.setattr(SnasLightningModule, "_backward", watched)

@@ -11,7 +11,8 @@ from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, Repeat
 from torch import nn
 
 from snas_nni import SNAS, SnasError
-from snas_nni.resources import cost_range, feasible, most_probable, program, selection
+from snas_nni.resources import cost_range, feasible, most_probable
+from snas_nni.resources.solver import program, selection
 
 
 class Nested(ModelSpace):
@@ -106,6 +107,7 @@ def programs(draw):
     return sizes, terms
 
 
+@pytest.mark.slow
 @given(programs(), st.integers(0, 2**16), st.integers(0, 10), st.integers(-1, 1))
 @settings(max_examples=150)
 def test_bounds_are_exact_whatever_the_size_of_the_costs(kit, program, seed, rank, shift):

@@ -15,6 +15,8 @@ from torch import nn
 from snas_nni import SettingError
 from snas_nni.search.distributed import devices_of
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("devices_program.py")
 SKIPPING = {"skip_tolerance": 0.2, "initial_temperature": 0.5, "final_temperature": 0.05}
 ALIKE = {

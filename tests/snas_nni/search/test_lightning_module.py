@@ -20,7 +20,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torchmetrics import Accuracy, MetricCollection, Precision, Recall
 
-from snas_nni import SNAS, SettingError, SnasError, UnsupportedSpaceError, derive_child
+from snas_nni import SNAS, Regularizer, SettingError, SnasError, UnsupportedSpaceError, derive_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.concrete import entropy
 from snas_nni.resumable_loader import ResumableLoader
@@ -169,6 +169,7 @@ class TestStep:
         assert_equal(logits_of(searched.strategy), logits_of(expected.strategy))
         assert_equal(weights_of(searched), weights_of(expected))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "settings",
         [
@@ -315,7 +316,7 @@ class TestRegularizer:
         assert totals[2] > totals[1]
 
     def test_its_value_is_logged_under_its_name(self, tools):
-        class Named:
+        class Named(Regularizer):
             name = "mine"
 
             def __call__(self, distribution, sample, step):

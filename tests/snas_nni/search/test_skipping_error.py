@@ -128,6 +128,7 @@ def test_in_a_deep_network_it_moves_the_gradient_like_noise_of_that_size_on_the_
     assert left_out.mean() < 1.5 * noisy.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [False, True])
 def test_the_error_falls_with_the_tolerance(tools, trained):
     whole = Whole(tools, trained)

@@ -7,7 +7,8 @@ import torch
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import AnyOf, OneOf, SubsetOf
-from snas_nni.search.telemetry import logit_movement, search_metrics
+from snas_nni.regularizer import RegularizerTerm
+from snas_nni.search.telemetry import CreditMeter, logit_movement, search_metrics
 
 
 def make(choices, logits=None):
@@ -92,3 +93,44 @@ def test_movement_is_the_root_mean_square_change_of_log_probabilities():
 
 def test_nothing_holds_a_graph():
     assert all(isinstance(value, float) for value in search_metrics(make(EDGES)).values())
+
+
+class TestCredit:
+    """Sum over k of Z^k dL/dZ^k, split into the task's and the terms' part, for losses with a known gradient."""
+
+    slope = torch.tensor([1.0, -2.0, 0.5])
+
+    def metered(self, terms_of):
+        distribution = make(EDGES, {"a": [0.3, 0.1, -0.2]})
+        torch.manual_seed(0)
+        sample, meter = distribution.draw(1.0), CreditMeter()
+        terms = terms_of(distribution, sample)
+        loss = (sample.weights["a"][0] * self.slope).sum() + sum(term.value for term in terms)
+        meter.watch(sample, terms)
+        loss.backward()
+        return meter.metrics(), sample.weights["a"][0].detach(), distribution.expected_weights("a").detach()
+
+    def test_of_the_task_alone(self):
+        found, z, _ = self.metered(lambda distribution, sample: [])
+        assert found == {"credit/task/a": pytest.approx(float((z * self.slope).sum()))}
+
+    def test_terms_through_the_sample_are_taken_off_the_task_once(self):
+        """Two terms that read the same weights: their gradient there is one sum."""
+
+        def terms(distribution, sample):
+            read = sample.mean_weights()
+            values = (read["a"].square().sum(), 3 * read["a"][1])
+            return [RegularizerTerm(value, read, through_sample=True) for value in values]
+
+        found, z, _ = self.metered(terms)
+        assert found["credit/task/a"] == pytest.approx(float((z * self.slope).sum()), abs=1e-6)
+        assert found["credit/cost/a"] == pytest.approx(float(2 * z.square().sum() + 3 * z[1]))
+
+    def test_terms_of_the_probabilities_do_not_touch_the_task(self):
+        def terms(distribution, sample):
+            read = {label: distribution.expected_weights(label) for label in distribution.choices}
+            return [RegularizerTerm(read["a"].square().sum(), read)]
+
+        found, z, p = self.metered(terms)
+        assert found["credit/task/a"] == pytest.approx(float((z * self.slope).sum()))
+        assert found["credit/cost/a"] == pytest.approx(float(2 * p.square().sum()))

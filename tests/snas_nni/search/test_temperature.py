@@ -72,12 +72,12 @@ def test_an_own_function_that_leaves_its_range(value):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"final": 0.0}, "final=0.0, initial=1.0"),
-        ({"final": 2.0}, "0 < final <= initial, got final=2.0"),
-        ({"initial": math.inf}, "initial=inf"),
-        ({"final": math.nan}, "final=nan"),
-        ({"shape": "step"}, "temperature_schedule must be 'linear', 'exponential', 'cosine' or a function, got 'step'"),
-        ({"per": "batch"}, "temperature_interval must be 'epoch' or 'step', got 'batch'"),
+        ({"final": 0.0}, "final_temperature is 0.0, but must be above 0 and at most 1"),
+        ({"final": 2.0}, "final_temperature is 2.0, but must be above 0 and at most 1"),
+        ({"initial": math.inf}, "initial_temperature is inf"),
+        ({"final": math.nan}, "final_temperature is nan"),
+        ({"shape": "step"}, "temperature_schedule is 'step', but must be one of linear, exponential, cosine"),
+        ({"per": "batch"}, "temperature_interval is 'batch', but must be one of epoch, step"),
     ],
 )
 def test_errors_name_the_setting_and_its_range(arguments, message):

@@ -1,6 +1,7 @@
 """Random small spaces: at any one-hot sample the supernet, the derived child and the rebuilt child agree."""
 
 import nni
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -124,6 +125,7 @@ class Builder:
 SHARED = st.sets(st.sampled_from(["layer", "repeat", "inputs", "cell", "hidden", "scale"]))
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(RECIPES, min_size=1, max_size=3), SHARED)
 def test_supernet_child_and_rebuilt_child_agree(tools, recipes, shared):

@@ -21,6 +21,8 @@ from snas_nni.derivation.inheritance import inherit_weights
 from snas_nni.resources import count_child
 from snas_nni.supernet.stage import PredecessorReader
 
+pytestmark = pytest.mark.slow
+
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 NARROW = (8, 8, 8, 8, 8, 8, 8, 8, 16)
 

@@ -152,7 +152,7 @@ class TestLeavingOut:
             sample = distribution.draw(temperature)
             loss, gradients, _ = logits_and_costs(tools, strategy, supernet, x, sample, 0.0, labels)
             with monkeypatch.context() as patch:
-                patch.setattr("snas_nni.supernet.layer.negligible", lambda weights, allowance: [False] * len(weights))
+                patch.setattr("snas_nni.supernet.base.negligible", lambda weights, allowance: [False] * len(weights))
                 all_run = logits_and_costs(tools, strategy, supernet, x, sample, 0.0, labels)
             assert torch.equal(loss, all_run[0])
             assert all(torch.equal(a, b) for a, b in zip(gradients, all_run[1], strict=True))

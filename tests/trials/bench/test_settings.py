@@ -3,7 +3,8 @@ import pytest
 from snas_nni.errors import SettingError
 from trials.bench.running import deciding_settings
 from trials.bench.settings import NasBench201Settings, RetentionSettings
-from trials.settings.reader import made_of, read_given, settings_help
+from trials.settings.help import settings_help
+from trials.settings.reader import made_of, read_given
 
 
 def read(kind, *words):

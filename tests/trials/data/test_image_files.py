@@ -65,6 +65,7 @@ def test_an_unreadable_image_is_named_when_its_batch_comes(photos: Path, tmp_pat
         broken.path.write_bytes(kept)
 
 
+@pytest.mark.slow
 def test_recipe_of_imagenet_on_small_photos(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--recipe=imagenet", "--data.source=files", f"--data.path={photos}", "--data.image_size=72"]
     arguments += ["--augmentation.random_resized_crop=64", "--data.validation_fraction=0.2", "--training.epochs=1"]

@@ -1,5 +1,10 @@
 """Splits are disjoint, stratified and the same every time; sources are found and checked."""
 
+import importlib
+import inspect
+import sys
+import types
+
 import pytest
 import torch
 
@@ -8,7 +13,10 @@ from trials.data.sources import load_data
 from trials.data.splits import channel_statistics, stratified_split
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.progress import Progress
+from trials.settings.help import settings_help
+from trials.settings.recipes import recipe_name
 from trials.settings.search import DataSettings
+from trials.settings.sources import SOURCES, DataSource
 
 QUIET = Progress(quiet=True)
 
@@ -73,7 +81,7 @@ def test_unknown_source_is_named() -> None:
 def test_own_source_is_called(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_points.py").write_text(
         "import torch\n"
-        "from trials.data.sources import ClassificationData, LabelledTensors\n"
+        "from trials.data import ClassificationData, LabelledTensors\n"
         "def load(settings, progress):\n"
         "    part = LabelledTensors(torch.zeros(4, settings.options['width']), torch.tensor([0, 1, 0, 1]))\n"
         "    return ClassificationData(part, part, part, ('a', 'b'))\n"
@@ -99,3 +107,27 @@ def test_statistics_of_constant_channels_do_not_divide_by_zero() -> None:
 def test_missing_cifar_says_how_to_get_it(tmp_path) -> None:
     with pytest.raises(SettingError, match=r"data\.download"):
         load_data(DataSettings(source="cifar10", path=str(tmp_path)), QUIET)
+
+
+def two_classes(settings: DataSettings, progress: Progress) -> ClassificationData:
+    split = LabelledTensors(torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]))
+    return ClassificationData(split, split, split, ("left", "right"))
+
+
+def test_a_source_is_a_function_and_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("a_new_source")
+    module.two_classes = two_classes
+    monkeypatch.setitem(sys.modules, "a_new_source", module)
+    monkeypatch.setitem(SOURCES, "two", DataSource("a_new_source.two_classes", note="tiny", recipe="digits"))
+    assert load_data(DataSettings(source="two"), QUIET).class_names == ("left", "right")
+    assert "cifar100, two (tiny), your.own.function" in settings_help()
+    assert recipe_name({"data": {"source": "two"}}) == "digits"
+    with pytest.raises(SettingError, match=r"data\.source: 'three' is neither built in \(digits, .*, two\)"):
+        load_data(DataSettings(source="three"), QUIET)
+
+
+def test_every_entry_names_a_function_of_settings_and_progress() -> None:
+    for name, source in SOURCES.items():
+        module, _, function = source.function.rpartition(".")
+        found = getattr(importlib.import_module(module), function)
+        assert list(inspect.signature(found).parameters) == ["settings", "progress"], name

@@ -68,3 +68,12 @@ def test_a_terminal_gets_a_live_table_with_the_time_left():
 def test_quiet_shows_nothing():
     for terminal in (True, False):
         assert shown([DONE, FAILED, RUNS], terminal=terminal, quiet=True) == ""
+
+
+def test_the_entropy_that_is_left_and_the_warnings_of_a_trial():
+    final = {"default": 0.91, "entropy_share": 0.973, "warnings": ["The search had not decided."]}
+    done = TrialRecord("a", 0, "SUCCEEDED", {}, {}, final, NOW - 100, NOW - 40)
+    assert done.warnings == ["The search had not decided."]
+    assert DONE.warnings == []
+    assert "97%" in shown([done], terminal=True)
+    assert "entropy" in shown([done], terminal=True)

@@ -1,38 +1,14 @@
 """Who can reach NNI's manager, read from the kernel's own table of listening sockets."""
 
 import socket
-import struct
 from pathlib import Path
 
 import pytest
+from idle_experiment import EXPERIMENT, listening_on
 
 from trials.experiments.experiment_file import read_experiment_file
 from trials.experiments.launch import LaunchOptions, launch
 from trials.experiments.manager import running_manager
-
-EXPERIMENT = """\
-trialCommand: sleep 60
-trialConcurrency: 1
-maxTrialNumber: 1
-searchSpace: {seed: {_type: choice, _value: [1]}}
-experimentWorkingDirectory: ./nni-experiments
-tuner: {name: Random}
-trainingService: {platform: local}
-"""
-LISTEN = "0A"
-
-
-def listening_on(port: int) -> set[str]:
-    """Addresses with a listening TCP socket on ``port``, as ``ss -ltn`` shows them."""
-    found = set()
-    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
-        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
-            _, local, _, state, *_ = line.split()
-            address, number = local.split(":")
-            if state == LISTEN and int(number, 16) == port:
-                words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
-                found.add(socket.inet_ntop(family, struct.pack(f"={len(words)}I", *words)))
-    return found
 
 
 def test_the_table_is_read_as_it_is_meant() -> None:

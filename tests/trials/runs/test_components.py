@@ -9,8 +9,8 @@ import torch
 
 from snas_nni.errors import SettingError
 from trials.data.types import ClassificationData, LabelledTensors
-from trials.settings.search import SpaceSettings
 from trials.runs.components import make_space
+from trials.settings.search import SpaceSettings
 
 
 def data(channels: int = 1, classes: int = 4) -> ClassificationData:
@@ -52,7 +52,7 @@ def test_current_folder_is_searched_last(tmp_path: Path) -> None:
     (tmp_path / "search_spaces" / "__init__.py").write_text("raise ImportError('the wrong one')")
     (tmp_path / "my_space.py").write_text("class MySpace: pass")
     program = (
-        "from trials.settings.reader import add_current_folder_to_path as add; add();"
+        "from trials.settings.user_code import add_current_folder_to_path as add; add();"
         "import search_spaces, my_space; print(search_spaces.SnasCellSpace.__name__, my_space.MySpace.__name__)"
     )
     done = subprocess.run(

@@ -11,6 +11,8 @@ import yaml
 from trials.runs.search import run_search
 from trials.settings.search import DataSettings, ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 
+pytestmark = pytest.mark.slow
+
 FOLLOWS_THE_CLOCK = "seconds"
 
 

@@ -16,8 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from trials.state.checkpoint_files import checkpoints_in, epochs_done
 from trials.cli import main
+from trials.state.checkpoint_files import checkpoints_in, epochs_done
+
+pytestmark = pytest.mark.slow
 
 WORDS = (
     "search --space.init_args.channels=2 --space.init_args.cells=1 --space.init_args.nodes=1 --search.batch_size=256 "

@@ -27,6 +27,7 @@ def quiet_folder(tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_every_verb(quiet_folder, capfd):
     """One after the other on one folder: each needs what the ones before it wrote, so each has done its work."""
     data = ["--data.source", "few_images.load"]

@@ -17,16 +17,15 @@ from exports import Architecture, ArchitectureFileError, build, load, published,
 from search_spaces import SnasCellSpace
 from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError, SnasError
-from trials.training.callbacks import BestWeights
 from trials.cli import main
 from trials.data.sources import load_data
-from trials.training.callbacks import EpochReport
 from trials.progress import Progress
 from trials.runs.retrain import run_retrain
 from trials.runs.retrain_child import build_for, find_architecture, inherit_weights
-from trials.verbs.retrain import read_retrain_settings
 from trials.settings.retrain import ChildSettings, RetrainSettings
 from trials.settings.search import DataSettings
+from trials.training.callbacks import BestWeights, EpochReport
+from trials.verbs.retrain import read_retrain_settings
 
 TINY = ("--space.init_args.channels=2", "--space.init_args.cells=2", "--accelerator=cpu", "--quiet")
 SMALL: RetrainSettings = read_retrain_settings(
@@ -82,6 +81,7 @@ def test_writes_everything(finished: Path) -> None:
         assert build(load(folder / "architecture.json"))(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
+@pytest.mark.slow
 def test_resumed_run_is_the_uninterrupted_one(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = EpochReport.on_train_epoch_end
 
@@ -140,6 +140,7 @@ def test_weights_of_other_names_are_refused(searched: Path, digits) -> None:
         inherit_weights(retrained.child, replace(architecture, sha256=digest))
 
 
+@pytest.mark.slow
 def test_an_auxiliary_head_is_trained_but_not_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     settings = read_retrain_settings(

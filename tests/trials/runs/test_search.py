@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from exports import build, load, read_architecture
 from snas_nni.errors import SettingError
 from trials.cli import main
-from trials.training.callbacks import EpochReport, epoch_line
 from trials.runs.search import run_search
-from trials.settings.search import RunSettings, SearchSettings, SpaceSettings
 from trials.settings.reader import read_settings
+from trials.settings.search import RunSettings, SearchSettings, SpaceSettings
+from trials.training.callbacks import EpochReport, epoch_line
 
 SMALL = RunSettings(
     space=SpaceSettings(init_args={"channels": 2, "cells": 1, "nodes": 1}),
@@ -69,6 +69,7 @@ def test_occupied_output_folder_is_refused(finished: Path, capsys: pytest.Captur
     assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_resumed_search_is_the_uninterrupted_one(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,7 @@ def test_modules_that_share_a_label(capsys):
 
 def test_an_input_of_another_shape_is_said_and_the_rest_is_shown(capsys):
     text = shown(capsys, "search_spaces.SnasCellSpace", "--set", "cells=1", "--input-shape", "7", "16", "16")
-    assert "costs were not counted on an input of shape (7, 16, 16)" in text
+    assert "costs were not counted on an input of shape 7 x 16 x 16, float32" in text
     assert "sep_conv_3x3" in text
 
 
@@ -55,3 +55,13 @@ def test_an_input_of_another_shape_is_said_and_the_rest_is_shown(capsys):
 def test_mistakes(capsys, words, message):
     assert main(["show", "search_spaces.SnasCellSpace", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_space_from_a_network_tells_what_stays(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "search_spaces" / "from_model"))
+    given = ("model=small_networks.Residual", "example=[1, 3, 8, 8]", "keep=[stem]")
+    text = shown(capsys, "search_spaces.FromModel", *(word for each in given for word in ("--set", each)))
+    assert list(rows(text, "blocks.1.conv1/width")) == ["16", "12", "8"]
+    assert rows(text, "blocks.2/block")["skip"][:2] == [0, 0]
+    assert "  stem.0: is to be kept\n" in text
+    assert "  head: is an output of the model\n" in text

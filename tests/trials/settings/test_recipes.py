@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from snas_nni.errors import SettingError
-from trials.settings.reader import settings_help
+from trials.settings.help import settings_help
 from trials.settings.recipes import RECIPES
 from trials.settings.retrain import RetrainSettings
 from trials.verbs.retrain import read_retrain_settings

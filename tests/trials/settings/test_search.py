@@ -8,8 +8,10 @@ import pytest
 
 from snas_nni import SNAS
 from snas_nni.errors import SettingError
-from trials.settings.reader import read_settings, settings_help
-from trials.settings.search import SearchSettings
+from trials.settings.guard import groups_of
+from trials.settings.help import settings_help
+from trials.settings.reader import read_settings
+from trials.settings.search import RunSettings, SearchSettings
 
 
 def test_defaults() -> None:
@@ -49,6 +51,8 @@ def test_null_and_flags() -> None:
         (["--search.final_temperature=nan"], ["search.final_temperature", "nan"]),
         (["--search.logits_betas=[0.5, 1.0]"], ["search.logits_betas", "1.0", "below 1"]),
         (["--search.warmup_epochs=50"], ["search.warmup_epochs", "50", "below 50"]),
+        (["--search.settle_epochs=45", "--search.warmup_epochs=5"], ["search.settle_epochs", "45", "below 45"]),
+        (["--resources.pull=hard"], ["resources.pull", "hard"]),
         (["--data.validation_fraction=1"], ["data.validation_fraction", "below 1"]),
         (["--data.corrupt=ignore"], ["data.corrupt", "ignore"]),
         (["--training.learning_rate=1e-4"], ["training.learning_rate_floor"]),
@@ -111,4 +115,7 @@ def test_help_has_one_short_line_for_each_setting() -> None:
     text = settings_help()
     assert "--search.final_temperature" in text
     assert max(map(len, text.splitlines())) <= 120
-    assert len(text.splitlines()) < 75
+    groups = groups_of(RunSettings)
+    settings = sum(len(fields(group)) for group in groups.values()) + len(fields(RunSettings)) - len(groups)
+    assert sum(line.startswith("  --") for line in text.splitlines()) == settings
+    assert len(text.splitlines()) < settings + 2 * (len(groups) + 1) + 1

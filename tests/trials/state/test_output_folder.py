@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from snas_nni.errors import SettingError
 from trials.progress import Progress
@@ -42,6 +43,24 @@ def test_a_run_goes_on_elsewhere_and_leaves_its_folder_alone(tmp_path: Path) -> 
     assert (tmp_path / "run" / "settings.yml").read_bytes() == before
 
 
+def test_a_mistake_before_anything_began_leaves_nothing(tmp_path: Path) -> None:
+    for folder in (tmp_path / "new", tmp_path / "there"):
+        (tmp_path / "there").mkdir(exist_ok=True)
+        with pytest.raises(SettingError, match="wrong"), open_output(RunSettings(output=str(folder)), None, QUIET):
+            raise SettingError("wrong")
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_a_mistake_later_leaves_what_was_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingError), open_output(RunSettings(output=str(tmp_path / "new")), None, QUIET) as output:
+        write_checkpoint({}, output.path / "checkpoints" / checkpoint_name(1, 0))
+        raise SettingError("wrong")
+    settings = begin(tmp_path / "cut")
+    with pytest.raises(SettingError), open_output(settings, None, QUIET):
+        raise SettingError("wrong")
+    assert all((tmp_path / name / "settings.yml").is_file() for name in ("new", "cut"))
+
+
 def test_what_decides_the_result_cannot_change(tmp_path: Path) -> None:
     settings = begin(tmp_path / "run", search=SearchSettings(epochs=5))
     other = replace(settings, search=SearchSettings(epochs=6))
@@ -52,6 +71,20 @@ def test_what_decides_the_result_cannot_change(tmp_path: Path) -> None:
     )
     with open_output(free, None, QUIET) as output:
         assert output.checkpoint is not None
+
+
+def test_a_setting_that_is_newer_than_the_run_had_its_default_there(tmp_path: Path) -> None:
+    settings = begin(tmp_path / "run")
+    file = tmp_path / "run" / "settings.yml"
+    document = yaml.safe_load(file.read_text())
+    del document["data"]["split_seed"], document["search"]["skip_tolerance"]
+    file.write_text(yaml.safe_dump(document))
+    with open_output(settings, None, QUIET) as output:
+        assert output.checkpoint is not None
+    file.write_text(yaml.safe_dump(document))
+    other = replace(settings, data=DataSettings(split_seed=4))
+    with pytest.raises(SettingError, match=r"data\.split_seed 0, not 4"), open_output(other, None, QUIET):
+        pass
 
 
 def test_a_trial_that_nni_runs_again_goes_on(tmp_path: Path) -> None:

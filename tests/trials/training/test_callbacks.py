@@ -146,7 +146,7 @@ def test_it_is_on_while_training_and_off_after(monkeypatch, tmp_path):
     )
     trainer.fit(training, DataLoader(TensorDataset(torch.randn(4, 2, 6, 6)), batch_size=2))
     assert len(calls) == 2
-    assert training.orders == [True, True]
+    assert training.orders == [True, True, True]  # once to see that it runs in that order
     training.model(torch.randn(1, 2, 6, 6))
     assert len(calls) == 2
-    assert training.orders == [True, True, False]
+    assert training.orders == [True, True, True, False]

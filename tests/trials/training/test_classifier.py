@@ -7,7 +7,8 @@ from torch import nn
 
 from trials.data.loaders import evaluation_loader, training_loader
 from trials.data.types import ClassificationData, LabelledTensors
-from trials.training.classifier import ClassificationTraining, accuracy_and_loss
+from trials.training.classifier import ClassificationTraining
+from trials.training.evaluation import evaluate, torch_predictor
 
 
 class TwoHeads(nn.Module):
@@ -48,7 +49,8 @@ def test_learns_and_logs_what_the_child_does() -> None:
     trainer, data = fit(ClassificationTraining(classes=2, learning_rate=0.1), model)
     metrics = trainer.callback_metrics
     assert {"train_acc", "train_loss", "val_acc", "val_loss"} <= set(metrics)
-    accuracy, loss = accuracy_and_loss(model, evaluation_loader(data, data.validation), torch.device("cpu"))
+    found = evaluate(torch_predictor(model), evaluation_loader(data, data.validation))
+    accuracy, loss = found.top1.value, found.loss
     assert accuracy > 0.95
     assert float(metrics["val_acc"]) == pytest.approx(accuracy, abs=1e-6)  # batches of 256 and 44: weighted
     assert float(metrics["val_loss"]) == pytest.approx(loss, rel=1e-4)

@@ -17,6 +17,8 @@ from trials.settings.search import DataSettings
 from trials.training.evaluation import Share, evaluate, onnx_predictor
 from trials.verbs.retrain import read_retrain_settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Path:

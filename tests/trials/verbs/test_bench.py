@@ -13,6 +13,7 @@ from trials.cli import main
 KEYS = {"method", "seed", "search_accuracy", "child_accuracy", "child_accuracy_bn_recalibrated", "retrained_accuracy"}
 
 
+@pytest.mark.slow
 def test_retention_writes_rows_table_and_plot_and_goes_on_where_it_was_cut(tmp_path, capsys, monkeypatch):
     output = tmp_path / "r.json"
     words = ["bench", "retention", "--images", "160", "--held_out_images", "50", "--search.epochs", "1"]
@@ -70,6 +71,7 @@ def write_table(path: Path) -> None:
     path.write_text("\n".join(lines))
 
 
+@pytest.mark.slow
 def test_nasbench201_looks_up_what_was_found(tmp_path, capsys):
     write_images(tmp_path / "images")
     write_table(tmp_path / "table.csv")

@@ -1,0 +1,95 @@
+"""The costs of one supernet, counted when they are first asked for and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from snas_nni.cost_model import CostModel
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.errors import SnasError
+from snas_nni.resources.costs import count_supernet
+from snas_nni.resources.latency import LatencyTable, measure_latency
+from snas_nni.resources.operations import Convention
+
+__all__ = ["CostSource"]
+
+
+class CostSource:
+    """Counts what every child of a space costs, and measures latencies if they are asked for and no table is given.
+
+    Args:
+        supernet: a model space after ``SNAS().mutate_model``.
+        distribution: its distribution.
+        convention: what counts; everything if None.
+        example_input: the input of one example, or a tuple of arguments of ``forward``; that of the first question
+            if None.
+        latency_table: measured latencies, or the JSON file that holds them.
+        wanted: names of the costs that the search asks for.
+        agreed: makes a number that is measured equal in all processes of a search.
+    """
+
+    def __init__(
+        self,
+        supernet: nn.Module,
+        distribution: ArchitectureDistribution,
+        *,
+        convention: Convention | None = None,
+        example_input: Any = None,
+        latency_table: str | Path | LatencyTable | None = None,
+        wanted: Collection[str] = (),
+        agreed: Callable[[LatencyTable], LatencyTable] = lambda table: table,
+    ) -> None:
+        self._supernet = supernet
+        self._distribution = distribution
+        self._convention = convention
+        self._example_input = example_input
+        self._latency_table = latency_table
+        self._wanted = set(wanted)
+        self._agreed = agreed
+        self._model: CostModel | None = None
+
+    def model(self, example_input: Any = None) -> CostModel:
+        """What every child costs.
+
+        Args:
+            example_input: input of one example, or a tuple of arguments; not needed once costs were counted.
+
+        Raises:
+            SnasError: there is no example; or an operation cannot be counted.
+        """
+        if self._model is None:
+            example = self._example_input if example_input is None else example_input
+            if example is None:
+                raise SnasError("costs are counted on an input: pass example_input, such as torch.zeros(1, 3, 32, 32).")
+            counted = count_supernet(self._supernet, self._distribution, example, self._convention)
+            table = self._table(example)
+            self._model = counted if table is None else counted.with_costs({"latency_ms": table.parts})
+        return self._model
+
+    def for_batch(self, batch: Any) -> CostModel:
+        """The same, counted on the first example of a training batch if no other is there.
+
+        Raises:
+            SnasError: the batch does not begin with a tensor of inputs.
+        """
+        if self._model is not None or self._example_input is not None:
+            return self.model()
+        first = batch[0] if isinstance(batch, (list, tuple)) and batch else batch
+        if not isinstance(first, Tensor):
+            raise SnasError(
+                "costs are counted on one example, and the training batch does not begin with a tensor of inputs. "
+                "Pass SNAS(example_input=...), a tensor or a tuple of arguments of the network's forward."
+            )
+        return self.model(first[:1])
+
+    def _table(self, example: Any) -> LatencyTable | None:
+        table = self._latency_table
+        if table is None and "latency_ms" in self._wanted:
+            return self._agreed(measure_latency(self._supernet, self._distribution, example))
+        if isinstance(table, (str, Path)):
+            return LatencyTable.load(table, self._distribution.choices)
+        return table

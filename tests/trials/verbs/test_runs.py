@@ -1,0 +1,69 @@
+"""``snas-nni runs``: one line for each run, whatever state it is in."""
+
+import json
+
+import pytest
+from report_runs import write_run
+
+from exports.report.run import read_run
+from trials.cli import main
+from trials.verbs.runs import list_runs
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_run(tmp_path / "good")
+    cut = write_run(tmp_path / "deep" / "cut")
+    for name in ("summary.json", "architecture.json", "weights.safetensors", "model.onnx"):
+        (cut / name).unlink(missing_ok=True)
+    (cut / "checkpoints").mkdir()
+    (tmp_path / "started").mkdir()
+    (tmp_path / "started" / "settings.yml").write_text("seed: 1\n")
+    (tmp_path / "other").mkdir()
+    return tmp_path
+
+
+def test_states_and_numbers(folder):
+    lines = {line.name: line for line in list_runs(folder)}
+    assert {name: line.state for name, line in lines.items()} == {
+        "good": "finished",
+        "deep/cut": "cut",
+        "started": "empty",
+    }
+    good = read_run(folder / "good")
+    assert lines["good"].validation == good.metrics["validation_accuracy"]
+    assert lines["good"].parameters == good.parameters
+    assert lines["good"].entropy == good.log.last("search/entropy_share")
+    assert lines["deep/cut"].validation is None
+
+
+@pytest.mark.parametrize(("bound", "said"), [(1e9, "within"), (1.0, "OVER")])
+def test_a_budget_is_compared(tmp_path, bound, said):
+    path = write_run(tmp_path / "run")
+    summary = json.loads((path / "summary.json").read_text())
+    summary["settings"] = {"resources": {"max_params": bound}}
+    (path / "summary.json").write_text(json.dumps(summary))
+    (line,) = list_runs(tmp_path)
+    assert line.budget == said
+
+
+def test_the_table_fits_a_terminal_of_80_columns(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["runs", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    for name in ("good", "deep/cut", "started"):
+        assert name in printed
+
+
+def test_json_and_order(folder, capsys):
+    assert main(["runs", str(folder), "--sort", "validation", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document[-1]["name"] == "good"
+
+
+def test_nothing_there(tmp_path, capsys):
+    assert main(["runs", str(tmp_path)]) == 0
+    assert "no runs in" in capsys.readouterr().out
+    assert main(["runs", str(tmp_path / "nowhere")]) == 2
+    assert "is not a folder" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""One run from its settings to what it leaves: a search, a retraining, a quantized file."""

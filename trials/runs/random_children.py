@@ -1,0 +1,44 @@
+"""How good children are that nobody searched: what a found one has to be better than."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from snas_nni import SNAS
+from trials.data.loaders import evaluation_loader
+from trials.data.types import ClassificationData
+from trials.training.evaluation import evaluate, torch_predictor
+
+__all__ = ["random_children_accuracy"]
+
+
+def random_children_accuracy(
+    strategy: SNAS, data: ClassificationData, device: torch.device, count: int = 5, seed: int = 0
+) -> float:
+    """Return the mean accuracy, on the validation split, of children drawn uniformly, with the supernet's weights.
+
+    Of the candidates that the search was in: without those that a budget excluded.
+
+    Args:
+        strategy: after its search.
+        data: the splits.
+        device: where to run.
+        count: how many children, at least 1.
+        seed: of their choice; nothing else is drawn.
+    """
+    distribution = strategy.distribution
+    generator = random.Random(seed)
+    total = 0.0
+    for _ in range(count):
+        sample: dict[str, Any] = {}
+        for label, choice in distribution.choices.items():
+            rows, excluded = distribution.rows_of(label), distribution.excluded.get(label, ())
+            left = [index for index in range(rows.shape[-1]) if index not in excluded]
+            sample[label] = choice.value([left[generator.randrange(len(left))] for _ in range(len(rows))])
+        with distribution.use(distribution.one_hot_sample(sample)):
+            found = evaluate(torch_predictor(strategy.supernet, device), evaluation_loader(data, data.validation))
+            total += found.top1.value
+    return total / count

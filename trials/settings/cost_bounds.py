@@ -1,0 +1,34 @@
+"""A setting for the upper bound on each cost that there is."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from snas_nni.resources import COSTS
+
+__all__ = ["given_bounds", "with_cost_bounds"]
+
+Group = TypeVar("Group")
+_PLACE = "        (a bound for each cost)\n"
+
+
+def with_cost_bounds(group: type[Group]) -> type[Group]:
+    """Give a group of settings, not yet a dataclass, a field ``max_<cost>`` for each cost.
+
+    They and their meanings stand where the docstring says so.
+    """
+    lines = (group.__doc__ or "").partition(_PLACE)
+    before = [name for name in group.__annotations__ if f"        {name}: " in lines[0]]
+    annotations = {name: group.__annotations__[name] for name in before}
+    annotations |= {f"max_{cost}": "float | None" for cost in COSTS}
+    group.__annotations__ = annotations | group.__annotations__
+    for cost in COSTS:
+        setattr(group, f"max_{cost}", None)
+    meanings = (f"        max_{cost}: bound on {info.meaning}; null for none\n" for cost, info in COSTS.items())
+    group.__doc__ = "".join([lines[0], *meanings, lines[2]])
+    return group
+
+
+def given_bounds(group: Any) -> dict[str, float | None]:
+    """Return the bound on each cost, or None, from such a group."""
+    return {cost: getattr(group, f"max_{cost}") for cost in COSTS}

@@ -1,0 +1,87 @@
+"""What every run can be told, a search as well as a retraining: its data, its folder, its machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from snas_nni.ranges import check_ranges, ranged
+
+__all__ = ["BaseRunSettings", "DataSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """The images and their splits.
+
+    {SOURCES} is filled in where the meanings are shown.
+
+    Args:
+        source: {SOURCES}, your.own.function
+        path: folder of the images (not for digits)
+        image_size: side in pixels that images of a folder are resized to
+        validation_fraction: share of training images held out, in (0, 1)
+        split_seed: of that split; equal in all trials, so that they compare
+        augmentation: random changes of training images: auto (the usual), none, shift, mirror
+        crop_padding: pixels of padding before a random crop; null for the usual
+        horizontal_flip: mirror half of the images; null for the usual
+        cutout: side of a square cut out of training images; 0 for none
+        corrupt: an image that cannot be read is an error, or skip it
+        max_pixels: width times height of the largest image of a folder; 1 to 178956970
+        cache: folder of decoded images; null for the user's cache folder
+        download: allow CIFAR to be downloaded
+        workers: processes that prepare batches; 0 for none
+        options: whatever your own data source wants to be told
+    """
+
+    source: str = "digits"
+    path: str | None = None
+    image_size: int | None = ranged(None, at_least=1)
+    validation_fraction: float = ranged(0.2, above=0, below=1)
+    split_seed: int = ranged(0, at_least=0)
+    augmentation: Literal["auto", "none", "shift", "mirror"] = "auto"
+    crop_padding: int | None = ranged(None, at_least=0)
+    horizontal_flip: bool | None = None
+    cutout: int = ranged(0, at_least=0)
+    corrupt: Literal["error", "skip"] = "error"
+    max_pixels: int = ranged(64_000_000, at_least=1, at_most=178_956_970)  # Pillow refuses larger ones
+    cache: str | None = None
+    download: bool = False
+    workers: int = ranged(0, at_least=0)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "data.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRunSettings:
+    """One run.
+
+    Args:
+        data: the images
+        output: where the results go, a folder, new or empty; runs/TIME by default
+        resume: output folder of a run that was cut off, to go on in it with its settings
+        seed: of weights, samples, batches and all else that is drawn, at least 0
+        accelerator: Lightning's: auto, cpu, gpu, ...
+        devices: Lightning's: auto or a number
+        precision: Lightning's: 32-true, 16-mixed, bf16-mixed, ...
+        quiet: print nothing but errors
+    """
+
+    before: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What a run did before there was a setting for it, where that is not the setting's default, by group. A run that
+    an earlier version began goes on as that version would have gone on."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    output: str | None = None
+    resume: str | None = None
+    seed: int = ranged(0, at_least=0, below=2**32)
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    precision: str = "32-true"
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
