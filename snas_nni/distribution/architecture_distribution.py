@@ -202,7 +202,7 @@ class ArchitectureDistribution(nn.Module):
         for label, log_z in relaxed.log_rows.items():
             chosen = nn.functional.one_hot(log_z.detach().argmax(-1), log_z.shape[-1]).to(log_z.dtype)
             log_rows[label] = chosen.log()
-            rows[label] = _Scored.apply(self.rows_of(label).expand_as(chosen), chosen)
+            rows[label] = _ScoreFunctionOneHot.apply(self.rows_of(label).expand_as(chosen), chosen)
         return Sample(self.choices, log_rows, temperature, rows=rows, is_one_hot=True)
 
     def use(self, sample: Sample) -> AbstractContextManager[Sample]:
@@ -283,7 +283,7 @@ class ArchitectureDistribution(nn.Module):
         return {label: float(entropy(self.rows_of(label)).sum()) for label in self.choices}
 
 
-class _Scored(torch.autograd.Function):
+class _ScoreFunctionOneHot(torch.autograd.Function):
     """One-hot rows that are constants forward and send credit times score backward; ``apply(logits, one_hot)``."""
 
     @staticmethod
