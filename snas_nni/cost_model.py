@@ -26,7 +26,7 @@ class CostModel:
         parts: each cost as polynomials in Z, by the choice (label and layer) that decides about that part; None
             for what every child has. ``latency_ms`` may be among the costs.
         peaks: for each operation when the child runs it, and the elements of its inputs and its output; the largest
-            does not add up, so it is reported and not penalised.
+            does not add up, so it is reported and bounded, and not penalised.
     """
 
     def __init__(
@@ -45,6 +45,10 @@ class CostModel:
         for label, choice in self.choices.items():
             self._offsets[label] = offset
             offset += len(choice.candidates)
+
+    def with_costs(self, parts: Mapping[str, Mapping[Owner, Polynomial]]) -> CostModel:
+        """This model with further costs, by name, as polynomials by the choice that decides."""
+        return CostModel(self.choices, {**self.parts, **parts}, self.peaks)
 
     @property
     def names(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -49,6 +50,21 @@ class ResumableLoader(DataLoader[Any]):
         for batch in batches:
             self._given += 1
             yield batch
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Let a block iterate from the start of the epoch; the position afterwards is that of before."""
+        position, drawn = (self._skip, self._given, self._epoch_start, self._loaded), self.generator.get_state()
+        if self._loaded is not None:
+            self.generator.set_state(self._loaded)
+        elif self._given < len(self) and self._epoch_start is not None:  # within an epoch
+            self.generator.set_state(self._epoch_start)
+        self._skip, self._loaded = 0, None
+        try:
+            yield
+        finally:
+            self._skip, self._given, self._epoch_start, self._loaded = position
+            self.generator.set_state(drawn)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position: batches given in this epoch, and the generator's state at its start."""

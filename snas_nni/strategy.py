@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,9 @@ from typing import Any, Literal
 import torch
 from nni.mutable import Mutable
 from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
 from snas_nni.cost_model import CostModel
-from snas_nni.derivation.child import derive_child
-from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.derivation.loose_ends import InputMemory
 from snas_nni.derivation.portability import portability_notes
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
@@ -27,6 +24,7 @@ from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable
 from snas_nni.resources.cost_source import CostSource
 from snas_nni.resources.profiler_penalty import ProfilerPenalty
+from snas_nni.search.children import ChildrenOfSearch
 from snas_nni.search.distributed import broadcast_from_rank_zero
 from snas_nni.search.lightning_module import SnasLightningModule
 from snas_nni.search.settings import SearchSettings
@@ -42,7 +40,7 @@ __all__ = ["SNAS"]
 _logger = logging.getLogger(__name__)
 
 
-class SNAS(DARTS):
+class SNAS(ChildrenOfSearch, DARTS):
     """Stochastic Neural Architecture Search (Xie et al., ICLR 2019, arXiv 1812.09926).
 
     One relaxed architecture is drawn per training step and shared by all modules of a label; one backward pass on
@@ -71,6 +69,15 @@ class SNAS(DARTS):
         logits_gradient_clip: largest norm of the logits' gradient, or None.
         weights_gradient_clip: largest norm of the weights' gradient, or None.
         warmup_epochs: first epochs with the logits frozen, at the initial temperature.
+        settle_epochs: last epochs, in which one child is trained alone: the best of the most probable ones. The
+            temperature has then fallen to its end. None: a fifth of the epochs after warming up; 0: never.
+        candidates: how many of the most probable children are compared before the search settles, each with BatchNorm
+            statistics of its own, on held-out data; 1 settles on the most probable one.
+        selection_share: of the held-out batches, how much of them children are compared on; in (0, 1].
+        selection_metric: what the evaluator logs in its ``validation_step`` that decides between children, the larger
+            the better; with a ``-`` before its name, the smaller. None: ``val_acc`` or another accuracy, else a loss.
+        recalibration_batches: training batches that a child's BatchNorm statistics are measured on; 0: it is judged
+            with the supernet's.
         bilevel: update the logits on a validation batch of their own, as DARTS does; for comparison. The paper
             argues for a single level, and a space with a zero operation tends to select nothing otherwise.
         sampling: "relaxed" (the paper), or "single_path": a step runs one child drawn from the categorical
@@ -132,6 +139,11 @@ class SNAS(DARTS):
         logits_gradient_clip: float | None = 10.0,
         weights_gradient_clip: float | None = 5.0,
         warmup_epochs: int = 0,
+        settle_epochs: int | None = None,
+        candidates: int = 8,
+        selection_share: float = 1.0,
+        selection_metric: str | None = None,
+        recalibration_batches: int = 20,
         bilevel: bool = False,
         sampling: Literal["relaxed", "single_path"] = "relaxed",
         sample_per_layer: bool = False,
@@ -174,6 +186,7 @@ class SNAS(DARTS):
         self.budget_report: BudgetReport | None = None
         self._costs: CostSource  # of the supernet, like the distribution
         self._distribution: ArchitectureDistribution | None = None
+        self._search: SnasLightningModule | None = None
 
     @property
     def distribution(self) -> ArchitectureDistribution:
@@ -181,18 +194,6 @@ class SNAS(DARTS):
         if self._distribution is None:
             raise SnasError("there is no supernet yet: run the experiment, or call mutate_model(space), first.")
         return self._distribution
-
-    def chosen_sample(self) -> dict[str, Any]:
-        """The sample at the mode or, with a budget, the most probable one that meets it (see ``budget_report``)."""
-        if self.budget_controller is None:
-            return self.distribution.mode()
-        self.budget_report = self.budget_controller.select(self.distribution)
-        return self.budget_report.sample
-
-    def derive(self) -> tuple[dict[str, Any], nn.Module]:
-        """The chosen sample, and its child with the supernet's weights, which it does not share."""
-        sample = self.chosen_sample()
-        return sample, derive_child(self.supernet, sample)
 
     def cost_model(self, example_input: Any = None) -> CostModel:
         """What every child of the space costs.
@@ -290,9 +291,24 @@ class SNAS(DARTS):
 
     def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
         """The search around the evaluator's Lightning module."""
-        return SnasLightningModule(
-            training_module, self.distribution, self.settings, self.seed, self.regularizers, self._costs.for_batch
+        self._search = SnasLightningModule(
+            training_module,
+            self.distribution,
+            self.settings,
+            self.seed,
+            self.regularizers,
+            self._costs_for_batch,
+            self.selection(),
         )
+        return self._search
+
+    def _costs_for_batch(self, batch: Any) -> CostModel:
+        model = self._costs.for_batch(batch)
+        if self.budget_controller is not None:
+            self.budget_controller.prepare(model)
+            # On several devices what the solver left open in time must be the same.
+            self.distribution.exclude(broadcast_from_rank_zero(self.budget_controller.excluded))
+        return model
 
     def mutate_evaluator(self, evaluator: Any) -> Any:
         """Wrap the evaluator; choices inside it are refused."""
@@ -316,7 +332,3 @@ class SNAS(DARTS):
     def _run(self) -> None:
         with trial_record_kept():
             super()._run()
-
-    def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
-        """The model at the mode, whose ``executable_model()`` is the child with inherited weights."""
-        yield DerivedModel.at(self.model_space, self.chosen_sample())

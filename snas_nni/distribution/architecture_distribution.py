@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from snas_nni.distribution.choices import Choice, chosen_categories
 from snas_nni.distribution.concrete import concrete_log_density, concrete_log_sample, entropy, gumbel_noise
 from snas_nni.distribution.sample import ChoiceReader, CurrentSample, Sample
-from snas_nni.errors import SettingError, UnsupportedSpaceError
+from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
 
 __all__ = ["ArchitectureDistribution"]
 
@@ -63,6 +63,64 @@ class ArchitectureDistribution(nn.Module):
                 for label, choice in self.choices.items()
             }
         )
+        self.excluded: dict[str, tuple[int, ...]] = {}
+        """Categories that no child may have, by label; a checkpoint keeps them."""
+        self._masks: dict[tuple[str, torch.device], Tensor] = {}
+
+    def exclude(self, categories: Mapping[str, Iterable[int]]) -> None:
+        """Condition the distribution on not having some categories, in place of any that were excluded before.
+
+        They get probability 0 and no gradient; a label with one category left is decided.
+
+        Args:
+            categories: indices by label, for labels of one categorical variable (all but gates of any number of
+                inputs). Each label keeps at least one.
+
+        Raises:
+            SnasError: an unknown label, a category that does not exist, or none that would be left.
+        """
+        excluded = {label: tuple(sorted(set(indices))) for label, indices in categories.items() if tuple(indices)}
+        for label, indices in excluded.items():
+            shape = self.rows_of(label).shape if label in self.choices else None
+            if shape is None or shape[0] != 1 or not 0 <= indices[0] <= indices[-1] < shape[1]:
+                raise SnasError(f"label '{label}': categories {list(indices)} cannot be excluded, there are none such.")
+            if len(indices) == shape[1]:
+                raise SnasError(f"label '{label}': all of its candidates are excluded; no child is left.")
+        self.excluded = excluded
+        self._masks = {}
+        self._mode_sample = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether every label has one category left."""
+        return all(
+            self.choices[label].rows(self.logits_of(label)).shape[-1] - len(self.excluded.get(label, ())) == 1
+            for label in self.choices
+        )
+
+    def exclude_in(self, label: str, rows: Tensor) -> Tensor:
+        """Rows of logits, shape ``(..., rows, C)``, with -inf in place of the excluded categories of ``label``."""
+        if label not in self.excluded:
+            return rows
+        key = (label, rows.device)
+        if key not in self._masks:
+            mask = torch.zeros(rows.shape[-1], dtype=torch.bool)
+            mask[list(self.excluded[label])] = True
+            self._masks[key] = mask.to(rows.device)
+        return rows.masked_fill(self._masks[key], -torch.inf)
+
+    def get_extra_state(self) -> dict[str, list[int]]:
+        """What a checkpoint keeps beside the logits: the excluded categories."""
+        # NNI's labels are a class of their own, which a file that executes nothing must not name.
+        return {str(label): list(indices) for label, indices in self.excluded.items()}
+
+    def set_extra_state(self, state: Mapping[str, Iterable[int]]) -> None:
+        """Go on from a checkpoint."""
+        self.exclude(state)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        state_dict.setdefault(f"{prefix}_extra_state", {})  # files from before there was any
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ArchitectureDistribution:
         # `model.bfloat16()` reaches every parameter below it. Logits stay in float32: at temperature 0.03 the
@@ -83,8 +141,8 @@ class ArchitectureDistribution(nn.Module):
         return self.logits[_key(label)]
 
     def rows_of(self, label: str) -> Tensor:
-        """Logits of the categorical variables of a label, shape ``(rows, C)``."""
-        return self.choices[label].rows(self.logits_of(label))
+        """Logits of the categorical variables of a label, shape ``(rows, C)``; -inf for excluded categories."""
+        return self.exclude_in(label, self.choices[label].rows(self.logits_of(label)))
 
     def bind(self, label: str) -> ChoiceReader:
         """Give a module of the supernet its view of ``label``.
@@ -174,6 +232,18 @@ class ArchitectureDistribution(nn.Module):
         """The one-hot Z of :meth:`mode`."""
         return self.one_hot_sample(self.mode())
 
+    def log_probability(self, values: Mapping[str, Any]) -> float:
+        """Log-probability of the child of an NNI sample, in nats; -inf for one with an excluded candidate.
+
+        Raises:
+            ValueError: names a label that is missing, or whose value no candidate has.
+        """
+        total = 0.0
+        for label, choice in self.choices.items():
+            rows = torch.log_softmax(self.rows_of(label).detach().double(), -1)
+            total += float(rows[torch.arange(len(rows)), torch.tensor(chosen_categories(choice, values))].sum())
+        return total
+
     def _mode_sample_once(self) -> Sample:
         """The same, made anew only when a logit changed: every module of a supernet asks for it."""
         versions = tuple(parameter._version for parameter in self.parameters())
@@ -184,11 +254,13 @@ class ArchitectureDistribution(nn.Module):
     def log_density(self, sample: Sample) -> Tensor:
         """Log-density of a relaxed sample, log-probability of a one-hot one: a scalar; the sample is a constant."""
         if sample.is_one_hot:
-            probabilities = [
-                (sample.rows[label].detach() * torch.log_softmax(self.rows_of(label), -1)).sum()
+            log_probabilities = [
+                torch.log_softmax(self.rows_of(label), -1)
+                .expand_as(sample.rows[label])[sample.rows[label].detach() > 0]
+                .sum()
                 for label in self.choices
             ]
-            return torch.stack(probabilities).sum()
+            return torch.stack(log_probabilities).sum()
         terms = [
             concrete_log_density(sample.log_rows[label].detach(), self.rows_of(label), sample.temperature).sum()
             for label in self.choices

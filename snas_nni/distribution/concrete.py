@@ -1,6 +1,8 @@
 """The concrete distribution (Gumbel-softmax) on rows of logits, in log space throughout.
 
-Pure functions on tensors whose last dimension holds the C categories of one categorical variable. SNAS (arXiv
+Pure functions on tensors whose last dimension holds the C categories of one categorical variable. A logit of -inf
+excludes its category: it has probability 0, weight 0 in every sample and no gradient, and everything else is that of
+the categories that are left, of which each row has at least one. SNAS (arXiv
 1812.09926) section 2.2 samples its relaxed architecture from this distribution; the density is that of Maddison
 et al. (arXiv 1611.00712), equation 10.
 """
@@ -69,9 +71,12 @@ def concrete_log_density(log_sample: Tensor, logits: Tensor, temperature: float)
     Returns:
         log p(z) of each row, shape ``(...)``.
     """
-    categories = logits.shape[-1]
-    constant = math.lgamma(categories) + (categories - 1) * math.log(temperature)
-    tilted = (logits - (temperature + 1) * log_sample).sum(-1)
+    excluded = logits == -math.inf
+    categories = (~excluded).sum(-1).to(logits.dtype)  # the simplex is that of the categories that are left
+    constant = torch.lgamma(categories) + (categories - 1) * math.log(temperature)
+    # -inf minus -inf is no number, so excluded entries are replaced before anything is computed with them.
+    log_sample = log_sample.masked_fill(excluded, 0.0)
+    tilted = (logits.masked_fill(excluded, 0.0) - (temperature + 1) * log_sample).sum(-1)
     normaliser = torch.logsumexp(logits - temperature * log_sample, dim=-1)
     return constant + tilted - categories * normaliser
 
@@ -86,4 +91,6 @@ def entropy(logits: Tensor) -> Tensor:
         entropy of each row, shape ``(...)``, between 0 and log C.
     """
     log_probabilities = torch.log_softmax(logits, dim=-1)
-    return -(log_probabilities.exp() * log_probabilities).sum(-1)
+    # p log p tends to 0 with p, where floating point would make 0 * -inf of it.
+    finite = log_probabilities.masked_fill(logits == -math.inf, 0.0)
+    return -(log_probabilities.exp() * finite).sum(-1)

@@ -8,13 +8,17 @@ from snas_nni.importing.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from snas_nni.cost_model import CostModel
-    from snas_nni.resources.budget import Budget, BudgetController, BudgetReport
+    from snas_nni.resources.budget import Budget, BudgetReport
+    from snas_nni.resources.budget_controller import BudgetController
     from snas_nni.resources.cost_info import COSTS, CostInfo, register_cost
     from snas_nni.resources.costs import count_child, count_supernet
     from snas_nni.resources.latency import LatencyTable, measure_latency
     from snas_nni.resources.operations import Convention, Operation, register_operation
     from snas_nni.resources.penalty import LEVELS, OFFICIAL_COSTS, ResourcePenalty, penalty_level
-    from snas_nni.resources.selection import Selection, cost_range, feasible, most_probable
+    from snas_nni.resources.solver.bounds import ChildBounds
+    from snas_nni.resources.solver.ranking import most_probable_children
+    from snas_nni.resources.solver.reachable import unreachable
+    from snas_nni.resources.solver.selection import Selection, cost_range, feasible, most_probable
 
 __all__ = [
     "COSTS",
@@ -23,6 +27,7 @@ __all__ = [
     "Budget",
     "BudgetController",
     "BudgetReport",
+    "ChildBounds",
     "Convention",
     "CostInfo",
     "CostModel",
@@ -36,9 +41,11 @@ __all__ = [
     "feasible",
     "measure_latency",
     "most_probable",
+    "most_probable_children",
     "penalty_level",
     "register_cost",
     "register_operation",
+    "unreachable",
 ]
 
 _HOMES = {
@@ -46,24 +53,27 @@ _HOMES = {
     "LEVELS": "penalty",
     "OFFICIAL_COSTS": "penalty",
     "Budget": "budget",
-    "BudgetController": "budget",
+    "BudgetController": "budget_controller",
     "BudgetReport": "budget",
+    "ChildBounds": "solver.bounds",
     "Convention": "operations",
     "CostInfo": "cost_info",
     "CostModel": "costs",
     "LatencyTable": "latency",
     "Operation": "operations",
     "ResourcePenalty": "penalty",
-    "Selection": "selection",
-    "cost_range": "selection",
+    "Selection": "solver.selection",
+    "cost_range": "solver.selection",
     "count_child": "costs",
     "count_supernet": "costs",
-    "feasible": "selection",
+    "feasible": "solver.selection",
     "measure_latency": "latency",
-    "most_probable": "selection",
+    "most_probable": "solver.selection",
+    "most_probable_children": "solver.ranking",
     "penalty_level": "penalty",
     "register_cost": "cost_info",
     "register_operation": "operations",
+    "unreachable": "solver.reachable",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,37 +1,18 @@
-"""Budgets: "at most 2.3 M parameters", met by the child and not only in expectation.
-
-During the search an augmented Lagrangian pulls the expected cost below the budget. With the violation
-g = E[C] / budget - 1, the term added to the loss is
-
-    (max(0, m + r g)^2 - m^2) / (2 r),
-
-whose gradient is max(0, m + r g) dg; the multiplier m follows by dual ascent, m <- max(0, m + s g), once per step.
-The bound itself tightens with the temperature, from the expected cost before the first step to the budget when 30 %
-of the temperature's fall are left: at first the weights know nothing, and a strong pull would decide
-the search before the task has a say. In a budget that does not bind, m stays at 0 and the search is as without it.
-At the end the child is the most probable one within the budget (:mod:`snas_nni.resources.selection`).
-"""
+"""Budgets: "at most 2.3 M parameters", met by the child and not only in expectation; and how a child meets one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-import torch
-
-from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
-from snas_nni.distribution.sample import Sample
-from snas_nni.errors import SettingError, SnasError
-from snas_nni.regularizer import Regularizer, RegularizerTerm
+from snas_nni.errors import SettingError
+from snas_nni.ranges import require_one_of
 from snas_nni.resources.cost_info import COSTS
-from snas_nni.resources.costs import CostModel
-from snas_nni.resources.selection import Selection, cost_range, feasible, most_probable
 
-__all__ = ["Budget", "BudgetController", "BudgetReport"]
+__all__ = ["Budget", "BudgetReport", "Pull"]
 
-_TIGHT_AT = 0.3
+Pull = Literal["expected", "sampled", "both"]
 
 
 @dataclass(frozen=True, init=False)
@@ -40,9 +21,12 @@ class Budget:
 
     Attributes:
         bounds: by the cost's key in :data:`~snas_nni.resources.COSTS`, each an argument of that name.
-        target: the child shall also not cost less than (1 - tolerance) times each budget. Otherwise that is asked
-            only where the budget binds: a budget that the search had to be held back by is meant to be used.
+        target: the bounds are meant to be used: look for a child that costs no less than (1 - tolerance) times each
+            of them first. Otherwise the most probable child within them is the child, however little it costs.
         tolerance: in (0, 1).
+        exclude: take the candidates that no child within the bounds has out of the search before its first step.
+        pull: which cost the search is held back by: the "expected" one, the "sampled" one, or "both"; see
+            :class:`~snas_nni.resources.BudgetController`.
 
     Raises:
         SettingError: no bound, or a value outside its range.
@@ -53,21 +37,32 @@ class Budget:
         {'params': 2300000.0, 'latency_ms': 5}
         >>> from snas_nni import SNAS
         >>> strategy = SNAS(budget=budget, latency_table="laptop.json")  # read when the search begins
-        >>> Budget()
+        >>> Budget(tolerance=2, params=1)
         Traceback (most recent call last):
-        snas_nni.errors.SettingError: a budget needs at least one of params, macs, memory_access, latency_ms.
+        snas_nni.errors.SettingError: tolerance of a budget must be in (0, 1), got 2.
     """
 
     bounds: dict[str, float]
     target: bool = False
     tolerance: float = 0.05
+    exclude: bool = True
+    pull: Pull = "both"
 
-    def __init__(self, *, target: bool = False, tolerance: float = 0.05, **bounds: float | None) -> None:
+    def __init__(
+        self,
+        *,
+        target: bool = False,
+        tolerance: float = 0.05,
+        exclude: bool = True,
+        pull: Pull = "both",
+        **bounds: float | None,
+    ) -> None:
         for name in bounds:
             if name not in COSTS:
                 raise TypeError(f"a budget has no argument {name!r}; there are {', '.join(COSTS)}.")
         given = {name: bound for name in COSTS if (bound := bounds.get(name)) is not None}
-        for attribute, value in (("bounds", given), ("target", target), ("tolerance", tolerance)):
+        values = {"bounds": given, "target": target, "tolerance": tolerance, "exclude": exclude, "pull": pull}
+        for attribute, value in values.items():
             object.__setattr__(self, attribute, value)  # the class is frozen
         if not self.bounds:
             raise SettingError(f"a budget needs at least one of {', '.join(COSTS)}.")
@@ -76,6 +71,7 @@ class Budget:
                 raise SettingError(f"budget of {name} must be positive and finite, got {bound}.")
         if not 0 < self.tolerance < 1:
             raise SettingError(f"tolerance of a budget must be in (0, 1), got {self.tolerance}.")
+        require_one_of("pull of a budget", self.pull, get_args(Pull))
 
 
 @dataclass(frozen=True)
@@ -87,9 +83,10 @@ class BudgetReport:
         within: whether every cost is at most its bound.
         costs: the child's bounded costs.
         mode_costs: those of the mode, which may exceed the budget.
-        expected_costs: expectations under the distribution.
+        expected_costs: expectations under the distribution; of costs that add up.
         bounds: the budget.
         log_probability_given_up: nats between the mode and the child.
+        notes: what the user should know about the bounds, a sentence each.
     """
 
     sample: dict[str, Any]
@@ -99,163 +96,18 @@ class BudgetReport:
     expected_costs: dict[str, float]
     bounds: dict[str, float]
     log_probability_given_up: float
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = []
         for name, bound in self.bounds.items():
             cost = self.costs[name]
+            expected = f", expected {self.expected_costs[name]:,.6g}" if name in self.expected_costs else ""
             lines.append(
                 f"{name}: {cost:,.6g} of {bound:,.6g} ({100 * cost / bound:.1f} %"
-                f"{'' if cost <= bound else ', OVER BUDGET'}); "
-                f"mode {self.mode_costs[name]:,.6g}, expected {self.expected_costs[name]:,.6g}"
+                f"{'' if cost <= bound else ', OVER BUDGET'}); mode {self.mode_costs[name]:,.6g}{expected}"
             )
         if self.log_probability_given_up > 0:
             lines.append(f"log-probability given up for the budget: {self.log_probability_given_up:.3f} nats")
+        lines.extend(self.notes)
         return "\n".join(lines)
-
-
-class BudgetController(Regularizer):
-    """A regularizer that keeps the expected costs within a budget.
-
-    Args:
-        budget: the bounds.
-        rate: s, how fast the multiplier follows the violation, > 0.
-        stiffness: r, > 0.
-        final_temperature: where the temperature ends, >= 0. If it does not fall, the bound is tight from the start.
-    """
-
-    name = "budget"
-
-    def __init__(
-        self, budget: Budget, *, rate: float = 0.1, stiffness: float = 10.0, final_temperature: float = 0.0
-    ) -> None:
-        for setting, value in (("rate", rate), ("stiffness", stiffness)):
-            if not 0 < value < math.inf:
-                raise SettingError(f"{setting} of a budget's controller must be > 0 and finite, got {value}.")
-        if not 0 <= final_temperature < math.inf:
-            raise SettingError(f"final_temperature of a budget's controller must be >= 0, got {final_temperature}.")
-        self.budget = budget
-        self.rate = rate
-        self.stiffness = stiffness
-        self.final_temperature = final_temperature
-        self.multipliers = dict.fromkeys(budget.bounds, 0.0)
-        self.binding = dict.fromkeys(budget.bounds, False)
-        """Whether the search had to be held back once the bound had reached the budget."""
-        self._start: dict[str, float] = {}
-        self._initial_temperature: float | None = None
-        self._model: CostModel | None = None
-        self.costs = self.budget.bounds
-
-    def prepare(self, cost_model: CostModel) -> None:
-        """Learn what the candidates cost, and refuse a budget that no child or every child meets.
-
-        Raises:
-            SettingError: with the cost of the cheapest or of the dearest child.
-        """
-        model = cost_model
-        for name, bound in self.budget.bounds.items():
-            model.check(name)
-            cheapest, dearest = cost_range(model, name)
-            if bound < cheapest:
-                raise SettingError(
-                    f"budget of {name} is {bound:,.6g}, below the cheapest child of the space ({cheapest:,.6g}; "
-                    f"the dearest has {dearest:,.6g}). Raise the budget, or make the space smaller."
-                )
-            if bound >= dearest:
-                raise SettingError(
-                    f"budget of {name} is {bound:,.6g}, not below the dearest child of the space ({dearest:,.6g}; "
-                    f"the cheapest has {cheapest:,.6g}). Every child meets it: leave it out."
-                )
-        self._model = model
-        if not feasible(model, {name: (-math.inf, bound) for name, bound in self.budget.bounds.items()}):
-            raise SettingError("no child of the space meets all bounds of the budget together. Raise one of them.")
-
-    def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> RegularizerTerm:
-        """The augmented Lagrangian's term; also moves the multipliers."""
-        terms = []
-        read = {label: distribution.expected_weights(label) for label in distribution.choices}
-        looseness = self._looseness(sample.temperature)
-        for name, budget in self.budget.bounds.items():
-            expected = self._prepared().cost(name, read)
-            start = self._start.setdefault(name, float(expected.detach()))
-            violation = expected / (budget + looseness * max(0.0, start - budget)) - 1
-            multiplier, r = self.multipliers[name], self.stiffness
-            terms.append((torch.clamp(multiplier + r * violation, min=0) ** 2 - multiplier**2) / (2 * r))
-            self.multipliers[name] = max(0.0, multiplier + self.rate * float(violation.detach()))
-            self.binding[name] |= looseness == 0 and self.multipliers[name] > 0
-        return RegularizerTerm(torch.stack(terms).sum(), read)
-
-    def _looseness(self, temperature: float) -> float:
-        """1 at the first step, 0 once the temperature has fallen far enough."""
-        if self._initial_temperature is None:
-            self._initial_temperature = temperature
-        fall = self._initial_temperature - self.final_temperature
-        if fall <= 0:
-            return 0.0
-        left = (temperature - self.final_temperature) / fall
-        return min(1.0, max(0.0, (left - _TIGHT_AT) / (1 - _TIGHT_AT)))
-
-    def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
-        """Multipliers, expected and mode costs, for the log."""
-        model, mode_costs = self._prepared(), self._prepared().of(distribution.mode())
-        found: dict[str, float] = {}
-        with torch.no_grad():
-            for name in self.budget.bounds:
-                found[f"budget/{name}/multiplier"] = self.multipliers[name]
-                found[f"budget/{name}/expected"] = float(model.expected(name, distribution))
-                found[f"budget/{name}/mode"] = mode_costs[name]
-        return found
-
-    def select(self, distribution: ArchitectureDistribution) -> BudgetReport:
-        """The child: the most probable one within the budget.
-
-        Where the budget binds, or is a target, the child is sought between (1 - tolerance) and 1 times the budget
-        first, and anywhere below it if there is none.
-
-        Raises:
-            SnasError: no child meets the budget (:meth:`prepare` has ruled that out).
-        """
-        model, bounds = self._prepared(), self.budget.bounds
-        low = 1 - self.budget.tolerance
-        band = {
-            name: (low * bound if self.budget.target or self.binding[name] else -math.inf, bound)
-            for name, bound in bounds.items()
-        }
-        below = {name: (-math.inf, bound) for name, bound in bounds.items()}
-        chosen: Selection | None = most_probable(distribution, model, band)
-        chosen = chosen or most_probable(distribution, model, below)
-        if chosen is None:
-            raise SnasError(f"no child of the space meets the budget {bounds}.")
-        costs, mode_costs = model.of(chosen.sample), model.of(distribution.mode())
-        with torch.no_grad():
-            expected = {name: float(model.expected(name, distribution)) for name in bounds}
-        return BudgetReport(
-            sample=chosen.sample,
-            within=all(costs[name] <= bound for name, bound in bounds.items()),
-            costs={name: costs[name] for name in bounds},
-            mode_costs={name: mode_costs[name] for name in bounds},
-            expected_costs=expected,
-            bounds=bounds,
-            log_probability_given_up=chosen.log_probability_given_up,
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {
-            "multipliers": dict(self.multipliers),
-            "binding": dict(self.binding),
-            "start": dict(self._start),
-            "initial_temperature": self._initial_temperature,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.multipliers.update(state["multipliers"])
-        self.binding.update(state["binding"])
-        self._start.update(state["start"])
-        self._initial_temperature = state["initial_temperature"]
-
-    def _prepared(self) -> CostModel:
-        if self._model is None:
-            raise SnasError("the budget does not know the costs yet: call prepare(cost_model) first.")
-        return self._model

@@ -67,8 +67,7 @@ class CostSource:
                 raise SnasError("costs are counted on an input: pass example_input, such as torch.zeros(1, 3, 32, 32).")
             counted = count_supernet(self._supernet, self._distribution, example, self._convention)
             table = self._table(example)
-            parts = {} if table is None else {"latency_ms": table.parts}
-            self._model = CostModel(counted.choices, {**counted.parts, **parts}, counted.peaks)
+            self._model = counted if table is None else counted.with_costs({"latency_ms": table.parts})
         return self._model
 
     def for_batch(self, batch: Any) -> CostModel:

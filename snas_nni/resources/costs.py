@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.trace import Owner
-from snas_nni.resources.cost_info import counted_costs
+from snas_nni.resources.cost_info import COSTS, counted_costs
 from snas_nni.resources.counting import Count, count_operations, missing_channels, owner_of, substituted
 from snas_nni.resources.dependence import operation_polynomials
 from snas_nni.resources.operations import Convention
@@ -63,12 +64,20 @@ def count_supernet(
             by_owner[owner].append(condition * sizes[name])
         return by_owner
 
-    params = summed("unread_params")
-    for by_owner in params.values():
-        by_owner[:] = [part * -1.0 for part in by_owner]
-    for owner, polynomial in parameter_polynomials(supernet, convention).items():
-        params[owner].append(polynomial)
-    by_name = {name: params if name == "params" else summed(name) for name in counted_costs()}
+    unread = summed("unread_params")
+
+    def stored(size_of: Callable[[Tensor], float]) -> dict[Owner, list[Polynomial]]:
+        # Columns that a child lacks are those of a matrix.
+        entry = float(size_of(torch.empty(1, 1)))
+        by_owner = {owner: [part * -entry for part in parts] for owner, parts in unread.items()}
+        for owner, polynomial in parameter_polynomials(supernet, convention, size_of).items():
+            by_owner.setdefault(owner, []).append(polynomial)
+        return by_owner
+
+    by_name = {}
+    for name in counted_costs():
+        size_of = COSTS[name].of_parameter
+        by_name[name] = summed(name) if size_of is None else stored(size_of)
     parts = {
         name: {owner: total for owner, p in by_owner.items() if (total := Polynomial.sum(p)).terms or owner is None}
         for name, by_owner in by_name.items()
@@ -92,8 +101,12 @@ def count_child(
     convention = convention or Convention()
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     count, _ = count_operations(child, arguments, convention=convention)
-    parameters = Polynomial.sum(parameter_polynomials(child, convention).values()).terms.get((), 0.0)
-    return {
-        **{name: parameters if name == "params" else math.fsum(count.costs[name]) for name in counted_costs()},
-        "activation_peak": max(count.costs["activation_peak"], default=0.0),
-    }
+    costs = {}
+    for name in counted_costs():
+        size_of = COSTS[name].of_parameter
+        if size_of is None:
+            costs[name] = math.fsum(count.costs[name])
+        else:
+            parts = parameter_polynomials(child, convention, size_of).values()
+            costs[name] = Polynomial.sum(parts).terms.get((), 0.0)
+    return {**costs, "activation_peak": max(count.costs["activation_peak"], default=0.0)}

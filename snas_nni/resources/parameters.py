@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.trace import Owner
@@ -17,12 +18,19 @@ from snas_nni.supernet.base import SampledModule
 __all__ = ["parameter_polynomials"]
 
 
-def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owner, Polynomial]:
-    """Number of parameters of the child as polynomials in Z, by the choice that decides about them.
+def parameter_polynomials(
+    model: nn.Module, convention: Convention, size_of: Callable[[Tensor], float] = Tensor.numel
+) -> dict[Owner, Polynomial]:
+    """Size of the child's parameters as polynomials in Z, by the choice that decides about them.
 
     Parameters that two places share count once, for the first of them.
+
+    Args:
+        model: a supernet, or a plain network.
+        convention: what counts.
+        size_of: what one parameter counts: its number of elements, or its bytes as stored.
     """
-    sizes: dict[int, int] = {}
+    sizes: dict[int, float] = {}
     owners: dict[int, Owner] = {}
     conditions: dict[int, list[Polynomial]] = defaultdict(list)
     total: dict[Owner, list[Polynomial]] = defaultdict(list)
@@ -31,7 +39,7 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
         candidates: set[nn.Module] = set()
         counts = convention.normalization or not is_normalization(module)
         if isinstance(module, SampledModule):
-            own = module.own_parameters() if counts else None
+            own = module.own_parameters(size_of) if counts else None
             if own is not None:
                 total[module.owner].append(condition * own)
                 return
@@ -39,12 +47,12 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
                 candidates.add(candidate)
                 visit(candidate, condition * branch_condition, module.owner)
         elif isinstance(module, MixedOperation) and counts:
-            own, decides = _sliced_by_its_space(module)
+            own, decides = _sliced_by_its_space(module, size_of)
             total[decides].append(condition * own)
             return
         if counts:
             for parameter in module.parameters(recurse=False):
-                sizes[id(parameter)] = parameter.numel()
+                sizes[id(parameter)] = size_of(parameter)
                 owners.setdefault(id(parameter), owner)
                 conditions[id(parameter)].append(condition)
         for child in module.children():
@@ -66,7 +74,7 @@ def parameter_polynomials(model: nn.Module, convention: Convention) -> dict[Owne
     return {owner: Polynomial.sum(parts) for owner, parts in total.items()}
 
 
-def _sliced_by_its_space(module: Any) -> tuple[Polynomial, Owner]:
+def _sliced_by_its_space(module: Any, size_of: Callable[[Tensor], float]) -> tuple[Polynomial, Owner]:
     """Parameters of a layer that a space of NNI's slices by a hook of its own, by trying every value."""
     mutables = module.simplify()
     total = []
@@ -75,7 +83,7 @@ def _sliced_by_its_space(module: Any) -> tuple[Polynomial, Owner]:
         for label, index in zip(mutables, indices, strict=True):
             condition = condition * Polynomial.entry(label, index)
         layer = module.freeze({m.label: m.values[i] for m, i in zip(mutables.values(), indices, strict=True)})
-        total.append(condition * float(sum(p.numel() for p in layer.parameters())))
+        total.append(condition * float(sum(map(size_of, layer.parameters()))))
     return Polynomial.sum(total), (next(iter(mutables)), 0)
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from snas_nni.errors import SettingError
+from snas_nni.search.progress import settling_epochs
 from snas_nni.search.settings import SearchSettings
 
 __all__ = ["LARGEST", "PAPER", "REACH", "derived_learning_rate", "logits_learning_rate", "logits_steps"]
@@ -26,7 +27,8 @@ def derived_learning_rate(steps: int) -> float:
     few steps cannot decide well, however large they are.
 
     Args:
-        steps: of the logits' optimizer in the whole search, at least 1; those of the warm-up do not count.
+        steps: of the logits' optimizer in the whole search, at least 1; those of the warm-up and of
+            the last epochs, in which the logits rest, do not count.
     """
     return min(LARGEST, REACH / steps)
 
@@ -45,7 +47,7 @@ def logits_steps(trainer: Any, settings: SearchSettings) -> int:
             f"training loader does not say how many there are. Give a number, such as the paper's {PAPER}."
         )
     each = math.ceil(batches / settings.accumulate_batches)
-    return max(1, each * (epochs - settings.warmup_epochs))
+    return max(1, each * (epochs - settings.warmup_epochs - settling_epochs(settings, epochs)))
 
 
 def logits_learning_rate(trainer: Any, settings: SearchSettings) -> float:

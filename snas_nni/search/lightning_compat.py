@@ -19,7 +19,9 @@ __all__ = [
     "running_sums",
     "saved_loader_states",
     "set_metric_state",
+    "trainer_of",
     "training_loaders",
+    "validation_loaders",
 ]
 
 
@@ -31,6 +33,21 @@ def batch_index(trainer: Any) -> int:
 def training_loaders(trainer: Any) -> list[Any]:
     """The training loaders, in the order of their states in a checkpoint."""
     return list(trainer.fit_loop._combined_loader.flattened)
+
+
+def trainer_of(module: Any) -> Any | None:
+    """The Trainer that a Lightning module runs or ran in; None where it never did."""
+    return getattr(module, "_trainer", None)
+
+
+def validation_loaders(trainer: Any) -> list[tuple[Any, float]]:
+    """The validation loaders, each with how many of its batches the Trainer validates on; none if it does not."""
+    if not trainer.enable_validation:
+        return []
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    loop.setup_data()
+    loaders = trainer.val_dataloaders
+    return list(zip(loaders if isinstance(loaders, (list, tuple)) else [loaders], loop.max_batches, strict=True))
 
 
 def saved_loader_states(checkpoint: Mapping[str, Any]) -> list[Any]:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
+from snas_nni.cost_model import CostModel
 from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from snas_nni.derivation.portability import watch_unsaved_buffers
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
-from snas_nni.errors import NotFiniteError
+from snas_nni.errors import NotFiniteError, SnasError
 from snas_nni.nni_compat import BaseOneShotLightningModule
 from snas_nni.regularizer import Regularizer, RegularizerTerm
-from snas_nni.resources.costs import CostModel
+from snas_nni.resources.child_selection import ChildSelection
 from snas_nni.search.distributed import (
     all_reduce_mean,
     average,
@@ -29,11 +31,14 @@ from snas_nni.search.distributed import (
     samples_of_this_device,
 )
 from snas_nni.search.evaluator_log import EvaluatorLog
+from snas_nni.search.evidence.batches import training_batches
+from snas_nni.search.evidence.settling import Settling
 from snas_nni.search.learning_rate import logits_learning_rate
+from snas_nni.search.lightning_compat import trainer_of
 from snas_nni.search.optimizers import logits_optimizer, weights_optimizer, without_parameters
-from snas_nni.search.progress import is_warming_up, temperature_now
+from snas_nni.search.progress import is_settling, is_warming_up, temperature_now
 from snas_nni.search.regularization import Regularization
-from snas_nni.search.resume_state import Resumption, undisturbed_metrics
+from snas_nni.search.resume_state import Resumption, random_state, set_random_state, undisturbed_metrics
 from snas_nni.search.settings import SearchSettings
 from snas_nni.search.telemetry import EpochTelemetry
 
@@ -44,8 +49,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
     """Minimises E_{Z ~ p(Z)} [L(Z) + regularizers] over weights and logits together (paper, section 2.2 and 2.3).
 
     Wraps the evaluator's Lightning module, whose ``training_step`` gives L and whose ``validation_step`` gives the
-    metrics. Validation runs twice on held-out data: once as the child at the mode, whose metrics keep the names that
-    the evaluator gave them, and once with a sampled Z, under ``sampled/<name>``.
+    metrics. Validation runs twice on held-out data: once as the child, whose metrics keep the names that the evaluator
+    gave them, and once with a sampled Z, under ``sampled/<name>``. The child is the most probable one within the budget
+    (the mode, without one) until the search settles, and the chosen one from there on.
 
     Args:
         training_module: the evaluator's module; automatic optimisation, one optimiser.
@@ -54,6 +60,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         seed: of the samples that validation looks at.
         regularizers: terms added to the loss, in order.
         count_costs: gets a training batch, returns the space's costs for the regularizers that want to know them.
+        selection: the children that come into question; those of the distribution by default.
     """
 
     def __init__(
@@ -64,12 +71,16 @@ class SnasLightningModule(BaseOneShotLightningModule):
         seed: int = 0,
         regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | Tensor]] = (),
         count_costs: Callable[[Any], CostModel] | None = None,
+        selection: ChildSelection | None = None,
     ) -> None:
         super().__init__(training_module)
         self.distribution = distribution
         self.settings = settings
         self.seed = seed
         self.regularization = Regularization(regularizers, count_costs)
+        self.selection = selection or ChildSelection(distribution)
+        self.settling = Settling(distribution, self.selection, settings, seed)
+        self._shown: Sample | None = None
         self._telemetry = EpochTelemetry(distribution)
         self._undo = ExitStack()
         self.search_step = 0
@@ -82,13 +93,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
         """One search step; returns what the evaluator's own training step returned."""
         weights_batch = batch["train"] if self.settings.bilevel else batch
         self.regularization.prepare(weights_batch)
-        if self.settings.bilevel and not self.warming_up:
+        if self.settings.bilevel and not self.resting:
             self._logits_step_on(batch["val"], batch_idx)
         output = self._backward(weights_batch, batch_idx)
         if self._accumulated(batch_idx):
             self._synchronise()
             self._step_weights(batch_idx)
-            if not self.settings.bilevel and not self.warming_up:
+            if not self.settings.bilevel and not self.resting:
                 self._step_logits()
             self._zero_gradients()
         self.search_step += 1
@@ -99,8 +110,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def _backward(self, batch: Any, batch_idx: int) -> Any:
         """Add the gradients of ``samples_per_step`` samples, one after the other so that one graph is alive."""
         output: Any = None
-        settings = self.settings
-        own = samples_of_this_device(self.trainer, settings.samples_per_step, settings.spread_samples)
+        settings, settled = self.settings, self.settled
+        count = 1 if settled else settings.samples_per_step  # the same child each time
+        own = samples_of_this_device(self.trainer, count, settings.spread_samples and not settled)
         for runs_here in own:
             sample = self._draw()  # by every device, so that their generators stay in step
             if not runs_here:
@@ -108,7 +120,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
             with self.distribution.use(sample), local_backward(self.trainer):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
-                terms = self.regularization.terms(self.distribution, sample, self.search_step)
+                terms = [] if settled else self.regularization.terms(self.distribution, sample, self.search_step)
                 for name, term in terms:
                     self.log(f"penalty/{name}", term.value.detach(), on_step=False, on_epoch=True)
                 total = loss + sum(term.value for _, term in terms)
@@ -122,7 +134,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return output
 
     def _draw(self) -> Sample:
-        return self._draw_at(self.temperature)
+        return self._settled() if self.settled else self.selection.draw(partial(self._draw_at, self.temperature))
 
     def _draw_at(self, temperature: float) -> Sample:
         if self.settings.sampling == "single_path":
@@ -174,6 +186,16 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return is_warming_up(self.trainer, self.settings)
 
     @property
+    def settled(self) -> bool:
+        """Whether one child is trained alone now."""
+        return is_settling(self.trainer, self.settings)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the logits do not move: while warming up, and once one child is trained alone."""
+        return self.warming_up or self.settled
+
+    @property
     def temperature(self) -> float:
         """The temperature of the current step; that of progress 0 while warming up."""
         return temperature_now(self.trainer, self.settings)
@@ -203,7 +225,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return result
 
     def validation_step(self, batch: Any, batch_idx: int, *args: Any) -> Any:
-        """Evaluate a sampled Z, then the child at the mode; return the child's output."""
+        """Evaluate a sampled Z, then the child; return the child's output."""
         if not self.trainer.sanity_checking:
             # A generator of its own: looking must not change what the search draws next.
             generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.trainer.current_epoch + batch_idx)
@@ -214,7 +236,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
                 undisturbed_metrics(self.training_module),
             ):
                 self.training_module.validation_step(batch, batch_idx, *args)
-        with self.distribution.use(self.distribution.mode_sample()):
+        if self._shown is None:
+            self._shown = self.distribution.one_hot_sample(self.export())
+        with self.distribution.use(self._shown):
             return self.training_module.validation_step(batch, batch_idx, *args)
 
     def on_fit_start(self) -> None:
@@ -239,12 +263,15 @@ class SnasLightningModule(BaseOneShotLightningModule):
         """Remember where the logits are, and check the schedule before time is spent on the epoch."""
         _ = self.temperature  # a schedule that cannot be followed is refused before the first step
         self._telemetry.begin()
+        if self.settled:
+            self._settled()
         super().on_train_epoch_start()
 
     def on_validation_epoch_start(self) -> None:
         """Forward to the evaluator, which NNI's base class does not; all devices evaluate the same network."""
         if devices_of(self.trainer) > 1:
             average_buffers(self)
+        self._shown = None  # the child of now
         self.training_module.on_validation_epoch_start()
 
     def on_validation_epoch_end(self) -> None:
@@ -261,11 +288,32 @@ class SnasLightningModule(BaseOneShotLightningModule):
         super().on_train_epoch_end()
 
     def _log_search_metrics(self) -> None:
-        metrics = self._telemetry.end(self.trainer.current_epoch, self.temperature, self.warming_up)
+        metrics = self._telemetry.end(self.trainer.current_epoch, self.temperature, self.resting)
         if metrics is not None:
             if devices_of(self.trainer) > 1:
                 metrics = all_reduce_mean(metrics, "credit/")
             self.log_dict({**metrics, **self.regularization.metrics(self.distribution)})
+
+    # ---- settling ------------------------------------------------------------------------------------------------
+
+    def _settled(self) -> Sample:
+        """The sample of the child that is trained alone, which is chosen when it is first asked for."""
+        sample = self.settling.sample()
+        if sample is None:
+            self._prepare_costs()
+            self.settling.choose(self.training_module, self.trainer)
+            sample = self.settling.sample()
+        if sample is None:
+            raise SnasError("the search settles, but no child was chosen.")
+        return sample
+
+    def _prepare_costs(self) -> None:
+        """Count costs before the first step of a search that goes on, where a child is chosen before it."""
+        first = training_batches(self.trainer, 1)
+        states = random_state()
+        for batch in first.seeded(self.seed) if first is not None else ():
+            self.regularization.prepare(self.trainer.strategy.batch_to_device(batch))
+        set_random_state(states)
 
     # ---- NNI's interface -----------------------------------------------------------------------------------------
 
@@ -274,7 +322,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
 
         Outside a Trainer the temperature is the first one, and the supernet, called by itself, runs with this Z.
         """
-        training = getattr(self, "_trainer", None) is not None
+        training = trainer_of(self) is not None
         temperature = self.temperature if training else self.settings.temperature(0.0)
         drawn = self._draw_at(temperature)
         self.distribution.current.drawn = drawn
@@ -285,8 +333,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return list(self.distribution.parameters())
 
     def export(self) -> dict[str, Any]:
-        """The sample at the mode."""
-        return self.distribution.mode()
+        """The sample of the child: the chosen one once the search has settled, the most probable one before."""
+        return self.settling.chosen or self.selection.current()
 
     def export_probs(self) -> dict[str, dict[Any, float]]:
         """Probabilities, without noise."""
@@ -299,6 +347,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
             "search_step": self.search_step,
             "epoch": self._telemetry.state_dict(),
             "regularizers": self.regularization.state_dict(),
+            "settling": self.settling.state_dict(),
             **Resumption.state_dict(self.trainer, self.training_module),
         }
 
@@ -309,6 +358,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.search_step = state["search_step"]
         self._telemetry.load_state_dict(state["epoch"])
         self.regularization.load_state_dict(state["regularizers"])
+        if "settling" in state:  # not in files from before there was any
+            self.settling.load_state_dict(state["settling"])
         self._resumption.load_state_dict(state, checkpoint)
 
     def on_train_start(self) -> None:

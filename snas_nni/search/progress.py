@@ -1,4 +1,4 @@
-"""Where a search stands: whether it warms up, and the temperature of its current step."""
+"""Where a search stands: whether it warms up or settles, and the temperature of its current step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from snas_nni.errors import SettingError
 from snas_nni.search.lightning_compat import batch_index
 from snas_nni.search.settings import SearchSettings
 
-__all__ = ["is_warming_up", "temperature_now"]
+__all__ = ["is_settling", "is_warming_up", "settling_epochs", "temperature_now"]
 
 
 def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:
@@ -17,11 +17,29 @@ def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:
     return bool(trainer.current_epoch < settings.warmup_epochs)
 
 
+def settling_epochs(settings: SearchSettings, epochs: int) -> int:
+    """Number of last epochs in which the chosen child trains alone; a fifth of those after warming up by default.
+
+    Args:
+        settings: of the search.
+        epochs: of the whole search.
+    """
+    if settings.settle_epochs is None:
+        return max(0, epochs - settings.warmup_epochs) // 5
+    return settings.settle_epochs
+
+
+def is_settling(trainer: Any, settings: SearchSettings) -> bool:
+    """Whether the current epoch trains the chosen child alone."""
+    epochs = trainer.max_epochs or 0
+    return bool(epochs > 0 and trainer.current_epoch >= epochs - settling_epochs(settings, epochs))
+
+
 def temperature_now(trainer: Any, settings: SearchSettings) -> float:
-    """The temperature of the current step; that of progress 0 while warming up.
+    """The temperature of the current step; that of progress 0 while warming up, and of progress 1 while settling.
 
     Raises:
-        SettingError: the Trainer does not know how long the search is.
+        SettingError: the Trainer does not know how long the search is, or warming up and settling leave no epoch of it.
     """
     schedule, warmup = settings.temperature, settings.warmup_epochs
     epochs = trainer.max_epochs
@@ -29,6 +47,13 @@ def temperature_now(trainer: Any, settings: SearchSettings) -> float:
         raise SettingError("the Trainer needs max_epochs: the temperature falls over the epochs of the search.")
     if epochs <= warmup:
         raise SettingError(f"warmup_epochs is {warmup}, but the Trainer has max_epochs={epochs}: nothing is left.")
+    settling = settling_epochs(settings, epochs)
+    if epochs - settling <= warmup:
+        raise SettingError(
+            f"settle_epochs is {settling} and warmup_epochs {warmup}, but the Trainer has max_epochs={epochs}: no "
+            "epoch is left to search in."
+        )
+    epochs -= settling
     if is_warming_up(trainer, settings):
         return schedule(0.0)
     done: float = trainer.current_epoch - warmup + 1

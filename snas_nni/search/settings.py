@@ -28,6 +28,11 @@ class SearchSettings:
         logits_gradient_clip: largest gradient norm of the logits; null for no limit
         weights_gradient_clip: largest gradient norm of the weights; null for no limit
         warmup_epochs: first epochs that train weights only, less than epochs
+        settle_epochs: last epochs, which train one child alone; null for a fifth, 0 for none
+        candidates: most probable children compared before that, at least 1
+        selection_share: of the validation batches that they are compared on, in (0, 1]
+        selection_metric: that decides, such as val_acc or -val_loss; null for an accuracy, else a loss
+        recalibration_batches: that measure a compared child's BatchNorm statistics; 0 for the supernet's
         bilevel: train the logits on validation batches, as DARTS does
         sampling: relaxed, or single_path: each step runs one drawn child, much faster
         sample_per_layer: draw each layer's sample separately
@@ -55,6 +60,11 @@ class SearchSettings:
     logits_gradient_clip: float | None = ranged(10.0, above=0)
     weights_gradient_clip: float | None = ranged(5.0, above=0)
     warmup_epochs: int = ranged(0, at_least=0)
+    settle_epochs: int | None = ranged(None, at_least=0, whole=True)
+    candidates: int = ranged(8, at_least=1, whole=True)
+    selection_share: float = ranged(1.0, above=0, at_most=1)
+    selection_metric: str | None = None
+    recalibration_batches: int = ranged(20, at_least=0, whole=True)
     bilevel: bool = False
     sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False

@@ -39,7 +39,7 @@ def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
         for label, choice in distribution.choices.items():
             rows = distribution.rows_of(label)
             entropies[f"entropy/{label}"] = float(entropy(rows).sum())
-            largest += float(entropy(torch.zeros_like(rows)).sum())
+            largest += float(entropy(distribution.exclude_in(label, torch.zeros_like(rows))).sum())
             if rows.shape[-1] > 1:
                 top = torch.softmax(rows, -1).topk(2, dim=-1).values
                 gaps.append(top[:, 0] - top[:, 1])
@@ -63,11 +63,18 @@ def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
 
 
 def logit_movement(before: dict[str, Tensor], distribution: ArchitectureDistribution) -> float:
-    """Root mean square change of the log-probabilities since ``before`` (which has log-softmax rows by label)."""
+    """Root mean square change of the log-probabilities since ``before`` (which has log-softmax rows by label).
+
+    Of the categories that are not excluded, as if they had been excluded before too.
+    """
     with torch.no_grad():
-        changes = [
-            (torch.log_softmax(distribution.rows_of(label), -1) - rows).reshape(-1) for label, rows in before.items()
-        ]
+        changes = []
+        for label, rows in before.items():
+            now = torch.log_softmax(distribution.rows_of(label), -1)
+            then = rows
+            if label in distribution.excluded:
+                then = torch.log_softmax(distribution.exclude_in(label, rows), -1)
+            changes.append((now - then)[now.isfinite()])
         return float(torch.cat(changes).square().mean().sqrt())
 
 
@@ -180,13 +187,13 @@ class EpochTelemetry:
         self._losses.append(loss)
         self._credit.watch(sample, terms)
 
-    def end(self, epoch: int, temperature: float, warming_up: bool) -> dict[str, float] | None:
+    def end(self, epoch: int, temperature: float, resting: bool) -> dict[str, float] | None:
         """Return the epoch's metrics; None if it had no step or was asked before.
 
         Args:
             epoch: counted from 0.
             temperature: of the epoch's last step.
-            warming_up: the logits are frozen, so that none is expected to move.
+            resting: the logits are frozen, so that none is expected to move.
         """
         if epoch == self._logged_epoch or not self._losses:
             return None
@@ -195,7 +202,7 @@ class EpochTelemetry:
         metrics["search/logit_movement"] = logit_movement(self._logits_before, self._distribution)
         metrics["search/loss"] = sum(self._losses) / len(self._losses)
         metrics.update(self._credit.metrics())
-        if not warming_up and metrics["search/logit_movement"] == 0.0:
+        if not (resting or self._distribution.is_decided) and metrics["search/logit_movement"] == 0.0:
             _logger.warning(
                 "epoch %d: no logit moved. Nothing is being searched: check that the loss depends on the choices.",
                 epoch,

@@ -57,7 +57,7 @@ class SampledModule:
         """The modules to choose among, each with the condition that makes it part of the child."""
         return []
 
-    def own_parameters(self) -> Polynomial | None:
+    def own_parameters(self, size_of: Callable[[Tensor], float] = Tensor.numel) -> Polynomial | None:
         """Parameters of the child's layer in this place, if values share one weight; None if its tensors count."""
         return None
 

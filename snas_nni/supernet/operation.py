@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -116,7 +116,7 @@ class _Sliced(SampledModule):
         """The plain layer with its slice of the weights."""
         return Counterpart(self.freeze(dict(sample)))
 
-    def own_parameters(self) -> Polynomial:
+    def own_parameters(self, size_of: Callable[[Tensor], float] = Tensor.numel) -> Polynomial:
         """Parameters of the slice of each combination of values."""
         total = []
         for indices in itertools.product(*(range(len(r.choice.candidates)) for r in self.readers.values())):
@@ -125,7 +125,7 @@ class _Sliced(SampledModule):
                 sample[label] = reader.choice.candidates[index]
                 condition = condition * Polynomial.entry(label, index)
             layer = self.freeze(sample)
-            total.append(condition * float(sum(p.numel() for p in layer.parameters())))
+            total.append(condition * float(sum(map(size_of, layer.parameters()))))
         return Polynomial.sum(total)
 
     @classmethod

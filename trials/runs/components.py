@@ -59,7 +59,13 @@ def _budget(settings: ResourceSettings) -> Budget | None:
     bounds = given_bounds(settings)
     if all(bound is None for bound in bounds.values()):
         return None
-    return Budget(**bounds, target=settings.target, tolerance=settings.tolerance)
+    return Budget(
+        **bounds,
+        target=settings.target,
+        tolerance=settings.tolerance,
+        exclude=settings.exclude,
+        pull=settings.pull,
+    )
 
 
 def make_space(settings: SpaceSettings, data: ClassificationData | None = None) -> ModelSpace:

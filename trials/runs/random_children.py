@@ -20,6 +20,8 @@ def random_children_accuracy(
 ) -> float:
     """Return the mean accuracy, on the validation split, of children drawn uniformly, with the supernet's weights.
 
+    Of the candidates that the search was in: without those that a budget excluded.
+
     Args:
         strategy: after its search.
         data: the splits.
@@ -31,11 +33,11 @@ def random_children_accuracy(
     generator = random.Random(seed)
     total = 0.0
     for _ in range(count):
-        sample: dict[str, Any] = {
-            label: choice.value([generator.randrange(rows.shape[-1]) for _ in range(len(rows))])
-            for label, choice in distribution.choices.items()
-            for rows in [distribution.rows_of(label)]
-        }
+        sample: dict[str, Any] = {}
+        for label, choice in distribution.choices.items():
+            rows, excluded = distribution.rows_of(label), distribution.excluded.get(label, ())
+            left = [index for index in range(rows.shape[-1]) if index not in excluded]
+            sample[label] = choice.value([left[generator.randrange(len(left))] for _ in range(len(rows))])
         with distribution.use(distribution.one_hot_sample(sample)):
             found = evaluate(torch_predictor(strategy.supernet, device), evaluation_loader(data, data.validation))
             total += found.top1.value

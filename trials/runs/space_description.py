@@ -14,6 +14,7 @@ from torch import nn
 from exports import InputExample
 from snas_nni import SNAS, SettingError, SnasError
 from snas_nni.resources import CostModel, cost_range
+from snas_nni.resources.solver.bounds import PEAK, peak_range
 from snas_nni.supernet.base import SampledModule
 from trials.runs.components import make_space
 from trials.settings.search import SpaceSettings
@@ -54,7 +55,9 @@ def describe_space(class_path: str, arguments: Sequence[str], example: InputExam
         lines += ["", "cheapest and dearest child"]
         for name in costs.names:
             low, high = cost_range(costs, name)
-            lines.append(f"  {name:<14}{low:>16,.0f}{high:>16,.0f}")
+            lines.append(f"  {name:<16}{low:>16,.0f}{high:>16,.0f}")
+        if costs.peaks:
+            lines.append(_peaks(costs))
     fixed: Mapping[str, str] = getattr(space, "fixed", {})  # a space from a network knows why
     if fixed:
         lines += ["", "fixed", *(f"  {path or '(the network)'}: {reason}" for path, reason in fixed.items())]
@@ -79,6 +82,14 @@ def _candidates(label: str, candidates: Sequence[Any], costs: CostModel | None) 
     yield "  " + " " * width + "".join(f"{name:>16}" for name in costs.names)
     for candidate, cost in zip(candidates, costs.candidate_costs(label), strict=True):
         yield f"  {candidate!s:<{width}}" + "".join(f"{cost[name]:>16,.0f}" for name in costs.names)
+
+
+def _peaks(costs: CostModel) -> str:
+    try:
+        low, high = peak_range(costs)
+    except SettingError as error:
+        return f"  {PEAK:<16}{error}"
+    return f"  {PEAK:<16}{low:>16,.0f}{high:>16,.0f}"
 
 
 def _users(supernet: nn.Module) -> Mapping[str, list[str]]:

@@ -24,9 +24,17 @@ __all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read
 Settings = TypeVar("Settings")
 
 
-def read_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RunSettings:
-    """Read the settings of a search; see :func:`read_given`."""
-    return made_of(read_given(arguments, tuned, RunSettings), RunSettings)
+def read_settings(
+    arguments: Sequence[str], tuned: Mapping[str, Any] | None = None, beneath: Mapping[str, Any] | None = None
+) -> RunSettings:
+    """Read the settings of a search; see :func:`read_given`.
+
+    Args:
+        arguments: of the command line.
+        tuned: parameters of a tuner.
+        beneath: values in place of defaults, those of a group in a dictionary of their own.
+    """
+    return made_of(merged(beneath or {}, read_given(arguments, tuned, RunSettings)), RunSettings)
 
 
 def architecture_first(arguments: Sequence[str]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from snas_nni.ranges import check_ranges, ranged
 
@@ -68,6 +69,10 @@ class BaseRunSettings:
         precision: Lightning's: 32-true, 16-mixed, bf16-mixed, ...
         quiet: print nothing but errors
     """
+
+    before: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What a run did before there was a setting for it, where that is not the setting's default, by group. A run that
+    an earlier version began goes on as that version would have gone on."""
 
     data: DataSettings = field(default_factory=DataSettings)
     output: str | None = None

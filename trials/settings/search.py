@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -54,6 +55,7 @@ class SearchSettings(snas_nni.search.settings.SearchSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require("search.warmup_epochs", self.warmup_epochs, below=self.epochs)
+        require("search.settle_epochs", self.settle_epochs, below=self.epochs - self.warmup_epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +67,10 @@ class ResourceSettings:
         penalty: the paper's resource constraint, none, mild, moderate or aggressive
         penalty_weight: in place of the level's weight, at least 0; null for the level's
         (a bound for each cost)
-        target: the child shall also not cost much less than the bounds
+        target: look first for a child that does not cost much less than the bounds
         tolerance: how much less is not much, a share in (0, 1)
+        exclude: take what no child within the bounds has out of the search before it begins
+        pull: the cost that the search is held back by, expected, sampled or both
         latency_table: JSON file of measured latencies; null to measure on this machine
     """
 
@@ -74,6 +78,8 @@ class ResourceSettings:
     penalty_weight: float | None = ranged(None, at_least=0)
     target: bool = False
     tolerance: float = ranged(0.05, above=0, below=1)
+    exclude: bool = True
+    pull: Literal["expected", "sampled", "both"] = "both"
     latency_table: str | None = None
 
     def __post_init__(self) -> None:
@@ -136,6 +142,11 @@ class RunSettings(BaseRunSettings):
         training: the weights
         checkpoint: of the state
     """
+
+    before: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "search": {"settle_epochs": 0},
+        "resources": {"exclude": False, "pull": "expected"},
+    }
 
     space: SpaceSettings = field(default_factory=SpaceSettings)
     search: SearchSettings = field(default_factory=SearchSettings)

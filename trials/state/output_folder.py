@@ -170,8 +170,9 @@ def _refuse_other_settings(source: Path, settings: BaseRunSettings) -> None:
         before = read_yaml(source / SETTINGS_NAME)
     except SettingError as error:
         raise SettingError(f"resume: the run's {SETTINGS_NAME} cannot be read: {error}") from error
-    # A setting that is newer than the run had its default there.
-    before = merged(recorded_settings(type(settings)()), before if isinstance(before, dict) else {})
+    # A setting that is newer than the run had its default there, if nothing else is known.
+    unsaid = merged(recorded_settings(type(settings)()), settings.before)
+    before = merged(unsaid, before if isinstance(before, dict) else {})
     first, now = (_flat(result_settings(each, _FREE)) for each in (before, recorded_settings(settings)))
     different = sorted(name for name in first.keys() | now.keys() if first.get(name) != now.get(name))
     if different:

@@ -47,6 +47,8 @@ def run(arguments: Sequence[str]) -> int:
 def read_search_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RunSettings:
     """Read settings; those of a search that is resumed come first, from its folder.
 
+    A setting that its folder does not have is newer than the search, which then goes on as without it.
+
     Args:
         arguments: of the command line.
         tuned: parameters of a tuner by dotted keys; they override everything else.
@@ -58,4 +60,5 @@ def read_search_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | No
     settings = read_settings(words, tuned)
     if settings.resume is None:
         return settings
-    return read_settings([f"--config={settings_file_of(settings.resume, 'a search')}", *words], tuned)
+    recorded = f"--config={settings_file_of(settings.resume, 'a search')}"
+    return read_settings([recorded, *words], tuned, RunSettings.before)

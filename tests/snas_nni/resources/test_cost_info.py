@@ -44,8 +44,9 @@ class Small(ModelSpace):
 
 
 def test_what_there_is():
-    assert list(COSTS) == ["params", "macs", "memory_access", "latency_ms"]
-    assert counted_costs() == ["params", "macs", "memory_access"]
+    stored = ["float32_bytes", "int8_bytes"]
+    assert list(COSTS) == ["params", "macs", "memory_access", "latency_ms", "activation_peak", *stored]
+    assert counted_costs() == ["params", "macs", "memory_access", *stored]
 
 
 def test_a_cost_of_ones_own_is_counted_and_kept_within_a_budget(own_cost, kit):
@@ -81,7 +82,8 @@ print([line.split(maxsplit=1) for line in settings_help().splitlines() if "max_r
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
-        "{'params': None, 'macs': 7.0, 'memory_access': None, 'latency_ms': None, 'rows': 5.0}",
+        "{'params': None, 'macs': 7.0, 'memory_access': None, 'latency_ms': None, 'activation_peak': None, "
+        "'float32_bytes': None, 'int8_bytes': None, 'rows': 5.0}",
         "[['--resources.max_rows', 'bound on rows written; null for none [null]']]",
     ], done.stderr
 

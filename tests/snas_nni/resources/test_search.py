@@ -120,13 +120,13 @@ def test_without_a_penalty_there_is_no_cost_credit(kit):
 
 
 def test_a_checkpoint_keeps_the_multiplier(kit, tmp_path):
-    strategy = SNAS(seed=2, budget=Budget(params=200), logits_learning_rate=0.1)
+    strategy = SNAS(seed=2, budget=Budget(params=330), logits_learning_rate=0.1)
     found = kit.searched(Small(), strategy, (6,), max_epochs=4)
     before = strategy.budget_controller.state_dict()
-    assert before["multipliers"]["params"] > 0
+    assert before["multipliers"]["params"] + before["sample_multipliers"]["params"] > 0
     found.trainer.save_checkpoint(tmp_path / "search.ckpt")
     checkpoint = torch.load(tmp_path / "search.ckpt", weights_only=False)
-    other = SNAS(seed=9, budget=Budget(params=200))
+    other = SNAS(seed=9, budget=Budget(params=330))
     other.mutate_model(Small())
     module = other.configure_oneshot_module(kit.Module())
     module.on_load_checkpoint(checkpoint)
@@ -135,7 +135,7 @@ def test_a_checkpoint_keeps_the_multiplier(kit, tmp_path):
 
 def test_a_resumed_search_gives_the_same_multipliers_and_child(kit, tmp_path):
     def strategy():
-        return SNAS(seed=2, budget=Budget(params=200), logits_learning_rate=0.1)
+        return SNAS(seed=2, budget=Budget(params=330), logits_learning_rate=0.1)
 
     whole = strategy()
     torch.manual_seed(0)

@@ -11,7 +11,8 @@ from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, Repeat
 from torch import nn
 
 from snas_nni import SNAS, SnasError
-from snas_nni.resources import cost_range, feasible, most_probable, selection
+from snas_nni.resources import cost_range, feasible, most_probable
+from snas_nni.resources.solver import program, selection
 
 
 class Nested(ModelSpace):
@@ -169,7 +170,7 @@ def test_a_cost_that_no_choice_changes_is_met_or_not(kit):
 class TestOutOfTime:
     @pytest.fixture(autouse=True)
     def no_time(self, monkeypatch):
-        monkeypatch.setattr(selection, "SECONDS", 0.0)
+        monkeypatch.setattr(program, "SECONDS", 0.0)
         monkeypatch.setattr(selection, "RANGE_SECONDS", 0.0)
 
     def test_all_children_are_within_the_range_that_is_told(self, searched, caplog):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from snas_nni import SettingError
-from snas_nni.search.progress import is_warming_up, temperature_now
+from snas_nni.search.progress import is_settling, is_warming_up, settling_epochs, temperature_now
 from snas_nni.search.settings import SearchSettings
 
 
@@ -16,8 +16,8 @@ def trainer(epoch=0, epochs=10, batch=0, batches=5):
     return SimpleNamespace(current_epoch=epoch, max_epochs=epochs, num_training_batches=batches, fit_loop=loop)
 
 
-def settings(per="epoch", warmup=0):
-    return SearchSettings(final_temperature=0.1, temperature_interval=per, warmup_epochs=warmup)
+def settings(per="epoch", warmup=0, settle=0):
+    return SearchSettings(final_temperature=0.1, temperature_interval=per, warmup_epochs=warmup, settle_epochs=settle)
 
 
 def test_by_epoch_it_falls_after_each_and_ends_at_the_final_one():
@@ -44,12 +44,26 @@ def test_warming_up_keeps_the_initial_temperature_and_shortens_the_fall():
     assert temperature_now(trainer(9), known) == 0.1
 
 
+def test_settling_shortens_the_fall_and_stays_at_its_end():
+    known = settings(warmup=2, settle=3)
+    assert [is_settling(trainer(epoch), known) for epoch in (0, 6, 7, 9)] == [False, False, True, True]
+    assert temperature_now(trainer(2), known) == pytest.approx(1 - 0.9 / 5)
+    assert [temperature_now(trainer(epoch), known) for epoch in (6, 7, 9)] == [0.1, 0.1, 0.1]
+
+
+def test_by_default_a_fifth_of_the_epochs_after_warming_up_settles():
+    lengths = {(10, 0): 2, (4, 0): 0, (12, 2): 2, (50, 0): 10}
+    for (epochs, warmup), expected in lengths.items():
+        assert settling_epochs(settings(warmup=warmup, settle=None), epochs) == expected
+
+
 @pytest.mark.parametrize(
     ("where", "how", "words"),
     [
         (trainer(epochs=None), settings(), "the Trainer needs max_epochs"),
         (trainer(epochs=-1), settings(), "the Trainer needs max_epochs"),
         (trainer(epochs=4), settings(warmup=4), "warmup_epochs is 4, but the Trainer has max_epochs=4"),
+        (trainer(epochs=6), settings(warmup=3, settle=3), "settle_epochs is 3 and warmup_epochs 3"),
         (trainer(batches=math.inf), settings("step"), "the training loader does not say"),
     ],
 )

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from exports import build, load
 from exports.run_folder import read_result, read_summary
+from snas_nni import SettingError
 from trials.data.loaders import evaluation_loader
 from trials.progress import Progress
 from trials.runs.retrain import run_retrain
@@ -93,6 +95,29 @@ def test_a_search_that_was_cut_goes_on_to_what_the_earlier_version_found(runs: P
     assert_same_network(runs / "cut", KEPT / "cut_finished")
     if same_machine():
         assert (runs / "cut" / "metrics.csv").read_text() == (KEPT / "cut_finished" / "metrics.csv").read_text()
+
+
+def test_a_cut_search_goes_on_without_what_was_added_since(runs: Path) -> None:
+    resumed = read_search_settings(["--resume", "cut"])
+    assert resumed.search.settle_epochs == 0
+    assert (resumed.resources.exclude, resumed.resources.pull) == (False, "expected")
+    again = read_search_settings(["--config", "cut/settings.yml"])  # a new search has today's defaults
+    assert again.search.settle_epochs is None
+    assert (again.resources.exclude, again.resources.pull) == (True, "both")
+
+
+def test_what_its_folder_has_decides(runs: Path) -> None:
+    recorded = yaml.safe_load((runs / "cut" / "settings.yml").read_text())
+    recorded["search"]["settle_epochs"] = None
+    recorded["resources"]["pull"] = "both"
+    (runs / "cut" / "settings.yml").write_text(yaml.safe_dump(recorded))
+    resumed = read_search_settings(["--resume", "cut"])
+    assert (resumed.search.settle_epochs, resumed.resources.pull, resumed.resources.exclude) == (None, "both", False)
+
+
+def test_another_setting_than_that_of_before_is_refused(runs: Path) -> None:
+    with pytest.raises(SettingError, match=r"began with search\.settle_epochs 0, not 1"):
+        run_search(read_search_settings(["--resume", "cut", "--search.settle_epochs", "1", "--quiet"]))
 
 
 def test_a_retraining_that_was_cut_goes_on_to_what_the_earlier_version_trained(runs: Path) -> None:

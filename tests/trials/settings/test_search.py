@@ -51,6 +51,8 @@ def test_null_and_flags() -> None:
         (["--search.final_temperature=nan"], ["search.final_temperature", "nan"]),
         (["--search.logits_betas=[0.5, 1.0]"], ["search.logits_betas", "1.0", "below 1"]),
         (["--search.warmup_epochs=50"], ["search.warmup_epochs", "50", "below 50"]),
+        (["--search.settle_epochs=45", "--search.warmup_epochs=5"], ["search.settle_epochs", "45", "below 45"]),
+        (["--resources.pull=hard"], ["resources.pull", "hard"]),
         (["--data.validation_fraction=1"], ["data.validation_fraction", "below 1"]),
         (["--data.corrupt=ignore"], ["data.corrupt", "ignore"]),
         (["--training.learning_rate=1e-4"], ["training.learning_rate_floor"]),

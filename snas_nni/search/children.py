@@ -1,0 +1,178 @@
+"""The children of a search: which come into question, which one it chose, and what each reaches."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.space import RawFormatModelSpace
+from torch import nn
+
+from snas_nni.cost_model import CostModel
+from snas_nni.derivation.child import derive_child
+from snas_nni.derivation.derived_model import DerivedModel
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.errors import SettingError, SnasError
+from snas_nni.resources import Budget, BudgetController, BudgetReport
+from snas_nni.resources.child_selection import ChildSelection
+from snas_nni.search.evidence.comparing import compared, derive_judged
+from snas_nni.search.evidence.judging import Judged
+from snas_nni.search.lightning_module import SnasLightningModule
+from snas_nni.search.settings import SearchSettings
+
+__all__ = ["ChildrenOfSearch"]
+
+
+class ChildrenOfSearch:
+    """What a strategy offers about its children once there is a supernet; :class:`~snas_nni.SNAS` derives from it.
+
+    Attributes:
+        settings: of the search.
+        budget_controller: knows the budget; None without one.
+        budget_report: how the child that was chosen last meets the budget; None without one.
+    """
+
+    settings: SearchSettings
+    budget_controller: BudgetController | None
+    budget_report: BudgetReport | None
+    _mutated: Any
+    model_space: Any
+    _search: SnasLightningModule | None
+
+    @property
+    @abstractmethod
+    def distribution(self) -> ArchitectureDistribution:
+        """The architecture distribution."""
+
+    @abstractmethod
+    def cost_model(self, example_input: Any = None) -> CostModel:
+        """What every child of the space costs."""
+
+    def selection(self, budget: Budget | None = None, example_input: Any = None) -> ChildSelection:
+        """The children that come into question.
+
+        Args:
+            budget: bounds in place of those of the search. Candidates that the search excluded stay excluded.
+            example_input: to count costs on, where none were counted yet; see :meth:`cost_model`.
+
+        Raises:
+            SettingError: no child meets the budget.
+        """
+        if budget is None:
+            return ChildSelection(self.distribution, self.budget_controller)
+        controller = BudgetController(budget)
+        controller.prepare(self.cost_model(example_input))
+        return ChildSelection(self.distribution, controller)
+
+    def chosen_sample(self) -> dict[str, Any]:
+        """The sample of the child: the one that the search settled on, else the most probable one within the budget.
+
+        With a budget, ``budget_report`` then says how it meets it.
+        """
+        settled = self._search.settling.chosen if self._search is not None else None
+        sample = settled or self.selection().current()
+        self.budget_report = self.selection().report(sample)
+        return sample
+
+    def derive(
+        self,
+        candidates: int | None = None,
+        *,
+        budget: Budget | None = None,
+        validation: Any = None,
+        training: Any = None,
+    ) -> tuple[dict[str, Any], nn.Module]:
+        """The chosen sample, and its child with the supernet's weights, which it does not share.
+
+        Without arguments it is the child that the search showed last. With any of them, the best of several is
+        derived instead, with the BatchNorm statistics that it was judged with.
+
+        Args:
+            candidates: how many of the most probable children are compared; the search's setting if None.
+            budget: upper bounds in place of the search's. What the search excluded as beyond its own stays excluded.
+            validation: loader of held-out batches to compare on; the evaluator's if None.
+            training: loader of training batches for BatchNorm statistics; the evaluator's if None.
+
+        Raises:
+            SettingError: no child meets the budget, or the evaluator logs nothing to compare children by.
+            SnasError: no search was run, or there are no held-out data.
+        """
+        if candidates is None and budget is None and validation is None and training is None:
+            sample = self.chosen_sample()
+            return sample, derive_child(self._mutated, sample)
+        selection = self.selection(budget)
+        count = self.settings.candidates if candidates is None else candidates
+        if selection.controller is not None and not selection.controller.is_prepared:
+            raise SnasError("the budget does not know the costs yet: pass example_input to restore.")
+        best = self.compare(count, budget=budget, validation=validation, training=training)[0]
+        self.budget_report = selection.report(best.sample)
+        return best.sample, derive_judged(self._ran(), self._mutated, best)
+
+    def compare(
+        self, candidates: int, *, budget: Budget | None = None, validation: Any = None, training: Any = None
+    ) -> list[Judged]:
+        """The most probable children within the budget, the best on held-out data first; arguments as for `derive`."""
+        if candidates < 1:
+            raise SettingError(f"candidates must be at least 1, got {candidates}.")
+        samples = self.selection(budget).candidates(candidates)
+        return compared(self._ran(), samples, validation=validation, training=training)
+
+    def restore(
+        self, space: ModelSpace, training_module: Any, checkpoint: Mapping[str, Any], example_input: Any = None
+    ) -> None:
+        """Go to where the checkpoint of a search is, so that children can be derived and compared without a run.
+
+        Args:
+            space: the model space, new; it becomes the supernet.
+            training_module: the evaluator's Lightning module.
+            checkpoint: what Lightning saved of a search of this space.
+            example_input: to count costs on; needed for budgets, see :meth:`cost_model`.
+
+        Raises:
+            SnasError: the checkpoint is not of a search, or not of this space.
+        """
+        strategy: Any = self  # what it is mixed into
+        supernet = strategy.mutate_model(space)
+        module: SnasLightningModule = strategy.configure_oneshot_module(training_module)
+        module.set_model(supernet)
+        try:
+            state = checkpoint["snas"]
+            module.load_state_dict(checkpoint["state_dict"])
+        except (KeyError, RuntimeError) as error:
+            raise SnasError(f"the checkpoint is not of a search of {type(space).__name__}: {error}") from error
+        module.settling.load_state_dict(state.get("settling", {"chosen": None}))
+        self.distribution.generator.set_state(state["generator"].cpu())
+        if example_input is not None:
+            model = self.cost_model(example_input)
+            if self.budget_controller is not None:
+                self.budget_controller.prepare(model)
+
+    def _ran(self) -> SnasLightningModule:
+        if self._search is None:
+            raise SnasError("no search was run: run the experiment, or restore a checkpoint, first.")
+        return self._search
+
+    def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
+        """The child, and after it the others of the ``limit`` most probable ones, ranked by what they reach.
+
+        ``executable_model()`` of each is the child with inherited weights.
+
+        Args:
+            sort: not used; they are always sorted.
+            limit: how many; None: as many as the search compares.
+        """
+        chosen = self.chosen_sample()
+        count = self.settings.candidates if limit is None else limit
+        if count == 1:
+            yield DerivedModel.at(self.model_space, chosen)
+            return
+        judged = self.compare(count)
+        settled = self._ran().settling.chosen
+        if settled is not None:  # it was trained alone since it was chosen, and is what the search showed
+            yield DerivedModel.at(self.model_space, settled)
+            judged = [each for each in judged if each.sample != settled][: count - 1]
+        for each in judged:
+            yield DerivedModel.at(self.model_space, each.sample, partial(derive_judged, self._ran(), judged=each))

@@ -1,0 +1,64 @@
+"""After a search: its children compared on held-out data, the best first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from snas_nni.derivation.child import derive_child
+from snas_nni.derivation.recalibration import put_statistics, statistics_restored
+from snas_nni.errors import SnasError
+from snas_nni.search.evidence.batches import Batches, held_out, training_batches, validation_batches
+from snas_nni.search.evidence.judging import Judge, Judged, rank
+from snas_nni.search.lightning_compat import trainer_of
+
+__all__ = ["compared", "derive_judged"]
+
+
+def compared(
+    module: Any,
+    samples: Sequence[Mapping[str, Any]],
+    *,
+    validation: Any = None,
+    training: Any = None,
+) -> list[Judged]:
+    """Judge children of a search and put the best first.
+
+    Args:
+        module: the search's Lightning module, with the supernet in its evaluator's.
+        samples: NNI samples of the children; of equally good ones the first stays first.
+        validation: loader of held-out batches; None: those of the search's Trainer.
+        training: loader of training batches; None: those of the search's Trainer, where it has any.
+
+    Raises:
+        SnasError: there are no held-out batches.
+        SettingError: the evaluator logs nothing to compare children by.
+    """
+    settings = module.settings
+    trainer = trainer_of(module)
+    if validation is not None:
+        held_out_batches = [held_out(validation, settings.selection_share)]
+    else:
+        held_out_batches = validation_batches(trainer, settings.selection_share) if trainer is not None else []
+    if not held_out_batches:
+        raise SnasError(
+            "there are no held-out data to compare children on: pass validation=..., a loader of batches as for the "
+            "evaluator's validation_step, or give the evaluator val_dataloaders."
+        )
+    limit = settings.recalibration_batches
+    if training is not None:
+        training_part: Batches | None = Batches(training, limit) if limit else None
+    else:
+        training_part = training_batches(trainer, limit) if trainer is not None else None
+    evaluator, distribution = module.training_module, module.distribution
+    judge = Judge(evaluator, distribution, held_out_batches, training_part, trainer=trainer, seed=module.seed)
+    return rank([judge(sample) for sample in samples], settings.selection_metric)
+
+
+def derive_judged(module: Any, supernet: Any, judged: Judged) -> nn.Module:
+    """The child that was judged, with the BatchNorm statistics that it was judged with."""
+    with statistics_restored(module.training_module):
+        put_statistics(module.training_module, judged.statistics)
+        return derive_child(supernet, judged.sample)

@@ -1,0 +1,195 @@
+"""Which of several children is best: each with BatchNorm statistics of its own, judged on held-out data.
+
+Children run inside the supernet, through the evaluator's own ``validation_step``, so any evaluator can be asked and
+nothing is copied. Afterwards the supernet, the evaluator's metrics, loaders and random generators are as before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+from torchmetrics import Metric
+
+from snas_nni.derivation.recalibration import Statistics, own_statistics, statistics_restored
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.errors import SettingError
+from snas_nni.search.evidence.batches import Batches, examples_in
+from snas_nni.search.resume_state import random_state, set_random_state, undisturbed_metrics
+
+__all__ = ["Judge", "Judged", "rank"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one child reached.
+
+    Attributes:
+        sample: its NNI sample.
+        metrics: means over the held-out examples of what the evaluator logged.
+        statistics: its own BatchNorm statistics, by the layer's name in the evaluator's module; empty if there was
+            nothing to measure them on.
+    """
+
+    sample: dict[str, Any]
+    metrics: dict[str, float] = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=dict, repr=False)
+
+
+class Judge:
+    """Measures children of a supernet on held-out batches.
+
+    Args:
+        training_module: the evaluator's Lightning module, which holds the supernet.
+        distribution: of the supernet.
+        validation: held-out batches, of one loader or several.
+        training: training batches for BatchNorm statistics; None: the supernet's are used.
+        trainer: moves batches to its device and knows the precision; None: the device of the weights, 32 bits.
+        seed: of what loaders draw meanwhile, the same for each child.
+    """
+
+    def __init__(
+        self,
+        training_module: Any,
+        distribution: ArchitectureDistribution,
+        validation: Sequence[Batches],
+        training: Batches | None = None,
+        *,
+        trainer: Any = None,
+        seed: int = 0,
+    ) -> None:
+        self._module = training_module
+        self._distribution = distribution
+        self._validation = validation
+        self._training = training
+        self._trainer = trainer
+        self._seed = seed
+
+    def __call__(self, sample: Mapping[str, Any]) -> Judged:
+        """Measure the child of an NNI sample."""
+        module, distribution = self._module, self._distribution
+        modes = {each: each.training for each in module.modules()}
+        states, log, statistics = random_state(), _Log(module), Statistics()
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(torch.no_grad())
+                stack.enter_context(statistics_restored(module))
+                stack.enter_context(undisturbed_metrics(module))
+                stack.enter_context(log.listening())
+                stack.enter_context(distribution.use(distribution.one_hot_sample(sample)))
+                if self._trainer is not None:
+                    stack.enter_context(self._trainer.precision_plugin.val_step_context())
+                if self._training is not None:
+                    batches = enumerate(self._training.seeded(self._seed))
+                    statistics = own_statistics(module, lambda numbered: self._run(*numbered), batches)
+                log.forget()
+                for metric in module.modules():
+                    if isinstance(metric, Metric):
+                        metric.reset()
+                module.eval()
+                for number, loader in enumerate(self._validation):
+                    position = (number,) if len(self._validation) > 1 else ()
+                    for index, batch in enumerate(loader.seeded(self._seed)):
+                        log.examples = examples_in(batch)
+                        self._run(index, batch, *position)
+                metrics = log.means()
+        finally:
+            set_random_state(states)
+            for each, mode in modes.items():
+                each.training = mode
+        return Judged(dict(sample), metrics, statistics)
+
+    def _run(self, index: int, batch: Any, *position: int) -> None:
+        if self._trainer is not None:
+            batch = self._trainer.strategy.batch_to_device(self._trainer.precision_plugin.convert_input(batch))
+        else:
+            device = next(self._module.parameters()).device
+            batch = tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
+        self._module.validation_step(batch, index, *position)
+
+
+def rank(judged: Sequence[Judged], metric: str | None = None) -> list[Judged]:
+    """Put the best child first; of equal ones the first stays first.
+
+    Args:
+        judged: what each reached.
+        metric: name of the metric that decides, the largest first; with a ``-`` before it the smallest first. None:
+            ``val_acc``, else the first one that is called an accuracy, else the first loss. A loss breaks ties.
+
+    Raises:
+        SettingError: the evaluator logged no such metric.
+    """
+    if len(judged) < 2:
+        return list(judged)
+    names = list(judged[0].metrics)
+    losses = [name for name in names if name.endswith("loss")]
+    sign, name = 1.0, metric
+    if name is None:
+        accuracies = [each for each in names if each.endswith(("acc", "accuracy"))]
+        name = "val_acc" if "val_acc" in names else next(iter([*accuracies, *losses]), None)
+        sign = -1.0 if name in losses else 1.0
+    elif name.startswith("-"):
+        name, sign = name[1:], -1.0
+    if name is None or name not in names:
+        raise SettingError(
+            f"selection_metric: the evaluator's validation_step logs {', '.join(names) or 'nothing'}, so children "
+            f"cannot be compared by {name or 'an accuracy or a loss'}. Name what it logs (with a '-' before it where "
+            "less is better), log val_acc or val_loss, or set candidates to 1."
+        )
+
+    def value(each: Judged) -> tuple[float, float]:
+        reached, tie = sign * each.metrics[name], -each.metrics[losses[0]] if losses else 0.0
+        return (-math.inf if math.isnan(reached) else reached, -math.inf if math.isnan(tie) else tie)
+
+    return sorted(judged, key=value, reverse=True)
+
+
+class _Log:
+    """Stands in for a module's ``log`` and takes means over examples."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self.examples = 1
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew."""
+        self._sums: dict[str, float] = defaultdict(float)
+        self._counts: dict[str, int] = defaultdict(int)
+        self._metrics: dict[str, Metric] = {}
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        own = {name: vars(self._module).get(name) for name in ("log", "log_dict")}
+        self._module.log, self._module.log_dict = self.log, self.log_dict
+        try:
+            yield
+        finally:
+            for name, value in own.items():
+                if value is None:
+                    delattr(self._module, name)
+                else:
+                    setattr(self._module, name, value)
+
+    def log(self, name: str, value: Any, *_: Any, batch_size: int | None = None, **__: Any) -> None:
+        if isinstance(value, Metric):
+            self._metrics[name] = value
+            return
+        examples = self.examples if batch_size is None else batch_size
+        self._sums[name] += float(value) * examples
+        self._counts[name] += examples
+
+    def log_dict(self, metrics: Mapping[str, Any], *arguments: Any, **more: Any) -> None:
+        for name, value in metrics.items():
+            self.log(name, value, *arguments, **more)
+
+    def means(self) -> dict[str, float]:
+        means = {name: total / max(1, self._counts[name]) for name, total in self._sums.items()}
+        return {**means, **{name: float(metric.compute()) for name, metric in self._metrics.items()}}

@@ -1,0 +1,97 @@
+"""The last part of a search: one child is chosen by what it reaches, and trained alone.
+
+Its sample is fixed, so a step runs and trains that child's path only, without the noise of the distribution; the
+logits rest. What the last epoch shows is then the network that is derived, to the bit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from snas_nni.derivation.recalibration import put_statistics
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.choices import chosen_categories
+from snas_nni.distribution.sample import Sample
+from snas_nni.resources.child_selection import ChildSelection
+from snas_nni.search.distributed import broadcast_from_rank_zero
+from snas_nni.search.evidence.batches import training_batches, validation_batches
+from snas_nni.search.evidence.judging import Judge, Judged, rank
+from snas_nni.search.settings import SearchSettings
+
+__all__ = ["Settling"]
+
+_logger = logging.getLogger(__name__)
+
+
+class Settling:
+    """Chooses the child, and remembers it.
+
+    Args:
+        distribution: of the search.
+        selection: the children that come into question.
+        settings: of the search.
+        seed: of what loaders draw while children are compared.
+    """
+
+    def __init__(
+        self, distribution: ArchitectureDistribution, selection: ChildSelection, settings: SearchSettings, seed: int = 0
+    ) -> None:
+        self._distribution = distribution
+        self._selection = selection
+        self._settings = settings
+        self._seed = seed
+        self._chosen: dict[str, list[int]] | None = None
+
+    @property
+    def chosen(self) -> dict[str, Any] | None:
+        """The NNI sample of the chosen child; None before there is one."""
+        if self._chosen is None:
+            return None
+        choices = self._distribution.choices
+        return {label: choice.value(self._chosen[str(label)]) for label, choice in choices.items()}
+
+    def choose(self, training_module: Any, trainer: Any) -> None:
+        """Choose the child by what the candidates reach on held-out data, and give it statistics of its own.
+
+        Where nothing can be compared (one candidate, no held-out data), it is the most probable one.
+
+        Args:
+            training_module: the evaluator's Lightning module, which holds the supernet.
+            trainer: of the search; has the loaders.
+
+        Raises:
+            SettingError: the evaluator logs nothing to compare children by.
+        """
+        samples: list[dict[str, Any]] = broadcast_from_rank_zero(self._selection.candidates(self._settings.candidates))
+        judged = self._judged(samples, training_module, trainer)
+        first = broadcast_from_rank_zero(judged[0].sample)  # several devices measure statistics on batches of their own
+        best = next(each for each in judged if each.sample == first)
+        put_statistics(training_module, best.statistics)
+        choices = self._distribution.choices
+        self._chosen = {str(label): chosen_categories(choice, best.sample) for label, choice in choices.items()}
+
+    def _judged(self, samples: Sequence[dict[str, Any]], training_module: Any, trainer: Any) -> list[Judged]:
+        settings = self._settings
+        validation = validation_batches(trainer, settings.selection_share)
+        if len(samples) > 1 and not validation:
+            _logger.warning("there are no validation data to compare children on: the most probable one is trained.")
+        if len(samples) == 1 or not validation:
+            return [Judged(sample) for sample in samples]
+        training = training_batches(trainer, settings.recalibration_batches)
+        judge = Judge(training_module, self._distribution, validation, training, trainer=trainer, seed=self._seed)
+        return rank([judge(sample) for sample in samples], settings.selection_metric)
+
+    def sample(self) -> Sample | None:
+        """The one-hot sample of the chosen child; None before there is one."""
+        chosen = self.chosen
+        return None if chosen is None else self._distribution.one_hot_sample(chosen)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the category of each row, by label."""
+        return {"chosen": self._chosen}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._chosen = state["chosen"]
