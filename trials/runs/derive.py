@@ -120,7 +120,7 @@ def derive_child_of(
     loader = training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers)
     sample, child = strategy.derive(
         candidates,
-        budget=Budget(**bounds) if bounds else None,
+        budget=Budget(**dict[str, Any](bounds)) if bounds else None,
         validation=evaluation_loader(data, data.validation),
         training=loader,
     )
