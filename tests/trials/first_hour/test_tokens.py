@@ -66,7 +66,7 @@ def test_search_and_what_comes_after(verb, tmp_path: Path) -> None:
     for words in (
         ("show", "run"),
         ("export", "run", "--space", "my_tokens", "--output", "again.onnx"),
-        ("evaluate", "run", "--space", "my_tokens", "--output", "found.json"),  # its module also has the data's function
+        ("evaluate", "run", "--space", "my_tokens", "--output", "found.json"),  # its module has the data too
         ("quantize", "run", "--space", "my_tokens", "--data.source", "my_tokens.load"),
     ):
         process = verb(*words)
