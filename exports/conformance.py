@@ -14,7 +14,7 @@ import torch
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
-from snas_nni.cpu_kernels.fast_layers import quicken_training
+from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.portability import changed_buffers, lazy_parameters, portability_notes, unsaved_buffers
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
@@ -142,7 +142,7 @@ class _Check:
         self.supernet = self.strategy.mutate_model(self.space)
         before_training = unsaved_buffers(self.supernet)
         with ExitStack() as undo:
-            undo.callback(quicken_training(self.supernet, self.supernet, self._device))
+            undo.callback(use_fast_kernels_in_training(self.supernet, self.supernet, self._device))
             self._some_steps()
         self.changed = changed_buffers(before_training, self.supernet)
         self.report.notes += portability_notes(nn.Module(), self.changed)
@@ -191,7 +191,7 @@ class _Check:
         """C at random samples equals the count on the frozen child."""
         example = tuple(_one_example(value) for value in self.inputs)
         with ExitStack() as undo:  # as a search counts them, in its first step
-            undo.callback(quicken_training(self.supernet, self.supernet, self._device))
+            undo.callback(use_fast_kernels_in_training(self.supernet, self.supernet, self._device))
             model = self.strategy.cost_model(example)
         for sample in self._random_samples():
             expected, counted = model.of(sample), count_child(self._child(sample), example)

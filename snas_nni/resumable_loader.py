@@ -35,7 +35,7 @@ class ResumableLoader(DataLoader[Any]):
     @property
     def _index_sampler(self) -> Any:
         indices = super()._index_sampler
-        return _Rest(indices, self._skip) if self._skip else indices
+        return _SkipFirst(indices, self._skip) if self._skip else indices
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         # A generator, so that nothing is drawn and no worker starts before the epoch's first batch is asked for:
@@ -80,7 +80,7 @@ class ResumableLoader(DataLoader[Any]):
         self._loaded = state["generator"].cpu()
 
 
-class _Rest:
+class _SkipFirst:
     """The items of an iterable after the first ``skip``."""
 
     def __init__(self, items: Iterable[Any], skip: int) -> None:

@@ -25,16 +25,15 @@ from snas_nni.resources import Budget, BudgetController, BudgetReport, Conventio
 from snas_nni.resources.cost_source import CostSource
 from snas_nni.resources.profiler_penalty import ProfilerPenalty
 from snas_nni.search.children import ChildrenOfSearch
-from snas_nni.search.distributed import of_the_first
+from snas_nni.search.distributed import broadcast_from_rank_zero
 from snas_nni.search.lightning_module import SnasLightningModule
 from snas_nni.search.settings import SearchSettings
 from snas_nni.search.temperature import Shape
 from snas_nni.search.trial_record import trial_record_kept
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
-from snas_nni.supernet.hooks import hooks, refuse_aliases
+from snas_nni.supernet.hooks import hooks, refuse_aliases, refuse_shared_sizes
 from snas_nni.supernet.operation import SampledArguments
-from snas_nni.supernet.shared_sizes import refuse_shared_sizes
-from snas_nni.supernet.stage import in_place_of, prepare_stages
+from snas_nni.supernet.stage import prepare_stages, replacement_hook
 
 __all__ = ["SNAS"]
 
@@ -252,7 +251,7 @@ class SNAS(ChildrenOfSearch, DARTS):
             example_input=self.example_input,
             latency_table=self.latency_table,
             wanted={cost for regularizer in self.regularizers for cost in regularizer.costs},
-            agreed=of_the_first,
+            agreed=broadcast_from_rank_zero,
         )
         prepare_stages(model, self._distribution.bind)
         # DARTS.mutate_model would create logits of its own.
@@ -279,7 +278,7 @@ class SNAS(ChildrenOfSearch, DARTS):
     def run_hook(self, hook: Callable[..., Any], name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
         """Give this project's hooks the distribution, and hooks written for NNI's DARTS their logits and softmax."""
         foreign = ForeignMemo(self.distribution, memo)
-        return in_place_of(hook)(
+        return replacement_hook(hook)(
             module,
             name,
             foreign,
@@ -308,7 +307,7 @@ class SNAS(ChildrenOfSearch, DARTS):
         if self.budget_controller is not None:
             self.budget_controller.prepare(model)
             # On several devices what the solver left open in time must be the same.
-            self.distribution.exclude(of_the_first(self.budget_controller.excluded))
+            self.distribution.exclude(broadcast_from_rank_zero(self.budget_controller.excluded))
         return model
 
     def mutate_evaluator(self, evaluator: Any) -> Any:

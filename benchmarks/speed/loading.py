@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from trials.data.augmentation import Augmentation, Normalisation
+from trials.data.augmentation import Augmentation, Normalization
 from trials.data.loaders import training_loader
 from trials.data.types import ClassificationData, LabelledTensors
 
@@ -34,7 +34,7 @@ def loading(job: dict[str, Any]) -> dict[str, Any]:
         validation=split,
         test=split,
         class_names=tuple("0123456789"),
-        normalisation=Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+        normalisation=Normalization((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
         augmentation=Augmentation(crop_padding=4, horizontal_flip=True, cutout=16),
     )
     seconds = []

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from snas_nni.cpu_kernels.memory_format import is_channels_last
 
-__all__ = ["quicken_batch_norm"]
+__all__ = ["use_fast_batch_norm"]
 
 _DTYPES = (torch.float32, torch.float64)
 _VECTOR = 16
@@ -26,7 +26,7 @@ _FEW = 2**16
 """Up to so many numbers the calls cost more than the work, and PyTorch's are fewer."""
 
 
-def quicken_batch_norm(network: nn.Module) -> Callable[[], None]:
+def use_fast_batch_norm(network: nn.Module) -> Callable[[], None]:
     """Let the BatchNorm layers of a network go this way; results, parameters and statistics stay what they are.
 
     It concerns ``nn.BatchNorm2d`` and subclasses with its ``forward`` (NNI's too). Only training with channels-last

@@ -24,13 +24,13 @@ from torch.nn import functional
 
 from snas_nni.cpu_kernels.memory_format import is_channels_last
 
-__all__ = ["quicken_depthwise"]
+__all__ = ["use_fast_depthwise"]
 
 _HOOK: Final = "_conv_forward"
 """What ``nn.Conv2d.forward`` calls with input, weight and bias. Looked up on the layer, so it can be put there."""
 
 
-def quicken_depthwise(network: nn.Module) -> Callable[[], None]:
+def use_fast_depthwise(network: nn.Module) -> Callable[[], None]:
     """Let the depthwise convolutions of a network go this way; results and parameters stay what they are.
 
     It concerns ``nn.Conv2d`` and subclasses with its ``forward`` (NNI's too): as many groups as channels, square odd

@@ -7,32 +7,32 @@ from contextlib import ExitStack
 
 from torch import nn
 
-from snas_nni.cpu_kernels.batch_norm import quicken_batch_norm
-from snas_nni.cpu_kernels.depthwise import quicken_depthwise
+from snas_nni.cpu_kernels.batch_norm import use_fast_batch_norm
+from snas_nni.cpu_kernels.depthwise import use_fast_depthwise
 from snas_nni.cpu_kernels.memory_format import ChannelsLast
 
-__all__ = ["quicken", "quicken_training"]
+__all__ = ["use_fast_kernels", "use_fast_kernels_in_training"]
 
 
-def quicken(network: nn.Module) -> Callable[[], None]:
+def use_fast_kernels(network: nn.Module) -> Callable[[], None]:
     """Quicken depthwise convolutions and BatchNorm; results and parameters stay what they are.
 
     Returns:
         A function that undoes it.
     """
     undo = ExitStack()
-    undo.callback(quicken_depthwise(network))
-    undo.callback(quicken_batch_norm(network))
+    undo.callback(use_fast_depthwise(network))
+    undo.callback(use_fast_batch_norm(network))
     return undo.close
 
 
-def quicken_training(
+def use_fast_kernels_in_training(
     network: nn.Module, images_of: nn.Module | None, device: str, channels_last: bool | None = None
 ) -> Callable[[], None]:
     """Make a network ready for a training: its layers fast, its images in the memory order that suits the device.
 
     Args:
-        network: whose layers are quickened.
+        network: whose layers get fast kernels.
         images_of: the module, in ``network`` or itself, whose ``forward`` gets the images; None for none.
         device: type of the device, such as "cpu".
         channels_last: the images' memory order; None for channels-last on a CPU, if the network can run in it.
@@ -43,5 +43,5 @@ def quicken_training(
     undo = ExitStack()
     if images_of is not None and (device == "cpu" if channels_last is None else channels_last):
         undo.callback(images_of.register_forward_pre_hook(ChannelsLast(if_it_runs=channels_last is None)).remove)
-    undo.callback(quicken(network))
+    undo.callback(use_fast_kernels(network))
     return undo.close

@@ -82,7 +82,7 @@ def channels_read(supernet: nn.Module, sample: Mapping[str, Any]) -> dict[nn.Mod
         with (
             torch.random.fork_rng(devices=[]),
             evaluating(supernet),
-            distribution.current.marking_left_out(),
+            distribution.current.marking_dropped_channels(),
             distribution.use(distribution.one_hot_sample(sample)),
         ):
             args, kwargs = _example(memory.seen, next(supernet.parameters()))

@@ -118,8 +118,13 @@ class ArchitectureDistribution(nn.Module):
         """Go on from a checkpoint."""
         self.exclude(state)
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if not self.excluded:  # whoever goes through a state_dict then meets tensors only
+            del destination[f"{prefix}_extra_state"]
+
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        state_dict.setdefault(f"{prefix}_extra_state", {})  # files from before there was any
+        state_dict.setdefault(f"{prefix}_extra_state", {})  # there is none where nothing is excluded
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ArchitectureDistribution:
@@ -202,7 +207,7 @@ class ArchitectureDistribution(nn.Module):
         for label, log_z in relaxed.log_rows.items():
             chosen = nn.functional.one_hot(log_z.detach().argmax(-1), log_z.shape[-1]).to(log_z.dtype)
             log_rows[label] = chosen.log()
-            rows[label] = _Scored.apply(self.rows_of(label).expand_as(chosen), chosen)
+            rows[label] = _ScoreFunctionOneHot.apply(self.rows_of(label).expand_as(chosen), chosen)
         return Sample(self.choices, log_rows, temperature, rows=rows, is_one_hot=True)
 
     def use(self, sample: Sample) -> AbstractContextManager[Sample]:
@@ -283,7 +288,7 @@ class ArchitectureDistribution(nn.Module):
         return {label: float(entropy(self.rows_of(label)).sum()) for label in self.choices}
 
 
-class _Scored(torch.autograd.Function):
+class _ScoreFunctionOneHot(torch.autograd.Function):
     """One-hot rows that are constants forward and send credit times score backward; ``apply(logits, one_hot)``."""
 
     @staticmethod

@@ -105,7 +105,7 @@ class CurrentSample:
         self.sample: Sample | None = None
         self.trace: Trace | None = None
         self.skip_tolerance = skip_tolerance
-        self.marks_left_out = False
+        self.marks_dropped_channels = False
         self.drawn: Sample | None = None
         self.mode: Callable[[], Sample] | None = None
 
@@ -135,13 +135,13 @@ class CurrentSample:
             self.trace = before
 
     @contextmanager
-    def marking_left_out(self) -> Iterator[None]:
+    def marking_dropped_channels(self) -> Iterator[None]:
         """Inside the ``with`` block, cells put NaN in place of the nodes that the child does not output."""
-        self.marks_left_out = True
+        self.marks_dropped_channels = True
         try:
             yield
         finally:
-            self.marks_left_out = False
+            self.marks_dropped_channels = False
 
 
 class ChoiceReader:

@@ -29,7 +29,7 @@ class Trace:
     def __init__(self, values: Mapping[str, int] | None = None, observer: Callable[[bool], None] | None = None) -> None:
         self.values = dict(values or {})
         self.slicing_labels: set[str] = set()
-        self.left_out: dict[str, Polynomial] = {}
+        self.dropped_channels: dict[str, Polynomial] = {}
         self._observer = observer
         self._conditions = [ONE]
         self._owners: list[Owner] = [None]
@@ -64,7 +64,7 @@ class Trace:
         self.slicing_labels.add(label)
         return self.values.get(label, 0)
 
-    def leaves_out(self, name: str, condition: Polynomial) -> bool:
+    def drops_channels(self, name: str, condition: Polynomial) -> bool:
         """Whether this pass runs as a child that lacks some channels; noted, so that other passes run otherwise.
 
         Args:
@@ -73,5 +73,5 @@ class Trace:
         """
         if not condition.terms:
             return False
-        self.left_out[name] = condition
+        self.dropped_channels[name] = condition
         return bool(self.values.get(name, 0))

@@ -15,7 +15,7 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.trace import Owner
 from snas_nni.resources.cost_info import COSTS, counted_costs
-from snas_nni.resources.counting import Count, count_operations, lacking, owner_of, resolved
+from snas_nni.resources.counting import Count, count_operations, missing_channels, owner_of, substituted
 from snas_nni.resources.dependence import operation_polynomials
 from snas_nni.resources.operations import Convention
 from snas_nni.resources.parameters import parameter_polynomials
@@ -49,10 +49,10 @@ def count_supernet(
     def run(values: Mapping[str, int]) -> Count:
         return count_operations(supernet, arguments, distribution=distribution, values=values, convention=convention)[0]
 
-    lacks = trace.left_out
-    choices = {**distribution.choices, **lacking(lacks)}
+    lacks = trace.dropped_channels
+    choices = {**distribution.choices, **missing_channels(lacks)}
     operations = [
-        (owner_of(owner, lacks), condition, {name: resolved(size, lacks) for name, size in sizes.items()})
+        (owner_of(owner, lacks), condition, {name: substituted(size, lacks) for name, size in sizes.items()})
         for owner, condition, sizes in operation_polynomials(
             run, sorted({*trace.slicing_labels, *lacks}), choices, lacks
         )

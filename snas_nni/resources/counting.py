@@ -25,7 +25,7 @@ from snas_nni.resources.cost_info import COSTS
 from snas_nni.resources.operations import Convention, Operation, OperationCost, cost_of_operation, is_free_by_kind
 from snas_nni.supernet.evaluating import evaluating
 
-__all__ = ["Count", "count_operations", "fitted", "lacking", "owner_of", "resolved"]
+__all__ = ["Count", "count_operations", "missing_channels", "narrowed_weights", "owner_of", "substituted"]
 
 
 def _empty_costs() -> dict[str, list[float]]:
@@ -83,8 +83,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name.split("::")[-1]
         unread = 0
-        if self.trace is not None and self.trace.left_out:
-            args, narrowed, unread = fitted(name, tuple(args))
+        if self.trace is not None and self.trace.dropped_channels:
+            args, narrowed, unread = narrowed_weights(name, tuple(args))
             if narrowed is not None and _storage(narrowed) in self.narrowed:
                 unread = 0  # a weight that is used twice is lost once
             elif narrowed is not None:
@@ -196,7 +196,7 @@ def count_operations(
     return counter.count, trace
 
 
-def fitted(name: str, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Tensor | None, int]:
+def narrowed_weights(name: str, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Tensor | None, int]:
     """Narrow the weights of an operation to the channels of its input.
 
     Args:
@@ -228,12 +228,12 @@ def fitted(name: str, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Tensor | 
     return args, None, 0
 
 
-def lacking(conditions: Mapping[str, Polynomial]) -> dict[str, OneOf]:
+def missing_channels(conditions: Mapping[str, Polynomial]) -> dict[str, OneOf]:
     """A choice between having and lacking for each group of channels, for :func:`operation_polynomials`."""
     return {name: OneOf(name, (False, True)) for name in conditions}
 
 
-def resolved(polynomial: Polynomial, conditions: Mapping[str, Polynomial]) -> Polynomial:
+def substituted(polynomial: Polynomial, conditions: Mapping[str, Polynomial]) -> Polynomial:
     """Put what decides about groups of channels in place of the entries that stand for lacking them."""
     if not any(label in conditions for term in polynomial.terms for label, _ in term):
         return polynomial

@@ -2,7 +2,7 @@
 
 MACs are multiply-accumulates: a fused multiply-add is one. Memory access is in elements, read plus written,
 weights included (the paper's "MAC", a name this project keeps for nothing). Elementwise sums and products and the
-movement of data are free by convention. Normalisation and activation are counted or not by the convention; the
+movement of data are free by convention. Normalization and activation are counted or not by the convention; the
 paper's official code does not count them.
 """
 

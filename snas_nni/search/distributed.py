@@ -19,14 +19,14 @@ from torch.nn.parallel import DistributedDataParallel
 from snas_nni.errors import SettingError
 
 __all__ = [
+    "all_reduce_max",
+    "all_reduce_mean",
     "average",
     "average_buffers",
     "average_gradients",
+    "broadcast_from_rank_zero",
     "devices_of",
-    "largest",
     "local_backward",
-    "means_of",
-    "of_the_first",
     "rank_of",
     "samples_of_this_device",
 ]
@@ -89,14 +89,14 @@ def average(value: float, device: torch.device) -> float:
     return float(tensor) / distributed.get_world_size()
 
 
-def largest(number: int, device: torch.device) -> int:
+def all_reduce_max(number: int, device: torch.device) -> int:
     """Return the largest of a whole number over the processes."""
     tensor = torch.tensor([number], device=device)
     distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
     return int(tensor)
 
 
-def of_the_first(value: Any) -> Any:
+def broadcast_from_rank_zero(value: Any) -> Any:
     """Return the first process's value in all of them, such as a measured time; the value itself in a search alone."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return value
@@ -135,7 +135,7 @@ def average_buffers(module: nn.Module) -> None:
     _average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
 
 
-def means_of(metrics: dict[str, float], prefix: str) -> dict[str, float]:
+def all_reduce_mean(metrics: dict[str, float], prefix: str) -> dict[str, float]:
     """Return the metrics with those under ``prefix`` averaged over the processes that have them."""
     own = {name: value for name, value in metrics.items() if name.startswith(prefix)}
     everyone: list[Any] = [None] * distributed.get_world_size()

@@ -13,7 +13,7 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
 from snas_nni.cost_model import CostModel
-from snas_nni.cpu_kernels.fast_layers import quicken_training
+from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from snas_nni.derivation.portability import watch_unsaved_buffers
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
@@ -22,12 +22,12 @@ from snas_nni.nni_compat import BaseOneShotLightningModule
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.child_selection import ChildSelection
 from snas_nni.search.distributed import (
+    all_reduce_mean,
     average,
     average_buffers,
     average_gradients,
     devices_of,
     local_backward,
-    means_of,
     samples_of_this_device,
 )
 from snas_nni.search.evaluator_log import EvaluatorLog
@@ -246,7 +246,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         # Not `training_module.model`: a module that holds its network by itself has no such thing.
         supernet = next((m for m in self.training_module.modules() if isinstance(m, ModelSpace)), None)
         self._undo.callback(
-            quicken_training(self.training_module, supernet, self.device.type, self.settings.channels_last)
+            use_fast_kernels_in_training(self.training_module, supernet, self.device.type, self.settings.channels_last)
         )
         if supernet is not None:
             self._undo.callback(watch_unsaved_buffers(supernet).remove)
@@ -291,7 +291,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         metrics = self._telemetry.end(self.trainer.current_epoch, self.temperature, self.resting)
         if metrics is not None:
             if devices_of(self.trainer) > 1:
-                metrics = means_of(metrics, "credit/")
+                metrics = all_reduce_mean(metrics, "credit/")
             self.log_dict({**metrics, **self.regularization.metrics(self.distribution)})
 
     # ---- settling ------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ class MixedCell(SampledModule, PathSamplingCell):
                 merged = [
                     states[node]
                     for node in self.output_node_indices
-                    if not trace.leaves_out(f"left out: {self.label}/{node}", self._used(node))
+                    if not trace.drops_channels(f"left out: {self.label}/{node}", self._used(node))
                 ]
         return self.postprocessor(torch.cat(merged, self.concat_dim), processed)
 
@@ -173,7 +173,7 @@ class MixedCell(SampledModule, PathSamplingCell):
         unused = self._unused(node)
         if isinstance(unused, float):
             return state
-        if self.reader.current.marks_left_out and not unused:
+        if self.reader.current.marks_dropped_channels and not unused:
             return torch.full_like(state, torch.nan)  # see snas_nni.derivation.loose_ends
         return unused * state
 

@@ -22,7 +22,7 @@ from snas_nni.supernet.expressions import expression_conditions, traced_value
 from snas_nni.supernet.repeat import MixedRepeat
 from snas_nni.supernet.weighting import weighted_sum
 
-__all__ = ["MixedStage", "PredecessorReader", "in_place_of", "prepare_stages"]
+__all__ = ["MixedStage", "PredecessorReader", "prepare_stages", "replacement_hook"]
 
 
 @dataclass
@@ -140,7 +140,7 @@ class PredecessorReader(SampledModule, nn.Module):
         return Counterpart(self.single if self.depth.freeze(sample) == 1 else self.deep)
 
 
-def in_place_of(hook: Callable[..., Any]) -> Callable[..., Any]:
+def replacement_hook(hook: Callable[..., Any]) -> Callable[..., Any]:
     """This project's form of a stage where a hook is NNI's own, which is exact for deep stages only."""
     hub = loaded_nasnet_hub()
     if hub is not None and hook == hub.NDSStageDifferentiable.mutate:

@@ -4,7 +4,7 @@ import torch
 from search_spaces.stem import AuxiliaryHead, CifarStem, ImageNetStem
 
 
-def test_stems_return_the_inputs_of_the_first_cell():
+def test_stems_return_the_inputs_broadcast_from_rank_zero_cell():
     older, newer = CifarStem(1, 4)(torch.randn(2, 1, 8, 8))
     assert older is newer
     assert newer.shape == (2, 12, 8, 8)

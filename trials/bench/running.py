@@ -12,17 +12,17 @@ from typing import Any
 from trials.bench.rows import Row, Rows
 from trials.bench.settings import BenchSettings
 from trials.progress import Progress, readable_duration
-from trials.state.output_folder import deciding
+from trials.state.output_folder import result_settings
 from trials.training.trainer import quieten_libraries
 
-__all__ = ["deciding_settings", "run_rows"]
+__all__ = ["result_settings_of", "run_rows"]
 
 _FREE = ("methods", "seeds", "output", "quiet", "table")
 
 
-def deciding_settings(settings: BenchSettings) -> dict[str, Any]:
+def result_settings_of(settings: BenchSettings) -> dict[str, Any]:
     """Return the settings that decide a row, as plain values: neither where files are nor which rows are asked for."""
-    return deciding(json.loads(json.dumps(asdict(settings))), _FREE)
+    return result_settings(json.loads(json.dumps(asdict(settings))), _FREE)
 
 
 def run_rows(
@@ -46,7 +46,7 @@ def run_rows(
     """
     quieten_libraries()
     path = Path(settings.output or settings.default_output).expanduser()
-    rows = Rows(path, deciding_settings(settings), command, defaults=deciding_settings(type(settings)()))
+    rows = Rows(path, result_settings_of(settings), command, defaults=result_settings_of(type(settings)()))
     wanted = [(method, seed) for seed in settings.seed_numbers() for method in settings.method_names()]
     due = [each for each in wanted if rows.find(*each) is None]
     if len(due) < len(wanted):

@@ -29,11 +29,11 @@ from trials.training.classifier import ClassificationTraining
 from trials.training.evaluation import evaluate, torch_predictor
 from trials.training.trainer import SILENT
 
-__all__ = ["Found", "recalibration_batches", "search_with", "train_on"]
+__all__ = ["SearchOutcome", "recalibration_batches", "search_with", "train_on"]
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchOutcome:
     """What a search found, measured on held-out images.
 
     Attributes:
@@ -94,7 +94,7 @@ def search_with(
     seed: int,
     candidates: int,
     progress: Progress,
-) -> Found:
+) -> SearchOutcome:
     """Search, derive and evaluate.
 
     Every method consumes the same number of training images: bi-level ones train weights on one half of them and
@@ -134,7 +134,7 @@ def search_with(
 
 def _measured(
     method: Method, data: ClassificationData, seed: int, count: int, report: _Epochs, seconds: float
-) -> Found:
+) -> SearchOutcome:
     held_out = evaluation_loader(data, data.validation)
     supernet = method.strategy.supernet.cpu().eval()
     torch.manual_seed(seed)
@@ -147,7 +147,7 @@ def _measured(
     sample, best = max(found, key=lambda each: each[1])
     supernet.eval()
     child = method.child(sample)
-    return Found(
+    return SearchOutcome(
         sample=sample,
         child=child,
         search_accuracy=search_accuracy,

@@ -14,7 +14,7 @@ from trials.settings.run import DataSettings
 __all__ = [
     "Augmentation",
     "CentralCrop",
-    "Normalisation",
+    "Normalization",
     "ResizedCrop",
     "augmentation_in_words",
     "cut_out",
@@ -25,7 +25,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class Normalization:
     """Zero mean and unit deviation in each channel.
 
     Attributes:
@@ -70,7 +70,7 @@ class Augmentation:
             changes.append(f"covered by a square of {self.cutout} pixels")
         return changes
 
-    def before_normalisation(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def before_normalization(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Crop and mirror ``(N, C, H, W)``; the padding is black, as the images are still raw."""
         if self.crop_padding:
             images = random_crop(images, self.crop_padding, generator)
@@ -78,7 +78,7 @@ class Augmentation:
             images = random_flip(images, generator)
         return images
 
-    def after_normalisation(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def after_normalization(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Cut a square out of each image of ``(N, C, H, W)``; zero is now the mean colour."""
         return cut_out(images, self.cutout, generator) if self.cutout else images
 
@@ -126,8 +126,8 @@ def cut_out(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CentralCrop(Normalisation):
-    """Normalisation of the middle of each image.
+class CentralCrop(Normalization):
+    """Normalization of the middle of each image.
 
     Attributes:
         side: of the square in the middle, in pixels; smaller images are left whole.
@@ -160,7 +160,7 @@ class ResizedCrop(Augmentation):
         changes = [] if self.side is None else [f"cropped to {self.side} pixels at any scale"]
         return [*changes, *["recolored"] * any(self.colour_jitter), *super().in_words]
 
-    def before_normalisation(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def before_normalization(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Map raw ``(N, C, H, W)`` to ``(N, C, side, side)``."""
         steps: list[torch.nn.Module] = []
         if self.side is not None:
@@ -173,7 +173,7 @@ class ResizedCrop(Augmentation):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
                 images = torch.stack([change(image) for image in images])
-        return super().before_normalisation(images, generator)
+        return super().before_normalization(images, generator)
 
 
 def usual_augmentation(settings: DataSettings, padding: int, mirror: bool) -> Augmentation | None:

@@ -14,7 +14,7 @@ from exports.example_input import InputExample
 from snas_nni.errors import SettingError
 from snas_nni.importing.own_packages import remake
 from snas_nni.resumable_loader import ResumableLoader
-from trials.data.augmentation import Augmentation, Normalisation
+from trials.data.augmentation import Augmentation, Normalization
 from trials.data.types import ClassificationData, LabelledTensors
 
 __all__ = ["BatchDataset", "EpochShuffle", "evaluation_loader", "input_example", "training_loader"]
@@ -44,7 +44,7 @@ class BatchDataset(Dataset[Batch]):
     def __init__(
         self,
         split: LabelledTensors,
-        normalisation: Normalisation | None = None,
+        normalisation: Normalization | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
@@ -72,10 +72,10 @@ class BatchDataset(Dataset[Batch]):
         if self.augmentation is None:
             return (self.normalisation(inputs) if self.normalisation else inputs), labels
         generator = seeded_generator(self.seed, self.epoch, indices[0] + 1)
-        inputs = self.augmentation.before_normalisation(inputs, generator)
+        inputs = self.augmentation.before_normalization(inputs, generator)
         if self.normalisation is not None:
             inputs = self.normalisation(inputs)
-        return self.augmentation.after_normalisation(inputs, generator), labels
+        return self.augmentation.after_normalization(inputs, generator), labels
 
 
 class EpochShuffle(Sampler[int]):

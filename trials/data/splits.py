@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Normalisation, usual_augmentation
+from trials.data.augmentation import Normalization, usual_augmentation
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.settings.search import DataSettings
 
@@ -53,7 +53,7 @@ def three_parts(
     return training.select(kept), training.select(held_out), everything.select(test)
 
 
-def channel_statistics(images: Tensor) -> Normalisation:
+def channel_statistics(images: Tensor) -> Normalization:
     """Mean and standard deviation of each channel, in chunks so that uint8 images stay small.
 
     Args:
@@ -73,7 +73,7 @@ def channel_statistics(images: Tensor) -> Normalisation:
     deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
     # A channel that never varies carries nothing; dividing by its zero deviation would carry NaN.
     deviation = torch.where(deviation > 0, deviation, torch.ones_like(deviation))
-    return Normalisation(tuple(mean.tolist()), tuple(deviation.tolist()))
+    return Normalization(tuple(mean.tolist()), tuple(deviation.tolist()))
 
 
 def held_out_splits(

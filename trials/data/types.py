@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Augmentation, Normalisation, augmentation_in_words
+from trials.data.augmentation import Augmentation, Normalization, augmentation_in_words
 
 __all__ = ["ClassificationData", "LabelledTensors"]
 
@@ -57,7 +57,7 @@ class ClassificationData:
     validation: LabelledTensors
     test: LabelledTensors
     class_names: tuple[str, ...]
-    normalisation: Normalisation | None = None
+    normalisation: Normalization | None = None
     augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ from trials.state.checkpoint_callback import Checkpoints
 from trials.state.checkpoint_files import batches_done
 from trials.state.nni_trial import NniTrial
 from trials.training.callbacks import BestWeights, DropPath, EpochReport, EpochSeed, FastLayers
-from trials.training.classifier import RetrainTraining, initialise_fan_out
+from trials.training.classifier import RetrainTraining, initialize_fan_out
 from trials.training.trainer import make_trainer
 
 __all__ = ["run_retrain"]
@@ -56,7 +56,7 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     retrained = build_for(searched, settings.space, data)
     if training.initialisation == "fan_out":
-        initialise_fan_out(retrained.child)
+        initialize_fan_out(retrained.child)
     inherited = inherit_weights(retrained.child, searched) if settings.weights == "inherit" else None
     check_child(retrained.child, data)
     progress.say(

@@ -18,7 +18,7 @@ from trials.progress import Progress
 from trials.runs.results import final_numbers
 from trials.settings.run import BaseRunSettings
 from trials.state.checkpoint_files import epochs_done
-from trials.state.ddp_workers import lead_to_follow, leading, open_or_follow
+from trials.state.ddp_workers import as_main_process, main_process, open_or_join
 from trials.state.failures import failures_explained
 from trials.state.nni_trial import NniTrial
 from trials.state.output_folder import OutputFolder, recorded_settings
@@ -61,7 +61,7 @@ class Session(Generic[Settings]):
 
     def training(self) -> AbstractContextManager[None]:
         """Let processes that Lightning starts for further devices inside the block follow this one."""
-        return leading(self.output)
+        return as_main_process(self.output)
 
     def seconds(self, before: float) -> float:
         """Return how long the run has taken, with the seconds before it was cut."""
@@ -99,9 +99,9 @@ def run_in_session(
         StoppedError: a signal asked for it.
     """
     quieten_libraries()
-    lead = lead_to_follow()
+    lead = main_process()
     progress = Progress(settings.quiet or lead is not None)
-    with Stopping() as stopping, open_or_follow(settings, trial, lead, progress) as output:
+    with Stopping() as stopping, open_or_join(settings, trial, lead, progress) as output:
         if trial is not None:
             trial.resume_at(epochs_done(output.checkpoint))
         if output.finished:

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import nn
 
 from snas_nni.errors import NotFiniteError
-from snas_nni.search.distributed import largest
+from snas_nni.search.distributed import all_reduce_max
 from trials.state.checkpoint_files import FOLDER, checkpoint_name, remove_old
 from trials.state.metrics_table import MetricsTable
 from trials.state.signals import Stopping
@@ -112,7 +112,7 @@ class Checkpoints(Checkpoint):
             return False
         number = self._stopping.requested or 0
         if trainer.world_size > 1:
-            number = largest(number, trainer.strategy.root_device)
+            number = all_reduce_max(number, trainer.strategy.root_device)
         if number:  # and no None otherwise: a signal may have come since, and waits for the next step of all
             self._stopping.requested = number
         return number > 0

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
     from trials.state.output_folder import OutputFolder  # brings Lightning, which takes seconds
 
-__all__ = ["Lead", "lead_to_follow", "leading", "open_or_follow"]
+__all__ = ["MainProcess", "as_main_process", "main_process", "open_or_join"]
 
 _VARIABLE = "SNAS_NNI_LEAD"
 
 
 @dataclass(frozen=True)
-class Lead:
+class MainProcess:
     """What a follower is told.
 
     Attributes:
@@ -39,7 +39,7 @@ class Lead:
     resume: str | None
 
 
-def lead_to_follow() -> Lead | None:
+def main_process() -> MainProcess | None:
     """Return whom this process follows; None for the first process, and for the only one.
 
     Raises:
@@ -51,12 +51,12 @@ def lead_to_follow() -> Lead | None:
     if text is None:
         raise SettingError("start one process only; with several devices it starts the others itself")
     document = json.loads(text)
-    return Lead(Path(document["output"]), document["resume"])
+    return MainProcess(Path(document["output"]), document["resume"])
 
 
 @contextlib.contextmanager
-def open_or_follow(
-    settings: BaseRunSettings, trial: NniTrial | None, lead: Lead | None, progress: Progress
+def open_or_join(
+    settings: BaseRunSettings, trial: NniTrial | None, lead: MainProcess | None, progress: Progress
 ) -> Iterator[OutputFolder]:
     """The folder of the results, which the first process opens for those that follow it.
 
@@ -80,7 +80,7 @@ def open_or_follow(
 
 
 @contextlib.contextmanager
-def leading(opened: OutputFolder) -> Iterator[None]:
+def as_main_process(opened: OutputFolder) -> Iterator[None]:
     """Let processes that are started inside follow the one that writes into this folder."""
     resumed = str(opened.checkpoint.parent.parent) if opened.checkpoint else None
     os.environ[_VARIABLE] = json.dumps({"output": str(opened.path), "resume": resumed})

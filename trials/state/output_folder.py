@@ -31,7 +31,7 @@ except ImportError:  # Windows: its users are protected by "the folder is not em
 if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
 
-__all__ = ["LOCK_NAME", "OutputFolder", "deciding", "locked", "open_output", "recorded_settings"]
+__all__ = ["LOCK_NAME", "OutputFolder", "locked", "open_output", "recorded_settings", "result_settings"]
 
 LOCK_NAME, SETTINGS_NAME, SUMMARY_NAME = ".lock", "settings.yml", "summary.json"
 TENSORBOARD_NAME = "tensorboard"
@@ -126,7 +126,7 @@ def _kept_settings(settings: BaseRunSettings) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in _NOT_KEPT}
 
 
-def deciding(document: Any, free: Collection[str]) -> dict[str, Any]:
+def result_settings(document: Any, free: Collection[str]) -> dict[str, Any]:
     """Return the settings that decide a result: not where the data is and how fast it comes.
 
     Args:
@@ -173,7 +173,7 @@ def _refuse_other_settings(source: Path, settings: BaseRunSettings) -> None:
     # A setting that is newer than the run had its default there, if nothing else is known.
     unsaid = merged(recorded_settings(type(settings)()), settings.before)
     before = merged(unsaid, before if isinstance(before, dict) else {})
-    first, now = (_flat(deciding(each, _FREE)) for each in (before, recorded_settings(settings)))
+    first, now = (_flat(result_settings(each, _FREE)) for each in (before, recorded_settings(settings)))
     different = sorted(name for name in first.keys() | now.keys() if first.get(name) != now.get(name))
     if different:
         name = different[0]

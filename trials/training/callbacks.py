@@ -14,7 +14,7 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from snas_nni.cpu_kernels.fast_layers import quicken_training
+from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.search.learning_rate import logits_steps
 from snas_nni.search.lightning_module import SnasLightningModule
@@ -258,7 +258,7 @@ class FastLayers(Callback):
         """Quicken; on a CPU put the images that ``module.model`` gets into channels-last order."""
         network = getattr(module, "model", None)
         network = network if isinstance(network, nn.Module) else None
-        self._undo.callback(quicken_training(module, network, module.device.type))
+        self._undo.callback(use_fast_kernels_in_training(module, network, module.device.type))
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         """Undo it."""

@@ -15,7 +15,7 @@ from snas_nni.errors import SettingError
 from trials.settings.retrain import RetrainTrainingSettings
 from trials.state.user_errors import place_of
 
-__all__ = ["ClassificationTraining", "RetrainTraining", "initialise_fan_out"]
+__all__ = ["ClassificationTraining", "RetrainTraining", "initialize_fan_out"]
 
 
 @nni.trace
@@ -160,7 +160,7 @@ class RetrainTraining(ClassificationTraining):
         return configured
 
 
-def initialise_fan_out(child: nn.Module) -> None:
+def initialize_fan_out(child: nn.Module) -> None:
     """Draw new weights as SNAS does for ImageNet, in place.
 
     Convolutions are normal by fan-out, linear layers uniform by fan-in, BatchNorm layers the identity.

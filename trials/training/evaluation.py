@@ -22,7 +22,7 @@ from trials.progress import Progress
 __all__ = [
     "Agreement",
     "Evaluation",
-    "Share",
+    "Proportion",
     "agreement",
     "child_costs",
     "evaluate",
@@ -35,7 +35,7 @@ Predictor = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """How many of how many.
 
     Attributes:
@@ -71,8 +71,8 @@ class Evaluation:
         loss: mean cross-entropy, in nats.
     """
 
-    top1: Share
-    top5: Share | None
+    top1: Proportion
+    top5: Proportion | None
     loss: float
 
     def as_document(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def evaluate(predict: Predictor, batches: Iterable[tuple[Tensor, Tensor]]) -> Ev
         among_five += int((logits.topk(min(5, classes)).indices == labels[:, None]).sum())
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
         count += len(labels)
-    return Evaluation(Share(right, count), Share(among_five, count) if classes > 5 else None, loss / count)
+    return Evaluation(Proportion(right, count), Proportion(among_five, count) if classes > 5 else None, loss / count)
 
 
 def find_device(name: str) -> torch.device:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from snas_nni.errors import SettingError
 from trials.settings.run import BaseRunSettings
-from trials.state.ddp_workers import lead_to_follow
+from trials.state.ddp_workers import main_process
 
 if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
@@ -31,7 +31,7 @@ def settings_and_trial(
     Raises:
         SettingError: from ``read``; or another launcher than Lightning's started this process beside others.
     """
-    lead = lead_to_follow()
+    lead = main_process()
     if lead is not None:
         settings = read([f"--config={lead.output / 'settings.yml'}"], None)
         return replace(settings, resume=lead.resume, quiet=True), None

@@ -15,7 +15,7 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.choices import chosen_categories
 from snas_nni.distribution.sample import Sample
 from snas_nni.resources.child_selection import ChildSelection
-from snas_nni.search.distributed import of_the_first
+from snas_nni.search.distributed import broadcast_from_rank_zero
 from snas_nni.search.evidence.batches import training_batches, validation_batches
 from snas_nni.search.evidence.judging import Judge, Judged, rank
 from snas_nni.search.settings import SearchSettings
@@ -64,9 +64,9 @@ class Settling:
         Raises:
             SettingError: the evaluator logs nothing to compare children by.
         """
-        samples: list[dict[str, Any]] = of_the_first(self._selection.candidates(self._settings.candidates))
+        samples: list[dict[str, Any]] = broadcast_from_rank_zero(self._selection.candidates(self._settings.candidates))
         judged = self._judged(samples, training_module, trainer)
-        first = of_the_first(judged[0].sample)  # several devices measure statistics on batches of their own
+        first = broadcast_from_rank_zero(judged[0].sample)  # several devices measure statistics on batches of their own
         best = next(each for each in judged if each.sample == first)
         put_statistics(training_module, best.statistics)
         choices = self._distribution.choices

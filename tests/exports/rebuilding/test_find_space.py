@@ -15,18 +15,18 @@ EDGE = "small_export_spaces.EdgeSpace"
 
 @pytest.mark.parametrize("spaces", [[EdgeSpace], EdgeSpace, EDGE, ["small_export_spaces"], (name for name in [EDGE])])
 def test_a_user_s_space_by_class_path_module_or_class(spaces):
-    assert find_space(EDGE, spaces) is EdgeSpace
+    assert find_space(EDGE, {}, spaces) is EdgeSpace
 
 
 def test_own_spaces_and_the_hub_s_need_nothing():
-    assert find_space("search_spaces.snas.SnasCellSpace") is SnasCellSpace
-    assert find_space(f"{NasBench201.__module__}.NasBench201") is NasBench201
+    assert find_space("search_spaces.snas.SnasCellSpace", {}) is SnasCellSpace
+    assert find_space(f"{NasBench201.__module__}.NasBench201", {}) is NasBench201
 
 
 def test_a_class_stands_for_its_name_in_a_script():
-    assert find_space("__main__.EdgeSpace", [Inherited, EdgeSpace]) is EdgeSpace
+    assert find_space("__main__.EdgeSpace", {}, [Inherited, EdgeSpace]) is EdgeSpace
     with pytest.raises(ArchitectureFileError, match="not in a package that may be imported"):
-        find_space("__main__.EdgeSpace", [Inherited])
+        find_space("__main__.EdgeSpace", {}, [Inherited])
 
 
 @pytest.mark.parametrize("class_path", ["harmful_module.Space", "search_spaces_of_others.X", "nni.nas.X", "Space", ""])
@@ -35,7 +35,7 @@ def test_what_nobody_allowed_is_not_imported(class_path, spaces, tmp_path, monke
     (tmp_path / "harmful_module.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ArchitectureFileError, match="not in a package that may be imported") as caught:
-        find_space(class_path, spaces)
+        find_space(class_path, {}, spaces)
     assert caught.value.key == "space.class_path"
     assert "harmful_module" not in sys.modules
 
@@ -56,7 +56,7 @@ def test_what_nobody_allowed_is_not_imported(class_path, spaces, tmp_path, monke
 )
 def test_what_is_no_space_is_named(class_path, spaces, problem):
     with pytest.raises(ArchitectureFileError) as caught:
-        find_space(class_path, spaces)
+        find_space(class_path, {}, spaces)
     assert problem in caught.value.problem
 
 
@@ -64,5 +64,5 @@ def test_a_module_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "failing_space.py").write_text("raise ValueError('first\\nsecond')")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ArchitectureFileError, match="cannot be imported: ") as caught:
-        find_space("failing_space.Space", "failing_space")
+        find_space("failing_space.Space", {}, "failing_space")
     assert len(str(caught.value).splitlines()) == 1

@@ -8,7 +8,7 @@ from nni.nas.nn.pytorch import MutableBatchNorm2d
 from torch import nn
 
 from snas_nni.cpu_kernels import batch_norm
-from snas_nni.cpu_kernels.batch_norm import _BatchNorm, quicken_batch_norm
+from snas_nni.cpu_kernels.batch_norm import _BatchNorm, use_fast_batch_norm
 
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 
@@ -34,7 +34,7 @@ def pair(*args, dtype=torch.float64, kind=nn.BatchNorm2d, **kwargs):
         nn.init.uniform_(plain.weight, 0.5, 2)
         nn.init.uniform_(plain.bias, -1, 1)
     ours = copy.deepcopy(plain)
-    quicken_batch_norm(ours)
+    use_fast_batch_norm(ours)
     return ours, plain
 
 
@@ -185,7 +185,7 @@ def test_a_layer_with_a_forward_of_its_own_keeps_it():
             return x + 1
 
     layer = Other(3)
-    quicken_batch_norm(layer)
+    use_fast_batch_norm(layer)
     assert torch.equal(layer(torch.zeros(1, 3, 2, 2)), torch.ones(1, 3, 2, 2))
 
 
@@ -204,7 +204,7 @@ def test_a_deep_copy_has_weights_and_statistics_of_its_own(at_any_size, calls):
 
 def test_it_can_be_undone(at_any_size, calls):
     layer = nn.BatchNorm2d(3)
-    undo = quicken_batch_norm(nn.Sequential(layer))
+    undo = use_fast_batch_norm(nn.Sequential(layer))
     undo()
     undo()  # twice harms nothing
     layer(images(2, 3, 4, 4, dtype=torch.float32))

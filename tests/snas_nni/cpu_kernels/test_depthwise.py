@@ -8,7 +8,7 @@ import torch
 from nni.nas.nn.pytorch import MutableConv2d
 from torch import nn
 
-from snas_nni.cpu_kernels.depthwise import _DepthwiseConvolution, quicken_depthwise
+from snas_nni.cpu_kernels.depthwise import _DepthwiseConvolution, use_fast_depthwise
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 SHAPES = list(itertools.product((3, 5), (1, 2), (1, 2)))  # kernel, stride, dilation
@@ -21,7 +21,7 @@ def plain_layer(channels, kernel, stride=1, dilation=1, bias=False):
 
 def fast_layer(*args, **kwargs):
     layer = plain_layer(*args, **kwargs)
-    quicken_depthwise(layer)
+    use_fast_depthwise(layer)
     return layer
 
 
@@ -85,7 +85,7 @@ def test_gives_only_the_gradient_that_is_asked_for(kernel, stride, dilation, of_
 @pytest.mark.parametrize("memory_format", FORMATS)
 @pytest.mark.parametrize("layer", [plain_layer(3, 3, 2, 2), nn.Conv2d(3, 4, 1, 2)], ids=["dilated", "1x1"])
 def test_with_stride_2_the_gradient_keeps_the_memory_order(layer, memory_format):
-    quicken_depthwise(layer)
+    use_fast_depthwise(layer)
     x = torch.randn(2, 3, 7, 6).contiguous(memory_format=FORMATS[memory_format]).requires_grad_()
     (gradient,) = torch.autograd.grad(layer(x).sum(), x)
     assert gradient.is_contiguous(memory_format=FORMATS[memory_format])
@@ -151,7 +151,7 @@ class TestWhereItIsUsed:
 
     def test_in_layers_of_nni(self, calls):
         layer = MutableConv2d(3, 3, 5, padding=2, groups=3)
-        quicken_depthwise(layer)
+        use_fast_depthwise(layer)
         layer(torch.randn(1, 3, 6, 6))
         assert len(calls) == 1
 
@@ -172,14 +172,14 @@ class TestWhereItIsUsed:
     def test_not_for_other_geometry(self, calls, layer):
         x = torch.randn(1, layer.in_channels, 9, 9)
         before = layer(x)
-        quicken_depthwise(layer)
+        use_fast_depthwise(layer)
         assert torch.equal(layer(x), before)
         assert not calls
 
     def test_not_after_it_is_undone(self, calls):
         network = nn.Sequential(plain_layer(3, 5), nn.ReLU(), plain_layer(3, 3, dilation=2))
         state = set(vars(network[0]))
-        undo = quicken_depthwise(network)
+        undo = use_fast_depthwise(network)
         undo()
         undo()
         network(torch.randn(1, 3, 6, 6))
@@ -215,7 +215,7 @@ def test_a_strided_pointwise_convolution_gives_the_same(memory_format, groups):
     for side in range(1, 10):
         plain = nn.Conv2d(4, 6, 1, stride=2, groups=groups).double()
         ours = copy.deepcopy(plain)
-        quicken_depthwise(ours)
+        use_fast_depthwise(ours)
         x = torch.randn(2, 4, side, side + 1, dtype=torch.float64).contiguous(memory_format=FORMATS[memory_format])
         factor = torch.randn_like(plain(x))
         found, expected = (output_and_gradients(layer, x, factor) for layer in (ours, plain))

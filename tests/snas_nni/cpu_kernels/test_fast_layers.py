@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
-from snas_nni.cpu_kernels.fast_layers import quicken
+from snas_nni.cpu_kernels.fast_layers import use_fast_kernels
 
 
 def test_it_quickens_both_kinds_and_undoes_both():
     network = nn.Sequential(nn.Conv2d(4, 4, 5, padding=2, groups=4), nn.BatchNorm2d(4), nn.ReLU())
     untouched = [dict(vars(layer)) for layer in network]
-    undo = quicken(network)
+    undo = use_fast_kernels(network)
     changed = [set(vars(layer)) - set(before) for layer, before in zip(network, untouched, strict=True)]
     assert changed == [{"_conv_forward"}, {"forward"}, set()]
     undo()
@@ -31,7 +31,7 @@ def test_a_network_gives_the_same_and_learns_the_same():
         return [output.detach(), *(p.grad.clone() for p in plain.parameters())]
 
     expected = outcome()
-    undo = quicken(plain)
+    undo = use_fast_kernels(plain)
     found = outcome()
     undo()
     for mine, theirs in zip(found, expected, strict=True):

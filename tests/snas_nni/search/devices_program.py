@@ -158,10 +158,12 @@ def check_gradients(options):
         "gradients": [each.grad for each in parameters],
         "nan": devices.average(float("nan") if rank else 1.0, torch.device("cpu")),
         "mean": devices.average(rank, torch.device("cpu")),
-        "means": devices.means_of({"a/x": float(rank), **({"a/y": 7.0} if rank else {}), "b": float(rank)}, "a/"),
+        "means": devices.all_reduce_mean(
+            {"a/x": float(rank), **({"a/y": 7.0} if rank else {}), "b": float(rank)}, "a/"
+        ),
         "running_mean": norm.running_mean,
-        "first": devices.of_the_first({"measured": 3.0 + rank}),
-        "largest": devices.largest(15 * rank, torch.device("cpu")),
+        "first": devices.broadcast_from_rank_zero({"measured": 3.0 + rank}),
+        "largest": devices.all_reduce_max(15 * rank, torch.device("cpu")),
     }
     torch.save(found, Path(options["output"]) / f"rank{rank}.pt")
 

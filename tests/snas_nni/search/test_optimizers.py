@@ -16,8 +16,8 @@ from snas_nni.search.settings import SearchSettings
 def test_the_first_step_of_the_logits_is_adams():
     """From zero moments Adam moves each logit by the learning rate against the sign of its gradient."""
     distribution = ArchitectureDistribution({"a": OneOf("a", ("x", "y"))}, initial_std=0.0)
-    settings = SearchSettings(logits_learning_rate=0.25, logits_betas=(0.5, 0.9), logits_weight_decay=0.0)
-    optimizer = logits_optimizer(distribution, settings)
+    settings = SearchSettings(logits_betas=(0.5, 0.9), logits_weight_decay=0.0)
+    optimizer = logits_optimizer(distribution, settings, 0.25)
     logits = distribution.logits_of("a")
     logits.grad = torch.tensor([3.0, -0.5])
     optimizer.step()

@@ -1,7 +1,7 @@
 import pytest
 
 from snas_nni.errors import SettingError
-from trials.bench.running import deciding_settings
+from trials.bench.running import result_settings_of
 from trials.bench.settings import NasBench201Settings, RetentionSettings
 from trials.settings.help import settings_help
 from trials.settings.reader import made_of, read_given
@@ -45,9 +45,9 @@ def test_the_small_space_keeps_its_other_sizes():
 def test_what_decides_a_row_leaves_out_places_and_what_is_asked_for():
     one = read(NasBench201Settings, "--data.path", "here", "--table", "t.csv", "--seeds", "0", "--output", "a.json")
     other = read(NasBench201Settings, "--data.path", "there", "--methods", "snas", "--quiet")
-    assert deciding_settings(one) == deciding_settings(other)
-    assert deciding_settings(one) != deciding_settings(read(NasBench201Settings, "--channels", "4"))
-    assert deciding_settings(one)["data"]["image_size"] == 16
+    assert result_settings_of(one) == result_settings_of(other)
+    assert result_settings_of(one) != result_settings_of(read(NasBench201Settings, "--channels", "4"))
+    assert result_settings_of(one)["data"]["image_size"] == 16
 
 
 def test_help_has_the_meaning_and_the_default_of_inherited_settings():

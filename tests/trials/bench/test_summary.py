@@ -10,7 +10,7 @@ def test_mean_and_deviation():
     assert mean_and_deviation(rows[2:], "x", str) == "-"
 
 
-def test_groups_keep_the_order_of_the_first_rows():
+def test_groups_keep_the_order_broadcast_from_rank_zero_rows():
     rows = [{"method": name, "seed": seed} for seed in (0, 1) for name in ("snas", "darts")]
     assert {name: [row["seed"] for row in group] for name, group in by_method(rows).items()} == {
         "snas": [0, 1],

@@ -7,7 +7,7 @@ from snas_nni.errors import SettingError
 from trials.data.augmentation import (
     Augmentation,
     CentralCrop,
-    Normalisation,
+    Normalization,
     ResizedCrop,
     cut_out,
     random_crop,
@@ -65,21 +65,21 @@ def test_cutout_zeroes_at_most_a_square_in_all_channels() -> None:
 @pytest.mark.parametrize("change", [Augmentation(crop_padding=2), Augmentation(horizontal_flip=True)])
 def test_same_seed_same_images(change: Augmentation) -> None:
     images = numbered()
-    first = change.before_normalisation(images, generator(5))
-    assert torch.equal(first, change.before_normalisation(images, generator(5)))
-    assert not torch.equal(first, change.before_normalisation(images, generator(6)))
+    first = change.before_normalization(images, generator(5))
+    assert torch.equal(first, change.before_normalization(images, generator(5)))
+    assert not torch.equal(first, change.before_normalization(images, generator(6)))
 
 
 def test_no_augmentation_changes_nothing() -> None:
     images = numbered(3)
     nothing = Augmentation()
-    assert nothing.before_normalisation(images, generator()) is images
-    assert nothing.after_normalisation(images, generator()) is images
+    assert nothing.before_normalization(images, generator()) is images
+    assert nothing.after_normalization(images, generator()) is images
 
 
 def test_normalisation_of_bytes_and_floats_agree() -> None:
     images = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8)
-    normalisation = Normalisation((0.1, 0.5, 0.9), (0.2, 0.3, 0.4))
+    normalisation = Normalization((0.1, 0.5, 0.9), (0.2, 0.3, 0.4))
     torch.testing.assert_close(normalisation(images), normalisation(images.float() / 255))
 
 
@@ -88,7 +88,7 @@ IMAGES = torch.randint(0, 256, (6, 3, 20, 24), dtype=torch.uint8, generator=torc
 
 def photos(images: torch.Tensor = IMAGES, **changes) -> ClassificationData:
     split = LabelledTensors(images, torch.arange(len(images)) % 2)
-    base = {"normalisation": Normalisation((0.5,) * 3, (0.25,) * 3), "augmentation": Augmentation()}
+    base = {"normalisation": Normalization((0.5,) * 3, (0.25,) * 3), "augmentation": Augmentation()}
     return ClassificationData(split, split, split, ("cat", "dog"), **{**base, **changes})
 
 
@@ -103,18 +103,18 @@ def test_central_crop_keeps_the_middle() -> None:
 def test_crops_have_their_size_and_repeat() -> None:
     change = ResizedCrop(side=16, colour_jitter=(0.4, 0.4, 0.4, 0.2), horizontal_flip=True)
     state = torch.get_rng_state()
-    first = change.before_normalisation(IMAGES, generator(1))
+    first = change.before_normalization(IMAGES, generator(1))
     assert first.shape == (6, 3, 16, 16)
     assert first.dtype == torch.uint8
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(3)
-    assert torch.equal(change.before_normalisation(IMAGES, generator(1)), first)
-    assert not torch.equal(change.before_normalisation(IMAGES, generator(2)), first)
+    assert torch.equal(change.before_normalization(IMAGES, generator(1)), first)
+    assert not torch.equal(change.before_normalization(IMAGES, generator(2)), first)
 
 
 def test_each_image_draws_its_own() -> None:
     same = IMAGES[:1].expand(4, -1, -1, -1)
-    changed = ResizedCrop(side=8).before_normalisation(same, generator(1))
+    changed = ResizedCrop(side=8).before_normalization(same, generator(1))
     assert not torch.equal(changed[0], changed[1])
 
 

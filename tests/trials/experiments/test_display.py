@@ -33,7 +33,7 @@ def test_time_left_from_trials_that_ended():
     assert seconds_left(two, [DONE, FAILED, RUNS], NOW) == 50
 
 
-def test_time_left_from_the_epochs_of_the_first_trial():
+def test_time_left_from_the_epochs_broadcast_from_rank_zero_trial():
     # 2 of 10 epochs in 20 s: 80 s of it and 3 more trials of 100 s are to come.
     assert seconds_left(FILE, [RUNS], NOW) == 380
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from exports import Architecture, OnnxExportError, build, load
+from exports import Architecture, InputExample, OnnxExportError, build, load
 from exports.run_folder import SearchResult, read_result
 from search_spaces import SnasCellSpace
 from snas_nni.derivation.child import build_child
@@ -34,7 +34,7 @@ def test_all_files_belong_together_and_the_result_is_read_back(tmp_path: Path, r
         checked.append(path)
         return {"different_decisions": 0}
 
-    result = write_results(tmp_path, record, child, (1, 8, 8), {"tuned": {"seed": 3}}, check)
+    result = write_results(tmp_path, record, child, InputExample((1, 8, 8)), {"tuned": {"seed": 3}}, check)
     assert checked == [tmp_path / "model.onnx"]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["tuned"] == {"seed": 3}
@@ -55,17 +55,20 @@ def test_a_file_that_is_refused_leaves_no_summary(tmp_path: Path, recorded) -> N
         raise OnnxExportError("they differ")
 
     with pytest.raises(OnnxExportError, match="they differ"):
-        write_results(tmp_path, *recorded, (1, 8, 8), {}, check)
+        write_results(tmp_path, *recorded, InputExample((1, 8, 8)), {}, check)
     assert not (tmp_path / "summary.json").exists()
+    images = torch.randn(2, 1, 8, 8)  # the child is there all the same
+    assert torch.equal(build(load(tmp_path / "architecture.json")).eval()(images), recorded[1](images))
 
 
-def test_what_an_experiment_hears() -> None:
+def test_what_an_experiment_hears(tmp_path: Path) -> None:
     metrics = {"validation_accuracy": 0.75, "test_accuracy": 0.5, "macs": 7.0, "val_loss": 1.0, "seconds": 12.3456}
-    assert final_numbers(SearchResult(Path("somewhere"), metrics, 42)) == {
+    assert final_numbers(SearchResult(tmp_path, metrics, 42)) == {
         "default": 0.75,
         "test_accuracy": 0.5,
         "parameters": 42,
         "macs": 7.0,
         "seconds": 12.3,
-        "output": "somewhere",
+        "warnings": [],
+        "output": str(tmp_path),
     }

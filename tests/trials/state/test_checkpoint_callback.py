@@ -29,21 +29,21 @@ def test_a_signal_that_comes_while_the_processes_agree_counts_at_the_next_step(m
         stopping._on_signal(signal.SIGTERM, None)
         return number  # the other process has none, and this one's was read before it came
 
-    monkeypatch.setattr(checkpoints, "largest", interrupted)
+    monkeypatch.setattr(checkpoints, "all_reduce_max", interrupted)
     assert not callback._asked(TOGETHER), "the other process goes on, so this one must not stop alone"
-    monkeypatch.setattr(checkpoints, "largest", lambda number, device: number)
+    monkeypatch.setattr(checkpoints, "all_reduce_max", lambda number, device: number)
     assert callback._asked(TOGETHER)
     assert stopping.requested == signal.SIGTERM
 
 
 def test_a_signal_to_the_other_process_stops_this_one(monkeypatch, tmp_path, stopping):
-    monkeypatch.setattr(checkpoints, "largest", lambda number, device: int(signal.SIGINT))
+    monkeypatch.setattr(checkpoints, "all_reduce_max", lambda number, device: int(signal.SIGINT))
     assert Checkpoints(tmp_path, stopping=stopping)._asked(TOGETHER)
     assert stopping.requested == signal.SIGINT
 
 
 def test_no_signal_stops_nobody(monkeypatch, tmp_path, stopping):
-    monkeypatch.setattr(checkpoints, "largest", lambda number, device: number)
+    monkeypatch.setattr(checkpoints, "all_reduce_max", lambda number, device: number)
     assert not Checkpoints(tmp_path, stopping=stopping)._asked(TOGETHER)
     assert stopping.requested is None
 

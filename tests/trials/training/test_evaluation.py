@@ -14,7 +14,7 @@ from trials.progress import Progress
 from trials.runs.quantization import quantize
 from trials.runs.retrain import run_retrain
 from trials.settings.search import DataSettings
-from trials.training.evaluation import Share, evaluate, onnx_predictor
+from trials.training.evaluation import Proportion, evaluate, onnx_predictor
 from trials.verbs.retrain import read_retrain_settings
 
 pytestmark = pytest.mark.slow
@@ -39,14 +39,14 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_wilson_s_interval(right: int, count: int, low: float, high: float) -> None:
     """The first three are Newcombe's (1998, table I)."""
-    assert Share(right, count).interval() == pytest.approx((low, high), abs=5e-5)
+    assert Proportion(right, count).interval() == pytest.approx((low, high), abs=5e-5)
 
 
 def test_top_five_only_with_more_than_five_classes() -> None:
     labels = torch.tensor([0, 5])
     logits = torch.tensor([[6.0, 5, 4, 3, 2, 1], [6.0, 5, 4, 3, 2, 1]])
     found = evaluate(lambda inputs: logits, [(logits, labels)])
-    assert (found.top1, found.top5) == (Share(1, 2), Share(1, 2))
+    assert (found.top1, found.top5) == (Proportion(1, 2), Proportion(1, 2))
     expected = torch.nn.functional.cross_entropy(logits, labels)
     assert found.loss == pytest.approx(float(expected))
     few = evaluate(lambda inputs: logits[:, :5], [(logits, torch.tensor([0, 1]))])
