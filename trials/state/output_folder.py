@@ -31,7 +31,15 @@ except ImportError:  # Windows: its users are protected by "the folder is not em
 if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
 
-__all__ = ["LOCK_NAME", "OutputFolder", "locked", "open_output", "recorded_settings", "result_settings"]
+__all__ = [
+    "LOCK_NAME",
+    "OutputFolder",
+    "locked",
+    "open_output",
+    "recorded_settings",
+    "result_settings",
+    "write_settings",
+]
 
 LOCK_NAME, SETTINGS_NAME, SUMMARY_NAME = ".lock", "settings.yml", "summary.json"
 TENSORBOARD_NAME = "tensorboard"
@@ -95,14 +103,18 @@ def open_output(settings: BaseRunSettings, trial: NniTrial | None, progress: Pro
                 f"going on from {checkpoint.name}" if checkpoint else "no checkpoint was written yet: begins anew"
             )
         with failures_explained(folder):
-            text = yaml.safe_dump(_kept_settings(settings), sort_keys=False)
-            write_atomically(folder / SETTINGS_NAME, text.encode())
+            write_settings(folder, settings)
         try:
             yield OutputFolder(folder, checkpoint)
         except SnasError:
             if source is None:
                 _take_back(folder, made)
             raise
+
+
+def write_settings(folder: Path, settings: BaseRunSettings) -> None:
+    """Write settings.yml into a run's folder; raises ``OSError``."""
+    write_atomically(folder / SETTINGS_NAME, yaml.safe_dump(_kept_settings(settings), sort_keys=False).encode())
 
 
 def _take_back(folder: Path, made: bool) -> None:

@@ -11,7 +11,7 @@ from trials.settings.help import settings_help
 from trials.settings.reader import made_of, read_given
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
-from trials.verbs.options import with_group_options
+from trials.verbs.shared.options import with_group_options
 
 __all__ = ["run"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from exports.example_input import InputExample
 from snas_nni.errors import SettingError
 from snas_nni.files import read_bounded
-from trials.verbs.options import add_input_options, given_example, with_plain_options
+from trials.verbs.shared.options import add_input_options, given_example, with_plain_options
 
 __all__ = ["run"]
 

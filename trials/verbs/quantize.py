@@ -11,7 +11,7 @@ from trials.settings.help import settings_help
 from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.search import DataSettings
 from trials.settings.user_code import add_current_folder_to_path
-from trials.verbs.options import with_plain_options
+from trials.verbs.shared.options import with_plain_options
 
 __all__ = ["QuantizeSettings", "run"]
 

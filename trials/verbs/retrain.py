@@ -11,8 +11,8 @@ from trials.settings.recipes import with_recipe
 from trials.settings.retrain import RetrainSettings
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
-from trials.verbs.common import settings_and_trial, settings_file_of
-from trials.verbs.options import with_group_options
+from trials.verbs.shared.common import settings_and_trial, settings_file_of
+from trials.verbs.shared.options import with_group_options
 
 __all__ = ["read_retrain_settings", "run"]
 

@@ -10,8 +10,8 @@ from trials.settings.reader import read_settings
 from trials.settings.search import RunSettings
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
-from trials.verbs.common import settings_and_trial, settings_file_of
-from trials.verbs.options import with_group_options
+from trials.verbs.shared.common import settings_and_trial, settings_file_of
+from trials.verbs.shared.options import with_group_options
 
 __all__ = ["read_search_settings", "run"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exports.example_input import InputExample
-from trials.verbs.options import add_input_options, given_example, with_plain_options
+from trials.verbs.shared.options import add_input_options, given_example, with_plain_options
 
 if TYPE_CHECKING:
     from exports import Architecture

@@ -4,9 +4,9 @@ import pytest
 
 from snas_nni.errors import SettingError
 from trials.cli import main
-from trials.verbs.options import shape_of, with_group_options, with_plain_options
 from trials.verbs.retrain import read_retrain_settings
 from trials.verbs.search import read_search_settings
+from trials.verbs.shared.options import shape_of, with_group_options, with_plain_options
 
 
 @pytest.mark.parametrize(

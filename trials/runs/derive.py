@@ -1,0 +1,192 @@
+"""Other children of a finished search, from the checkpoint that it left: no search is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from torch import nn
+
+from exports import Architecture
+from exports.run_folder import SearchResult
+from snas_nni import SNAS, Budget, cost_range
+from snas_nni.errors import SettingError
+from trials.data.loaders import evaluation_loader, input_example, training_loader
+from trials.data.sources import load_data
+from trials.data.types import ClassificationData
+from trials.progress import Progress
+from trials.runs.components import make_space, make_strategy
+from trials.runs.results import save_child, write_results
+from trials.settings.search import RunSettings
+from trials.state.checkpoint_files import newest_usable, read_checkpoint
+from trials.state.output_folder import recorded_settings, write_settings
+from trials.training.classifier import ClassificationTraining
+from trials.training.evaluation import child_costs, evaluate, torch_predictor
+from trials.training.trainer import SILENT, quieten_libraries
+
+__all__ = ["Restored", "budgets_between", "derive_child_of", "restore", "sweep_table"]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A search as it stood at its last checkpoint.
+
+    Attributes:
+        folder: of the search.
+        settings: of the search.
+        data: the splits.
+        strategy: with the supernet's weights and the distribution.
+    """
+
+    folder: Path
+    settings: RunSettings
+    data: ClassificationData
+    strategy: SNAS
+
+    def cost_range(self, cost: str) -> tuple[float, float]:
+        """Return what the cheapest and the dearest child cost."""
+        return cost_range(self.strategy.cost_model(input_example(self.data).batch()), cost)
+
+
+def restore(folder: Path, settings: RunSettings, progress: Progress) -> Restored:
+    """Load a search from its folder.
+
+    Args:
+        folder: of the search, with its checkpoints.
+        settings: that the search had.
+        progress: told when loading data takes long, and which checkpoints cannot be used.
+
+    Raises:
+        SettingError: there is no checkpoint that can be used.
+        SnasError: the checkpoint is not of a search of this space.
+    """
+    quieten_libraries()
+    path = newest_usable(folder, progress.say)
+    if path is None:
+        raise SettingError(f"{str(folder)!r} has no checkpoint that can be used; give the folder of a search")
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    data = load_data(settings.data, progress)
+    # What the search had as its own bound is no bound of another child's.
+    strategy = make_strategy(replace(settings, resources=type(settings.resources)()))
+    module = ClassificationTraining(classes=data.classes, **asdict(settings.training))
+    strategy.restore(make_space(settings.space, data), module, read_checkpoint(path), input_example(data).batch())
+    return Restored(folder, settings, data, strategy)
+
+
+def budgets_between(low: float, high: float, count: int) -> list[float]:
+    """Return ``count`` bounds from ``low`` to ``high``, evenly spread, both included.
+
+    Raises:
+        SettingError: ``count`` is below 2.
+    """
+    if count < 2:
+        raise SettingError(f"a sweep needs at least 2 budgets, not {count}")
+    return [low + (high - low) * index / (count - 1) for index in range(count)]
+
+
+def derive_child_of(
+    search: Restored,
+    bounds: Mapping[str, float],
+    output: Path,
+    *,
+    candidates: int | None = None,
+    tune_epochs: int = 0,
+    progress: Progress,
+) -> SearchResult:
+    """Write the best child within the bounds into a folder of its own, which every verb takes.
+
+    The most probable children within the bounds are compared on held-out data, each with BatchNorm statistics of its
+    own; the best one is trained on by itself if that is asked for.
+
+    Args:
+        search: that was restored.
+        bounds: upper bounds by cost; none for the best of all children.
+        output: folder to write into, new or empty.
+        candidates: how many children are compared; the search's setting if None.
+        tune_epochs: epochs that the child is trained on, at a fifth of the search's learning rate; 0 for none.
+        progress: told what was found.
+
+    Raises:
+        SettingError: no child meets the bounds, or the folder is not empty.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise SettingError(f"output: the folder {str(output)!r} is not empty; give another one")
+    output.mkdir(parents=True, exist_ok=True)
+    strategy, data, settings = search.strategy, search.data, search.settings
+    loader = training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers)
+    sample, child = strategy.derive(
+        candidates,
+        budget=Budget(**dict[str, Any](bounds)) if bounds else None,
+        validation=evaluation_loader(data, data.validation),
+        training=loader,
+    )
+    if tune_epochs:
+        _tune(child, data, settings, tune_epochs)
+    example = input_example(data)
+    resources = {**asdict(settings.resources), **{f"max_{cost}": bound for cost, bound in bounds.items()}}
+    settings = replace(settings, resources=type(settings.resources)(**resources), output=None, resume=None)
+    architecture = Architecture.create(
+        space=make_space(settings.space, data),
+        sample=sample,
+        child=child,
+        probabilities=strategy.distribution.probabilities(),
+        entropy=strategy.distribution.entropies(),
+        seed=settings.seed,
+        settings=recorded_settings(settings),
+        example=example,
+    )
+    write_settings(output, settings)
+    save_child(output, architecture, child)  # before anything that can fail
+    metrics = {**_accuracies(child, data), **child_costs(child.cpu(), example, progress)}
+    summary = {
+        "settings": recorded_settings(settings),
+        "derived_from": str(search.folder),
+        "tune_epochs": tune_epochs,
+        "class_names": list(data.class_names),
+        "normalisation": asdict(data.normalisation) if data.normalisation else None,
+    }
+    return write_results(output, replace(architecture, metrics=metrics), child, example, summary)
+
+
+def _tune(child: nn.Module, data: ClassificationData, settings: RunSettings, epochs: int) -> None:
+    training = {**asdict(settings.training), "learning_rate": max(settings.training.learning_rate / 5, 1e-6)}
+    training["learning_rate_floor"] = min(training["learning_rate_floor"], training["learning_rate"])
+    module = ClassificationTraining(classes=data.classes, **training)
+    module.set_model(child.train())
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=1,
+        gradient_clip_val=settings.search.weights_gradient_clip,
+        logger=False,
+        enable_checkpointing=False,
+        limit_val_batches=0,
+        **SILENT,
+    )
+    trainer.fit(module, training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers))
+    child.eval()
+
+
+def _accuracies(child: nn.Module, data: ClassificationData) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        judged = evaluate(torch_predictor(child, torch.device("cpu")), evaluation_loader(data, split))
+        found |= {f"{name}_accuracy": judged.top1.value, f"{name}_loss": judged.loss}
+    return found
+
+
+def sweep_table(rows: Sequence[tuple[float, SearchResult]], cost: str) -> list[dict[str, Any]]:
+    """Return a row for each budget: the bound, what its child costs, and what it reaches."""
+    return [
+        {
+            "budget": bound,
+            cost: result.parameters if cost == "params" else result.metrics.get(cost),
+            "validation_accuracy": result.metrics["validation_accuracy"],
+            "output": str(result.output),
+        }
+        for bound, result in rows
+    ]

@@ -1,0 +1,103 @@
+"""``snas-nni derive``: other children of a finished search, within other budgets, without another search."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trials.settings.amounts import amount
+
+if TYPE_CHECKING:
+    from trials.runs.derive import Restored
+
+__all__ = ["run"]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; return the exit code.
+
+    Raises:
+        SnasError: there is no such search, no child meets the bounds, or an option is wrong.
+    """
+    from snas_nni.resources import COSTS
+
+    parser = argparse.ArgumentParser(
+        prog="snas-nni derive",
+        description="Derive another child of a finished search from the checkpoint that it left: the best of the most "
+        "probable children within the bounds, compared on held-out data. It gets a folder of its own, which every "
+        "verb takes. With --sweep, one child for each of several budgets.",
+    )
+    parser.add_argument("folder", type=Path, help="folder of the search, with its checkpoints")
+    for cost, info in COSTS.items():
+        if not info.measured:
+            parser.add_argument(
+                f"--max-{cost.replace('_', '-')}", metavar="N", dest=f"max_{cost}", help=f"bound on {info.meaning}"
+            )
+    parser.add_argument("--sweep", metavar="COST:COUNT", help="so many budgets from the cheapest child to the dearest")
+    parser.add_argument("--candidates", type=int, help="how many children are compared (the search's setting)")
+    parser.add_argument("--tune-epochs", type=int, default=0, help="epochs that each child is trained on by itself (0)")
+    parser.add_argument("--output", type=Path, help="where the result goes (default: derived-... beside the search)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    options = parser.parse_args(arguments)
+    bounds = {cost: _number(options, f"max_{cost}") for cost in COSTS if getattr(options, f"max_{cost}", None)}
+
+    from trials.progress import Progress
+    from trials.runs.derive import derive_child_of, restore
+    from trials.settings.user_code import add_current_folder_to_path
+    from trials.verbs.search import read_search_settings
+
+    progress = Progress(options.quiet)
+    settings = read_search_settings([f"--resume={options.folder}"])
+    add_current_folder_to_path()
+    search = restore(options.folder, settings, progress)
+    if options.sweep is not None:
+        _sweep(options, search, bounds, progress)
+        return 0
+    name = "-".join(f"{cost}-{bound:g}" for cost, bound in bounds.items()) or "best"
+    result = derive_child_of(
+        search, bounds, options.output or options.folder.parent / f"{options.folder.name}-{name}",
+        candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
+    )  # fmt: skip
+    progress.say(
+        f"child: {result.metrics['validation_accuracy']:.1%} validation accuracy, {result.parameters:,} parameters; "
+        f"written to {result.output}"
+    )
+    return 0
+
+
+def _sweep(options: argparse.Namespace, search: Restored, bounds: dict[str, float], progress: Any) -> None:
+    from snas_nni.errors import SettingError
+    from snas_nni.files import write_atomically
+    from snas_nni.resources import COSTS
+    from trials.runs.derive import budgets_between, derive_child_of, sweep_table
+
+    cost, _, count = options.sweep.partition(":")
+    if cost not in COSTS or COSTS[cost].measured or not count.isdecimal():
+        known = ", ".join(name for name, info in COSTS.items() if not info.measured)
+        raise SettingError(f"--sweep: {options.sweep!r} must look like params:8, with one of {known}")
+    output = options.output or options.folder.parent / f"{options.folder.name}-sweep-{cost}"
+    rows = []
+    for number, bound in enumerate(budgets_between(*search.cost_range(cost), int(count)), 1):
+        result = derive_child_of(
+            search, {**bounds, cost: bound}, output / f"{number:02d}",
+            candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
+        )  # fmt: skip
+        rows.append((bound, result))
+        row = sweep_table(rows, cost)[-1]
+        progress.say(f"{cost} at most {bound:,.6g}: {row[cost]:,.6g}, {row['validation_accuracy']:.1%} validation")
+    write_atomically(output / "sweep.json", (json.dumps(sweep_table(rows, cost), indent=2) + "\n").encode())
+    progress.say(str(output / "sweep.json"))
+
+
+def _number(options: argparse.Namespace, name: str) -> float:
+    from snas_nni.errors import SettingError
+
+    text = getattr(options, name)
+    try:
+        return float(amount(text))
+    except ValueError as error:
+        option = name.replace("_", "-")
+        raise SettingError(f"--{option}: {text!r} is not a number such as 2000 or 2.3M") from error
