@@ -77,7 +77,8 @@ def class_of(class_path: str, given: list[type[ModelSpace] | str]) -> type[Model
         raise ArchitectureFileError(
             KEY,
             f"{readable(class_path)!r} is not in a package that may be imported",
-            "If you trust that code, pass the class, build(..., spaces=[TheSpace]), or name its package, "
+            f"If you trust that code, name it: --space {readable(class_path)} on the command line; in Python pass the "
+            f"class, build(..., spaces=[TheSpace]), or name its package, "
             f"build(..., spaces=[{readable(class_path.split('.')[0])!r}])",
         )
     # In a file this name means our package, also where another package has it: a file must not reach other folders.

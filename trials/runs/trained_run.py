@@ -64,7 +64,7 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
     child = build(architecture, spaces=space)
     folder = architecture.file.parent if architecture.file is not None else Path()
     summary = read_summary(folder)
-    loaded = load_data(_data_settings(architecture, data), progress)
+    loaded = load_data(_data_settings(architecture, data, space), progress)
     if summary.class_names is not None and list(loaded.class_names) != summary.class_names:
         ours, theirs = _some(summary.class_names), _some(loaded.class_names)
         raise SettingError(
@@ -80,15 +80,19 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
     return Trained(folder, architecture, child, with_augmentation(loaded, _augmentation(architecture)))
 
 
-def _data_settings(architecture: Architecture, given: Mapping[str, Any]) -> DataSettings:
+def _data_settings(architecture: Architecture, given: Mapping[str, Any], space: str | None) -> DataSettings:
     recorded = architecture.settings.get("data")
     recorded = dict(recorded) if isinstance(recorded, dict) else {}
     # A file alone does not decide whose code runs, nor where decoded images are written or what is downloaded.
     recorded = {name: value for name, value in recorded.items() if name not in ("cache", "download")}
-    if "source" not in given and recorded.get("source") not in SOURCES:
+    source = recorded.get("source")
+    # Whoever names the space's module has it imported anyway, and so may a function in it be that loads the data.
+    named = (
+        space is not None and isinstance(source, str) and "." in source and source.split(".")[0] == space.split(".")[0]
+    )
+    if "source" not in given and source not in SOURCES and not named:
         raise SettingError(
-            f"data.source: the architecture file records {readable(recorded.get('source'))}; "
-            "give the data with --data.source"
+            f"data.source: the architecture file records {readable(source)}; give the data with --data.source"
         )
     checked = checked_group(recorded, DataSettings, f"{architecture.file or 'the architecture file'}: settings.data")
     return DataSettings(**{**checked, **given})

@@ -10,7 +10,7 @@ from pathlib import Path
 from exports.example_input import InputExample
 from snas_nni.errors import SettingError
 from snas_nni.files import read_bounded
-from trials.verbs.shared.options import add_input_options, given_example, with_plain_options
+from trials.verbs.shared.options import add_input_options, architecture_file, given_example, with_plain_options
 
 __all__ = ["run"]
 
@@ -26,7 +26,7 @@ def run(arguments: Sequence[str]) -> int:
         description="Rebuild the child of an architecture file with its weights, write it as ONNX, and compare it "
         "with ONNX Runtime.",
     )
-    parser.add_argument("file", type=Path, help="architecture.json")
+    parser.add_argument("file", type=Path, help="architecture.json, or the folder of a run")
     parser.add_argument(
         "--output", type=Path, help="where the result goes, an ONNX file (default: model.onnx beside FILE)"
     )
@@ -42,6 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     from trials.settings.user_code import add_current_folder_to_path
 
     add_current_folder_to_path()
+    options.file = architecture_file(options.file)
     architecture = load(options.file)
     example = given_example(options, architecture.input_example or _of_summary(options.file))
     if example is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exports.example_input import InputExample
-from trials.verbs.shared.options import add_input_options, given_example, with_plain_options
+from trials.verbs.shared.options import add_input_options, architecture_file, given_example, with_plain_options
 
 if TYPE_CHECKING:
     from exports import Architecture
@@ -28,7 +28,11 @@ def run(arguments: Sequence[str]) -> int:
         "Nothing is built or imported for it. Or print a model space, given by the dotted path of its class: "
         "which modules share which choice, and what each candidate costs.",
     )
-    parser.add_argument("target", nargs="?", help="architecture.json, or a class such as search_spaces.SnasCellSpace")
+    parser.add_argument(
+        "target",
+        nargs="?",
+        help="architecture.json, the folder of a run, or a class such as search_spaces.SnasCellSpace",
+    )
     parser.add_argument("--space", metavar="CLASS", help="the class, in place of TARGET")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="argument of the space's class"
@@ -48,7 +52,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from exports import load
 
-    print(describe(load(Path(options.target))))
+    print(describe(load(architecture_file(Path(options.target)))))
     return 0
 
 

@@ -64,8 +64,9 @@ def test_search_and_what_comes_after(verb, tmp_path: Path) -> None:
     assert logits.shape == (3, 2)
 
     for words in (
-        ("export", "run/architecture.json", "--space", "my_tokens", "--output", "again.onnx"),
-        ("evaluate", "run", "--space", "my_tokens", "--data.source", "my_tokens.load", "--output", "found.json"),
+        ("show", "run"),
+        ("export", "run", "--space", "my_tokens", "--output", "again.onnx"),
+        ("evaluate", "run", "--space", "my_tokens", "--output", "found.json"),  # its module has the data too
         ("quantize", "run", "--space", "my_tokens", "--data.source", "my_tokens.load"),
     ):
         process = verb(*words)

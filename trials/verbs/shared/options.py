@@ -6,12 +6,20 @@ import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from exports.example_input import DTYPES, InputExample
 from snas_nni.errors import SettingError
 
-__all__ = ["add_input_options", "given_example", "shape_of", "with_group_options", "with_plain_options"]
+__all__ = [
+    "add_input_options",
+    "architecture_file",
+    "given_example",
+    "shape_of",
+    "with_group_options",
+    "with_plain_options",
+]
 
 _SHAPE = "--input-shape"
 _SIDES = re.compile(r"\d+([,x]\d+)*")
@@ -55,6 +63,12 @@ def shape_of(text: str) -> tuple[int, ...]:
     if not shape or min(shape) < 1:
         raise SettingError(f"{_SHAPE}: {text!r} is not a shape such as 3,32,32")
     return shape
+
+
+def architecture_file(path: Path) -> Path:
+    """Return the architecture file that a path means: the file itself, or that of a run's folder."""
+    inside = path / "architecture.json"
+    return inside if inside.is_file() else path
 
 
 def add_input_options(parser: argparse.ArgumentParser, default: str) -> None:

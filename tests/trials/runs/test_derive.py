@@ -1,0 +1,87 @@
+"""Other children of a finished search: within their bounds, whole folders, and the search is left as it was."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from exports import build, load
+from exports.report.run import read_run
+from snas_nni import SettingError
+from snas_nni.resources import count_child
+from trials.cli import main
+from trials.runs.derive import budgets_between
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    *("--space.class_path=search_spaces.NasBench201Space", "--space.init_args.channels=2"),
+    *("--space.init_args.cells_per_stage=1", "--search.epochs=3", "--search.batch_size=256", "--quiet"),
+)
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("derive") / "found"
+    assert main(["search", *SMALL, f"--output={folder}"]) == 0
+    return folder
+
+
+def params_of(folder: Path) -> float:
+    child = build(load(folder / "architecture.json"))
+    return count_child(child, torch.zeros(1, 1, 8, 8))["params"]
+
+
+def test_a_child_within_another_budget(search, tmp_path, capsys):
+    before = {path.name: path.read_bytes() for path in search.iterdir() if path.is_file()}
+    output = tmp_path / "small"
+    assert main(["derive", str(search), "--max-params", "2.5k", "--output", str(output)]) == 0
+    assert "validation accuracy" in capsys.readouterr().out
+    summary = json.loads((output / "summary.json").read_text())
+    assert params_of(output) == summary["parameters"] <= 2500
+    assert summary["derived_from"] == str(search)
+    assert read_run(output).bounds == {"params": 2500.0}
+    assert (output / "model.onnx").is_file()
+    assert before == {path.name: path.read_bytes() for path in search.iterdir() if path.is_file()}
+    assert main(["evaluate", str(output)]) == 0
+    assert main(["derive", str(search), "--max-params", "2500", "--output", str(output)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_a_sweep_is_within_each_of_its_budgets(search, tmp_path, capsys):
+    output = tmp_path / "sweep"
+    words = ["--sweep", "params:3", "--candidates", "2", "--tune-epochs", "1", "--output", str(output), "--quiet"]
+    assert main(["derive", str(search), *words]) == 0
+    rows = json.loads((output / "sweep.json").read_text())
+    assert [row["params"] <= row["budget"] for row in rows] == [True] * 3
+    assert rows[0]["params"] == rows[0]["budget"]  # only the cheapest children meet the first one
+    for row in rows:
+        assert params_of(Path(row["output"])) == row["params"]
+        assert json.loads((Path(row["output"]) / "summary.json").read_text())["tune_epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--max-params", "few"], "--max-params: 'few'"),
+        (["--max-params", "1"], "budget of params is 1"),
+        (["--sweep", "params"], "must look like params:8"),
+        (["--sweep", "params:1"], "at least 2 budgets"),
+    ],
+)
+def test_mistakes_are_named(search, tmp_path, words, named, capsys):
+    assert main(["derive", str(search), *words, "--output", str(tmp_path / "new")]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path, capsys):
+    (tmp_path / "settings.yml").write_text("seed: 1\n")
+    assert main(["derive", str(tmp_path), "--max-params", "3000"]) == 2
+    assert "no checkpoint that can be used" in capsys.readouterr().err
+
+
+def test_budgets_are_evenly_spread_and_reach_both_ends():
+    assert budgets_between(10.0, 30.0, 5) == [10, 15, 20, 25, 30]
+    with pytest.raises(SettingError, match="at least 2"):
+        budgets_between(1.0, 2.0, 1)
