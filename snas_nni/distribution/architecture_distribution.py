@@ -118,8 +118,13 @@ class ArchitectureDistribution(nn.Module):
         """Go on from a checkpoint."""
         self.exclude(state)
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if not self.excluded:  # whoever goes through a state_dict then meets tensors only
+            del destination[f"{prefix}_extra_state"]
+
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        state_dict.setdefault(f"{prefix}_extra_state", {})  # files from before there was any
+        state_dict.setdefault(f"{prefix}_extra_state", {})  # there is none where nothing is excluded
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ArchitectureDistribution:

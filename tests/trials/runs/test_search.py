@@ -15,7 +15,7 @@ from snas_nni.errors import SettingError
 from trials.cli import main
 from trials.runs.search import run_search
 from trials.settings.reader import read_settings
-from trials.settings.search import RunSettings, SearchSettings, SpaceSettings
+from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.training.callbacks import EpochReport, epoch_line
 
 SMALL = RunSettings(
@@ -53,6 +53,34 @@ def test_writes_everything(finished: Path) -> None:
     assert build(architecture)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert read_architecture(finished / "model.onnx").sample == architecture.sample
     assert validated_epochs(finished) == ["0", "1", "2"]
+
+
+@pytest.mark.slow
+def test_the_last_epoch_the_summary_and_the_files_are_of_the_child_within_the_budget(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The five epochs end with one that trains the chosen child alone."""
+    settings = replace(
+        SMALL,
+        space=SpaceSettings(class_path="search_spaces.NasBench201Space", init_args={"channels": 2}),
+        search=replace(SMALL.search, epochs=5),
+        resources=ResourceSettings(max_params=4000, max_int8_bytes=1e9),
+        output=str(tmp_path / "output"),
+        quiet=False,
+    )
+    run_search(settings)
+    said = capsys.readouterr().out
+    summary = json.loads((tmp_path / "output" / "summary.json").read_text())
+    assert summary["parameters"] <= 4000
+    assert "int8_bytes: every child of the space is within" in said
+    with (tmp_path / "output" / "metrics.csv").open() as file:
+        last = [row for row in csv.DictReader(file) if row["val_acc"]][-1]
+    shown = summary["metrics"]["validation_accuracy"]
+    assert float(last["val_acc"]) == pytest.approx(shown, abs=1e-6)
+    assert f"child {shown:.1%}" in next(line for line in said.splitlines() if "epoch 5/5" in line)
+    architecture = load(tmp_path / "output" / "architecture.json")
+    assert sum(each.numel() for each in build(architecture).parameters()) == summary["parameters"]
+    assert read_architecture(tmp_path / "output" / "model.onnx").sample == architecture.sample
 
 
 def test_recorded_settings_can_be_read_again(finished: Path) -> None:
