@@ -67,6 +67,8 @@ def failures_explained(output: Path) -> Iterator[None]:
 
         if isinstance(error, CheckpointError):
             raise CheckpointError(f"{error}. {_where_it_stands(output)}") from error
+        if isinstance(error, ConnectionError) and _is_from_a_loader(error):
+            raise _worker_ended(error, output) from error
         refused = _refusal_of_the_disk(error)
         if refused is None:
             if isinstance(error, SnasError):
@@ -79,12 +81,27 @@ def failures_explained(output: Path) -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             _raise_as_users(error)
-        raise SnasError(
-            f"a process that prepares batches ended: {str(error).splitlines()[0]} Most often memory ran out: set "
-            f"data.workers lower (0 prepares batches in the search's own process). {_where_it_stands(output)}"
-        ) from error
+        raise _worker_ended(error, output) from error
+    except EOFError as error:
+        if not _is_from_a_loader(error):
+            _raise_as_users(error)
+        raise _worker_ended(error, output) from error
     except Exception as error:
         _raise_as_users(error)
+
+
+def _worker_ended(error: Exception, output: Path) -> SnasError:
+    words = (str(error) or type(error).__name__).splitlines()[0]
+    return SnasError(
+        f"a process that prepares batches ended: {words} Most often memory ran out: set "
+        f"data.workers lower (0 prepares batches in the search's own process). {_where_it_stands(output)}"
+    )
+
+
+def _is_from_a_loader(error: Exception) -> bool:
+    """Whether an error came up while a batch was fetched: a worker may die while it hands one over."""
+    files = (frame.filename.replace("\\", "/") for frame in traceback.extract_tb(error.__traceback__))
+    return any(file.endswith("torch/utils/data/dataloader.py") for file in files)
 
 
 def _raise_as_users(error: Exception) -> NoReturn:

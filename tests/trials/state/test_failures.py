@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from exports import Architecture, InputExample, save_weights
@@ -136,3 +137,29 @@ def test_exit_codes(error: BaseException | None, code: int, capsys: pytest.Captu
     assert exit_code_of(run, "the search") == code
     if code == 1:
         assert capsys.readouterr().err == "error: the search failed: ValueError: x\n"
+
+
+class _Broken(torch.utils.data.Dataset):
+    """Stands for a batch that is cut off while a worker hands it over."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_worker_that_dies_while_it_hands_over_a_batch(tmp_path, error):
+    with (
+        pytest.raises(SnasError, match=r"a process that prepares batches ended: .*data\.workers"),
+        failures_explained(tmp_path),
+    ):
+        next(iter(torch.utils.data.DataLoader(_Broken(error))))
+    # The same from elsewhere is told as an error of the line that it came from.
+    with pytest.raises(SnasError, match="line ") as caught, failures_explained(tmp_path):
+        raise type(error)(*error.args)
+    assert "batches" not in str(caught.value)
