@@ -36,6 +36,15 @@ NETWORKS = {
 QUICK = ("shufflenet_v2_x0_5",)
 
 
+@pytest.fixture(autouse=True)
+def _quiet():
+    """What stays fixed is in the table; other tests listen to warnings again."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(before)
+
+
 def space_of(name):
     """The space of one network, with random weights."""
     size = NETWORKS[name].get("image_size", 64)
@@ -45,7 +54,6 @@ def space_of(name):
 
 def measured(name):
     """One row of the table, and the reasons for what stays or fails."""
-    logging.disable(logging.WARNING)
     space, size = space_of(name)
     images = torch.randn(2, 3, size, size)
     given = from_torchvision(name, **NETWORKS[name]).eval()
@@ -113,6 +121,7 @@ def test_the_page_says_what_is_measured(name):
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     rows = {}
     for network in NETWORKS:
