@@ -35,12 +35,20 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> Iterator[None]:
-    """A shell that runs the tests in the background tells them, and all that they start, to ignore Ctrl-C."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A shell that runs the tests in the background tells them, and all that they start, to ignore Ctrl-C.
+
+    ``nohup``, and what starts tests without a terminal, may do the same with SIGHUP.
+    """
+    usual = {signal.SIGINT: signal.default_int_handler}
+    if hasattr(signal, "SIGHUP"):
+        usual[signal.SIGHUP] = signal.SIG_DFL
+    before = {number: signal.getsignal(number) for number in usual}
+    for number, handler in usual.items():
+        if before[number] is signal.SIG_IGN:
+            signal.signal(number, handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,6 +59,17 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HOME", str(home))
         patch.setenv("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         yield home
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were(_interruptible: None) -> Iterator[None]:
+    """What one test does to signals must not reach the processes that a later one starts, which inherit it."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        if handler is not None:  # None: it was not installed from Python, and cannot be put back
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
