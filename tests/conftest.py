@@ -10,6 +10,7 @@ import sysconfig
 import venv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,24 +35,6 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _interruptible() -> Iterator[None]:
-    """A shell that runs the tests in the background tells them, and all that they start, to ignore Ctrl-C.
-
-    ``nohup``, and what starts tests without a terminal, may do the same with SIGHUP.
-    """
-    usual = {signal.SIGINT: signal.default_int_handler}
-    if hasattr(signal, "SIGHUP"):
-        usual[signal.SIGHUP] = signal.SIG_DFL
-    before = {number: signal.getsignal(number) for number in usual}
-    for number, handler in usual.items():
-        if before[number] is signal.SIG_IGN:
-            signal.signal(number, handler)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """NNI keeps its registry of experiments in ``$HOME/nni-experiments``."""
     home = tmp_path_factory.mktemp("home")
@@ -62,14 +45,20 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _signals_as_they_were(_interruptible: None) -> Iterator[None]:
-    """What one test does to signals must not reach the processes that a later one starts, which inherit it."""
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+def _usual_signals() -> Iterator[None]:
+    """Every test, and all that it starts, has the handlers that a program in a terminal has.
+
+    A shell that runs the tests in the background lets them ignore Ctrl-C, ``nohup`` lets them ignore SIGHUP, and what an
+    earlier test or fixture did to signals would reach the processes of later ones.
+    """
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    if hasattr(signal, "SIGHUP"):
+        usual[signal.SIGHUP] = signal.SIG_DFL
+    for number, handler in usual.items():
+        signal.signal(number, handler)
     yield
-    for number, handler in before.items():
-        if handler is not None:  # None: it was not installed from Python, and cannot be put back
-            signal.signal(number, handler)
+    for number, handler in usual.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
