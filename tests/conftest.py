@@ -48,8 +48,8 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _usual_signals() -> Iterator[None]:
     """Every test, and all that it starts, has the handlers that a program in a terminal has.
 
-    A shell that runs the tests in the background lets them ignore Ctrl-C, ``nohup`` lets them ignore SIGHUP, and what an
-    earlier test or fixture did to signals would reach the processes of later ones.
+    A shell that runs the tests in the background lets them ignore Ctrl-C, ``nohup`` lets them ignore SIGHUP, and what
+    an earlier test or fixture did to signals would reach the processes of later ones.
     """
     usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     if hasattr(signal, "SIGHUP"):
