@@ -17,7 +17,7 @@ from snas_nni.resumable_loader import ResumableLoader
 from trials.data.augmentation import Augmentation, Normalization
 from trials.data.types import ClassificationData, LabelledTensors
 
-__all__ = ["BatchDataset", "EpochShuffle", "evaluation_loader", "input_example", "training_loader"]
+__all__ = ["BatchDataset", "EpochShuffle", "evaluation_loader", "held_out_batches", "input_example", "training_loader"]
 
 Batch = tuple[Tensor, Tensor]
 
@@ -162,6 +162,13 @@ def training_loader(data: ClassificationData, batch_size: int, seed: int, worker
         num_workers=workers,
         generator=torch.Generator().manual_seed(seed),
     )
+
+
+def held_out_batches(data: ClassificationData) -> dict[str, Any]:
+    """Return the batches of the two splits that a child is judged on, by the split's name."""
+    return {
+        name: evaluation_loader(data, split) for name, split in (("validation", data.validation), ("test", data.test))
+    }
 
 
 def evaluation_loader(data: ClassificationData, split: LabelledTensors, workers: int = 0) -> Any:

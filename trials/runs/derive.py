@@ -15,7 +15,7 @@ from exports import Architecture
 from exports.run_folder import SearchResult
 from snas_nni import SNAS, Budget, cost_range
 from snas_nni.errors import SettingError
-from trials.data.loaders import evaluation_loader, input_example, training_loader
+from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
 from trials.progress import Progress
@@ -25,7 +25,7 @@ from trials.settings.search import RunSettings
 from trials.state.checkpoint_files import newest_usable, read_checkpoint
 from trials.state.output_folder import recorded_settings, write_settings
 from trials.training.classifier import ClassificationTraining
-from trials.training.evaluation import child_costs, evaluate, torch_predictor
+from trials.training.evaluation import child_accuracies, child_costs
 from trials.training.trainer import SILENT, quieten_libraries
 
 __all__ = ["Restored", "budgets_between", "derive_child_of", "restore", "sweep_table"]
@@ -141,7 +141,10 @@ def derive_child_of(
     )
     write_settings(output, settings)
     save_child(output, architecture, child)  # before anything that can fail
-    metrics = {**_accuracies(child, data), **child_costs(child.cpu(), example, progress)}
+    metrics = {
+        **child_accuracies(child, held_out_batches(data), torch.device("cpu")),
+        **child_costs(child.cpu(), example, progress),
+    }
     summary = {
         "settings": recorded_settings(settings),
         "derived_from": str(search.folder),
@@ -169,14 +172,6 @@ def _tune(child: nn.Module, data: ClassificationData, settings: RunSettings, epo
     )
     trainer.fit(module, training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers))
     child.eval()
-
-
-def _accuracies(child: nn.Module, data: ClassificationData) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, split in (("validation", data.validation), ("test", data.test)):
-        judged = evaluate(torch_predictor(child, torch.device("cpu")), evaluation_loader(data, split))
-        found |= {f"{name}_accuracy": judged.top1.value, f"{name}_loss": judged.loss}
-    return found
 
 
 def sweep_table(rows: Sequence[tuple[float, SearchResult]], cost: str) -> list[dict[str, Any]]:

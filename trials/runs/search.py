@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-import torch
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.nn.pytorch import ModelSpace
@@ -15,7 +14,7 @@ from pytorch_lightning import Callback
 from exports import Architecture
 from exports.run_folder import SearchResult
 from snas_nni import SNAS
-from trials.data.loaders import evaluation_loader, input_example, training_loader
+from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
 from trials.progress import readable_duration
@@ -30,7 +29,7 @@ from trials.state.nni_trial import NniTrial
 from trials.state.output_folder import recorded_settings
 from trials.training.callbacks import EpochReport
 from trials.training.classifier import ClassificationTraining
-from trials.training.evaluation import child_costs, evaluate, torch_predictor
+from trials.training.evaluation import child_accuracies, child_costs
 from trials.training.trainer import make_trainer
 
 __all__ = ["run_search"]
@@ -90,7 +89,10 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     )
     save_child(session.folder, architecture, child)  # before anything that can fail
     device = evaluator.trainer.strategy.root_device
-    metrics |= {**_child_metrics(child, data, device), **child_costs(child.cpu(), example, progress)}
+    metrics |= {
+        **child_accuracies(child, held_out_batches(data), device),
+        **child_costs(child.cpu(), example, progress),
+    }
     metrics["random_validation_accuracy"] = random_children_accuracy(strategy, data, device)
     result = write_results(
         session.folder, replace(architecture, metrics=metrics), child, example, session.summary(data)
@@ -132,11 +134,3 @@ def _search_metrics(last: dict[str, float]) -> dict[str, float]:
         "search/entropy_share": "entropy_share",
     }
     return {new: last[old] for old, new in names.items() if old in last}
-
-
-def _child_metrics(child: Any, data: ClassificationData, device: torch.device) -> dict[str, float]:
-    metrics: dict[str, float] = {}
-    for name, split in (("validation", data.validation), ("test", data.test)):
-        found = evaluate(torch_predictor(child, device), evaluation_loader(data, split))
-        metrics |= {f"{name}_accuracy": found.top1.value, f"{name}_loss": found.loss}
-    return metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ __all__ = [
     "Evaluation",
     "Proportion",
     "agreement",
+    "child_accuracies",
     "child_costs",
     "evaluate",
     "find_device",
@@ -101,6 +102,17 @@ def evaluate(predict: Predictor, batches: Iterable[tuple[Tensor, Tensor]]) -> Ev
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
         count += len(labels)
     return Evaluation(Proportion(right, count), Proportion(among_five, count) if classes > 5 else None, loss / count)
+
+
+def child_accuracies(
+    child: nn.Module, batches: Mapping[str, Iterable[tuple[Tensor, Tensor]]], device: torch.device
+) -> dict[str, float]:
+    """Return ``SPLIT_accuracy`` and ``SPLIT_loss`` of a child for the batches of each split, by its name."""
+    metrics: dict[str, float] = {}
+    for name, split in batches.items():
+        found = evaluate(torch_predictor(child, device), split)
+        metrics |= {f"{name}_accuracy": found.top1.value, f"{name}_loss": found.loss}
+    return metrics
 
 
 def find_device(name: str) -> torch.device:
