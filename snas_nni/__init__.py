@@ -24,7 +24,7 @@ _HOMES = {
     "ResumableLoader": "resumable_loader",
     "SettingError": "errors",
     "SnasError": "errors",
-    "TemperatureSchedule": "search.temperature",
+    "TemperatureSchedule": "one_shot.temperature",
     "UnsupportedSpaceError": "errors",
     "build_child": "derivation.child",
     "cost_range": "resources",

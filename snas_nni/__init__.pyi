@@ -22,6 +22,7 @@ from exports.report import write_report
 from search_spaces import FromModel, NasBench201Space, SnasCellSpace, from_arch_string, space_from, to_arch_string
 from snas_nni.derivation.child import build_child, derive_child
 from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
+from snas_nni.one_shot.temperature import TemperatureSchedule
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources import (
     Budget,
@@ -38,7 +39,6 @@ from snas_nni.resources import (
     register_operation,
 )
 from snas_nni.resumable_loader import ResumableLoader
-from snas_nni.search.temperature import TemperatureSchedule
 from snas_nni.strategy import SNAS
 from trials.data import ClassificationData, LabelledTensors
 

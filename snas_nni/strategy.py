@@ -20,16 +20,16 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.choices import choice_of
 from snas_nni.errors import SnasError, UnsupportedSpaceError
 from snas_nni.nni_compat import DARTS, BaseSuperNetModule
+from snas_nni.one_shot.children import ChildrenOfSearch
+from snas_nni.one_shot.distributed import broadcast_from_rank_zero
+from snas_nni.one_shot.lightning_module import SnasLightningModule
+from snas_nni.one_shot.settings import SearchSettings
+from snas_nni.one_shot.temperature import Shape
+from snas_nni.one_shot.trial_record import trial_record_kept
 from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable
 from snas_nni.resources.cost_source import CostSource
 from snas_nni.resources.profiler_penalty import ProfilerPenalty
-from snas_nni.search.children import ChildrenOfSearch
-from snas_nni.search.distributed import broadcast_from_rank_zero
-from snas_nni.search.lightning_module import SnasLightningModule
-from snas_nni.search.settings import SearchSettings
-from snas_nni.search.temperature import Shape
-from snas_nni.search.trial_record import trial_record_kept
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.supernet.hooks import hooks, refuse_aliases, refuse_shared_sizes
 from snas_nni.supernet.operation import SampledArguments
@@ -63,7 +63,7 @@ class SNAS(ChildrenOfSearch, DARTS):
         temperature_interval: whether it falls after every "epoch" (paper's code) or every "step".
         logits_learning_rate: of Adam, > 0; None for the one with which all steps of this search together reach as far
             as the paper's: 35 nats / steps, at most 0.3. The paper's is 3e-4, for 150 epochs of 782 steps; see
-            :mod:`snas_nni.search.learning_rate`.
+            :mod:`snas_nni.one_shot.learning_rate`.
         logits_betas: of Adam.
         logits_weight_decay: of Adam, >= 0.
         logits_gradient_clip: largest norm of the logits' gradient, or None.

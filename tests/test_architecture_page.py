@@ -20,11 +20,11 @@ MOST_FILES = 16
 # What may never turn round, whatever else changes: each may import those before it and none behind it.
 ORDERS = {
     "": ("snas_nni", "exports", "trials"),
-    "snas_nni": ("errors", "distribution", "supernet", "resources", "search", "strategy"),
+    "snas_nni": ("errors", "distribution", "supernet", "resources", "one_shot", "strategy"),
     "exports": ("errors", "architecture", "rebuilding", "report"),
     "trials": ("settings", "data", "training", "runs", "verbs"),
 }
-MORE_ORDERS = {"snas_nni": ("distribution", "supernet", "derivation", "search", "strategy")}
+MORE_ORDERS = {"snas_nni": ("distribution", "supernet", "derivation", "one_shot", "strategy")}
 
 
 def module_names(root=ROOT):

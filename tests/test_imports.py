@@ -116,7 +116,7 @@ def test_private_names_of_lightning_stand_in_one_file():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "first", ["import snas_nni.supernet.layer, snas_nni.search.lightning_module", "import snas_nni.resources"]
+    "first", ["import snas_nni.supernet.layer, snas_nni.one_shot.lightning_module", "import snas_nni.resources"]
 )
 def test_nni_is_whole_whatever_is_imported_first(first):
     code = f"{first}, nni.nas.strategy as s; print(s.DARTS.__module__)"

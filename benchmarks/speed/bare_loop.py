@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmarks.speed.timing import MemoryPeak
 from benchmarks.speed.training import snas_supernet
-from snas_nni.search.learning_rate import derived_learning_rate
+from snas_nni.one_shot.learning_rate import derived_learning_rate
 
 __all__ = ["bare_loop"]
 

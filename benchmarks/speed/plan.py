@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.settings import SearchSettings
 
 __all__ = ["PARTS", "Measurement", "plan"]
 

@@ -8,7 +8,7 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.speed.growth import fit_line
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.settings import SearchSettings
 
 __all__ = ["DEFAULT_TOLERANCE", "mean_step", "summarise"]
 

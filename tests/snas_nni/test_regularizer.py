@@ -9,8 +9,8 @@ import torch
 from snas_nni import Regularizer, RegularizerTerm, SettingError
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import OneOf
+from snas_nni.one_shot.regularization import Regularization
 from snas_nni.regularizer import as_regularizer, name_of
-from snas_nni.search.regularization import Regularization
 
 
 def distribution_of_two():

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from nni.nas.nn.pytorch import ModelSpace
 
-import snas_nni.search.settings
+import snas_nni.one_shot.settings
 from exports.architecture.space_reference import constructor_of
 from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
@@ -46,7 +46,7 @@ def make_strategy(settings: RunSettings) -> SNAS:
 
 def strategy_arguments(search: SearchSettings) -> dict[str, Any]:
     """Return those of the search's settings that are arguments of the strategy."""
-    return {each.name: getattr(search, each.name) for each in fields(snas_nni.search.settings.SearchSettings)}
+    return {each.name: getattr(search, each.name) for each in fields(snas_nni.one_shot.settings.SearchSettings)}
 
 
 def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:

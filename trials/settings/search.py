@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-import snas_nni.search.settings
+import snas_nni.one_shot.settings
 from snas_nni.errors import SettingError
+from snas_nni.one_shot.temperature import Shape
 from snas_nni.ranges import check_ranges, ranged, require
-from snas_nni.search.temperature import Shape
 from trials.settings.cost_bounds import given_bounds, with_cost_bounds
 from trials.settings.run import BaseRunSettings, DataSettings
 
@@ -38,7 +38,7 @@ class SpaceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSettings(snas_nni.search.settings.SearchSettings):
+class SearchSettings(snas_nni.one_shot.settings.SearchSettings):
     """The search.
 
     Args:

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import nn
 
 from snas_nni.errors import NotFiniteError
-from snas_nni.search.distributed import all_reduce_max
+from snas_nni.one_shot.distributed import all_reduce_max
 from trials.state.checkpoint_files import FOLDER, checkpoint_name, remove_old
 from trials.state.metrics_table import MetricsTable
 from trials.state.signals import Stopping

@@ -16,8 +16,8 @@ from torchvision.ops import stochastic_depth
 
 from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from snas_nni.errors import SettingError, SnasError
-from snas_nni.search.learning_rate import logits_steps
-from snas_nni.search.lightning_module import SnasLightningModule
+from snas_nni.one_shot.learning_rate import logits_steps
+from snas_nni.one_shot.lightning_module import SnasLightningModule
 from trials.data.loaders import seeded_generator
 from trials.progress import Progress, readable_duration
 from trials.state.nni_trial import NniTrial

@@ -9,7 +9,7 @@ from snas_nni import SnasError
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import AnyOf, OneOf, SubsetOf
 from snas_nni.distribution.concrete import concrete_log_density, concrete_log_sample, entropy, gumbel_noise
-from snas_nni.search.telemetry import EpochTelemetry, logit_movement, search_metrics
+from snas_nni.one_shot.telemetry import EpochTelemetry, logit_movement, search_metrics
 
 KEPT = [0, 2, 3]
 CHOICES = {"op": OneOf("op", ("a", "b", "c", "d")), "other": OneOf("other", ("x", "y"))}

@@ -10,8 +10,8 @@ from torch import nn
 
 from snas_nni import SNAS, SettingError, SnasError
 from snas_nni.distribution.concrete import concrete_log_density
+from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.resources import LEVELS, OFFICIAL_COSTS, ResourcePenalty, penalty_level
-from snas_nni.search.lightning_module import SnasLightningModule
 
 # Two labels of two candidates, one of three; a product, a constant. All costs are above 1, where logarithms begin.
 SIZES = {"a": 2, "b": 2, "c": 3}

@@ -7,8 +7,8 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from torch import nn
 
 from snas_nni import SNAS, Budget, ResourcePenalty
+from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.resources import cost_range, count_child
-from snas_nni.search.lightning_module import SnasLightningModule
 
 LABELS = ("a", "b", "shared")
 

@@ -11,7 +11,7 @@ from torch import nn
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
 from snas_nni.nni_compat import is_architecture_optimizer
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.settings import SearchSettings
 
 __all__ = ["logits_optimizer", "weights_optimizer", "without_parameters"]
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from snas_nni import SettingError
-from snas_nni.search.progress import is_settling, is_warming_up, settling_epochs, temperature_now
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.progress import is_settling, is_warming_up, settling_epochs, temperature_now
+from snas_nni.one_shot.settings import SearchSettings
 
 
 def trainer(epoch=0, epochs=10, batch=0, batches=5):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces import SnasCellSpace
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.settings import SearchSettings
 
 DEFAULT = SearchSettings().skip_tolerance
 TEMPERATURES = [1.0, 0.5, 0.2, 0.03]

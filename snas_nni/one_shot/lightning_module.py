@@ -19,9 +19,7 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError, SnasError
 from snas_nni.nni_compat import BaseOneShotLightningModule
-from snas_nni.regularizer import Regularizer, RegularizerTerm
-from snas_nni.resources.child_selection import ChildSelection
-from snas_nni.search.distributed import (
+from snas_nni.one_shot.distributed import (
     all_reduce_mean,
     average,
     average_buffers,
@@ -30,17 +28,19 @@ from snas_nni.search.distributed import (
     local_backward,
     samples_of_this_device,
 )
-from snas_nni.search.evaluator_log import EvaluatorLog
-from snas_nni.search.evidence.batches import training_batches
-from snas_nni.search.evidence.settling import Settling
-from snas_nni.search.learning_rate import logits_learning_rate
-from snas_nni.search.lightning_compat import trainer_of
-from snas_nni.search.optimizers import logits_optimizer, weights_optimizer, without_parameters
-from snas_nni.search.progress import is_settling, is_warming_up, temperature_now
-from snas_nni.search.regularization import Regularization
-from snas_nni.search.resume_state import Resumption, random_state, set_random_state, undisturbed_metrics
-from snas_nni.search.settings import SearchSettings
-from snas_nni.search.telemetry import EpochTelemetry
+from snas_nni.one_shot.evaluator_log import EvaluatorLog
+from snas_nni.one_shot.evidence.batches import training_batches
+from snas_nni.one_shot.evidence.settling import Settling
+from snas_nni.one_shot.learning_rate import logits_learning_rate
+from snas_nni.one_shot.lightning_compat import trainer_of
+from snas_nni.one_shot.optimizers import logits_optimizer, weights_optimizer, without_parameters
+from snas_nni.one_shot.progress import is_settling, is_warming_up, temperature_now
+from snas_nni.one_shot.regularization import Regularization
+from snas_nni.one_shot.resume_state import Resumption, random_state, set_random_state, undisturbed_metrics
+from snas_nni.one_shot.settings import SearchSettings
+from snas_nni.one_shot.telemetry import EpochTelemetry
+from snas_nni.regularizer import Regularizer, RegularizerTerm
+from snas_nni.resources.child_selection import ChildSelection
 
 __all__ = ["SnasLightningModule"]
 

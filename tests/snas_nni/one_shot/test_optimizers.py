@@ -9,8 +9,8 @@ from torch import nn
 from snas_nni import SettingError
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import OneOf
-from snas_nni.search.optimizers import logits_optimizer, weights_optimizer, without_parameters
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.optimizers import logits_optimizer, weights_optimizer, without_parameters
+from snas_nni.one_shot.settings import SearchSettings
 
 
 def test_the_first_step_of_the_logits_is_adams():

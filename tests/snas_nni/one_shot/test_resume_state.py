@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import CatMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from snas_nni.search.resume_state import (
+from snas_nni.one_shot.resume_state import (
     PartialMeans,
     metric_states,
     random_state,

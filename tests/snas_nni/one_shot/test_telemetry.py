@@ -7,8 +7,8 @@ import torch
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import AnyOf, OneOf, SubsetOf
+from snas_nni.one_shot.telemetry import CreditMeter, logit_movement, search_metrics
 from snas_nni.regularizer import RegularizerTerm
-from snas_nni.search.telemetry import CreditMeter, logit_movement, search_metrics
 
 
 def make(choices, logits=None):

@@ -23,8 +23,8 @@ from torchmetrics import Accuracy, MetricCollection, Precision, Recall
 from snas_nni import SNAS, Regularizer, SettingError, SnasError, UnsupportedSpaceError, derive_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.concrete import entropy
+from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resumable_loader import ResumableLoader
-from snas_nni.search.settings import SearchSettings
 
 EPOCHS, BATCHES, BATCH = 3, 4, 8  # of the searches below
 

@@ -20,7 +20,7 @@ from torch import nn  # noqa: E402
 from torch.utils.data import Sampler, TensorDataset  # noqa: E402
 
 from snas_nni import SNAS, SnasError  # noqa: E402
-from snas_nni.search import distributed as devices  # noqa: E402
+from snas_nni.one_shot import distributed as devices  # noqa: E402
 
 
 def candidates():

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from snas_nni.errors import SettingError
-from snas_nni.search.lightning_compat import batch_index
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.lightning_compat import batch_index
+from snas_nni.one_shot.settings import SearchSettings
 
 __all__ = ["is_settling", "is_warming_up", "settling_epochs", "temperature_now"]
 

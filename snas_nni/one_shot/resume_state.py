@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from snas_nni.search.lightning_compat import (
+from snas_nni.one_shot.lightning_compat import (
     add_to_running_sum,
     batch_index,
     metric_state,

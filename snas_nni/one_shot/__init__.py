@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from snas_nni.importing.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
-    from snas_nni.search.lightning_module import SnasLightningModule
-    from snas_nni.search.settings import SearchSettings
-    from snas_nni.search.temperature import TemperatureSchedule
+    from snas_nni.one_shot.lightning_module import SnasLightningModule
+    from snas_nni.one_shot.settings import SearchSettings
+    from snas_nni.one_shot.temperature import TemperatureSchedule
 
 __all__ = ["SearchSettings", "SnasLightningModule", "TemperatureSchedule"]
 

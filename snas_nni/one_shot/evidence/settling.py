@@ -14,11 +14,11 @@ from snas_nni.derivation.recalibration import put_statistics
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import chosen_categories
 from snas_nni.distribution.sample import Sample
+from snas_nni.one_shot.distributed import broadcast_from_rank_zero
+from snas_nni.one_shot.evidence.batches import training_batches, validation_batches
+from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
+from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources.child_selection import ChildSelection
-from snas_nni.search.distributed import broadcast_from_rank_zero
-from snas_nni.search.evidence.batches import training_batches, validation_batches
-from snas_nni.search.evidence.judging import Judge, Judged, rank
-from snas_nni.search.settings import SearchSettings
 
 __all__ = ["Settling"]
 

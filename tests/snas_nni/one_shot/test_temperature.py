@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snas_nni.errors import SettingError
-from snas_nni.search.temperature import TemperatureSchedule
+from snas_nni.one_shot.temperature import TemperatureSchedule
 
 
 @pytest.mark.parametrize(("epoch", "published"), [(0, 0.99353), (74, 0.515), (149, 0.03)])

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from snas_nni.errors import SettingError
-from snas_nni.search.progress import settling_epochs
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.progress import settling_epochs
+from snas_nni.one_shot.settings import SearchSettings
 
 __all__ = ["LARGEST", "PAPER", "REACH", "derived_learning_rate", "logits_learning_rate", "logits_steps"]
 

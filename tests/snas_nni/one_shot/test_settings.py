@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 import pytest
 
 from snas_nni import SNAS, SettingError
-from snas_nni.search.settings import SearchSettings
+from snas_nni.one_shot.settings import SearchSettings
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from torch import nn
 
 from snas_nni import SNAS, SettingError
-from snas_nni.search.learning_rate import LARGEST, PAPER, REACH, derived_learning_rate
+from snas_nni.one_shot.learning_rate import LARGEST, PAPER, REACH, derived_learning_rate
 
 
 class Pair(ModelSpace):

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snas_nni.one_shot.lightning_compat import validation_loaders
 from snas_nni.resumable_loader import ResumableLoader
-from snas_nni.search.lightning_compat import validation_loaders
 
 __all__ = ["Batches", "examples_in", "held_out", "training_batches", "undisturbed_loader", "validation_batches"]
 

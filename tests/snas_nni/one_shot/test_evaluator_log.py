@@ -3,7 +3,7 @@
 import torch
 from torchmetrics.classification import MulticlassAccuracy
 
-from snas_nni.search.evaluator_log import EvaluatorLog
+from snas_nni.one_shot.evaluator_log import EvaluatorLog
 
 
 class Recorder:

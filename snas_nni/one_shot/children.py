@@ -16,12 +16,12 @@ from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.one_shot.evidence.comparing import compared, derive_judged
+from snas_nni.one_shot.evidence.judging import Judged
+from snas_nni.one_shot.lightning_module import SnasLightningModule
+from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources import Budget, BudgetController, BudgetReport
 from snas_nni.resources.child_selection import ChildSelection
-from snas_nni.search.evidence.comparing import compared, derive_judged
-from snas_nni.search.evidence.judging import Judged
-from snas_nni.search.lightning_module import SnasLightningModule
-from snas_nni.search.settings import SearchSettings
 
 __all__ = ["ChildrenOfSearch"]
 

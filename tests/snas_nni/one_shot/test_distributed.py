@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from snas_nni import SettingError
-from snas_nni.search.distributed import devices_of
+from snas_nni.one_shot.distributed import devices_of
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,8 @@ from torchmetrics import Metric
 from snas_nni.derivation.recalibration import Statistics, own_statistics, statistics_restored
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
-from snas_nni.search.evidence.batches import Batches, examples_in
-from snas_nni.search.resume_state import random_state, set_random_state, undisturbed_metrics
+from snas_nni.one_shot.evidence.batches import Batches, examples_in
+from snas_nni.one_shot.resume_state import random_state, set_random_state, undisturbed_metrics
 
 __all__ = ["Judge", "Judged", "rank"]
 

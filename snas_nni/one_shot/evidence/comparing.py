@@ -10,9 +10,9 @@ from torch import nn
 from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.recalibration import put_statistics, statistics_restored
 from snas_nni.errors import SnasError
-from snas_nni.search.evidence.batches import Batches, held_out, training_batches, validation_batches
-from snas_nni.search.evidence.judging import Judge, Judged, rank
-from snas_nni.search.lightning_compat import trainer_of
+from snas_nni.one_shot.evidence.batches import Batches, held_out, training_batches, validation_batches
+from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
+from snas_nni.one_shot.lightning_compat import trainer_of
 
 __all__ = ["compared", "derive_judged"]
 

@@ -13,11 +13,11 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from snas_nni import SNAS, Budget, SettingError, SnasError, derive_child
+from snas_nni.one_shot.evidence.batches import Batches, examples_in, held_out, undisturbed_loader
+from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
+from snas_nni.one_shot.progress import settling_epochs
+from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resumable_loader import ResumableLoader
-from snas_nni.search.evidence.batches import Batches, examples_in, held_out, undisturbed_loader
-from snas_nni.search.evidence.judging import Judge, Judged, rank
-from snas_nni.search.progress import settling_epochs
-from snas_nni.search.settings import SearchSettings
 
 
 class Layers(ModelSpace):

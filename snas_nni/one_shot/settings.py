@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from snas_nni.errors import SettingError
+from snas_nni.one_shot.temperature import Shape, TemperatureSchedule
 from snas_nni.ranges import check_ranges, ranged
-from snas_nni.search.temperature import Shape, TemperatureSchedule
 
 __all__ = ["SearchSettings"]
 
