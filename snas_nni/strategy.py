@@ -22,6 +22,7 @@ from snas_nni.errors import SnasError, UnsupportedSpaceError
 from snas_nni.nni_compat import DARTS, BaseSuperNetModule
 from snas_nni.one_shot.children import ChildrenOfSearch
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
+from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.one_shot.temperature import Shape
@@ -70,7 +71,9 @@ class SNAS(ChildrenOfSearch, DARTS):
         weights_gradient_clip: largest norm of the weights' gradient, or None.
         warmup_epochs: first epochs with the logits frozen, at the initial temperature.
         settle_epochs: last epochs, in which one child is trained alone: the best of the most probable ones. The
-            temperature has then fallen to its end. None: a fifth of the epochs after warming up; 0: never.
+            temperature has then fallen to its end. None: a third of the epochs after warming up; 0: never.
+        settle_learning_rate: of the weights at the start of settling, as a share of their first one, in [0, 1], where
+            the evaluator's schedule has fallen below that; it falls along half a cosine. 0: as scheduled.
         candidates: how many of the most probable children are compared before the search settles, each with BatchNorm
             statistics of its own, on held-out data; 1 settles on the most probable one.
         selection_share: of the held-out batches, how much of them children are compared on; in (0, 1].
@@ -95,6 +98,9 @@ class SNAS(ChildrenOfSearch, DARTS):
         initial_logits_std: standard deviation of the initial logits around 0.
         regularizers: terms added to the loss, each a :class:`~snas_nni.regularizer.Regularizer` or a plain function.
         budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
+        accept: is asked about the children that are compared before the search settles, the best first, and the first
+            that it accepts is the child. It gets the NNI sample and a copy of the child on the CPU, in evaluation mode,
+            and can export it, quantize it, measure it on a device, and return whether that is good enough.
         latency_table: measured latencies, or the JSON file that holds them, for a penalty or budget of
             ``latency_ms``; measured at the start of the search on this machine if None and needed.
         cost_convention: what counts as a cost; everything if None.
@@ -140,6 +146,7 @@ class SNAS(ChildrenOfSearch, DARTS):
         weights_gradient_clip: float | None = 5.0,
         warmup_epochs: int = 0,
         settle_epochs: int | None = None,
+        settle_learning_rate: float = 1.0,
         candidates: int = 8,
         selection_share: float = 1.0,
         selection_metric: str | None = None,
@@ -155,6 +162,7 @@ class SNAS(ChildrenOfSearch, DARTS):
         initial_logits_std: float = 0.01,
         regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | torch.Tensor]] = (),
         budget: Budget | None = None,
+        accept: Accept | None = None,
         latency_table: str | Path | LatencyTable | None = None,
         cost_convention: Convention | None = None,
         example_input: Any = None,
@@ -180,6 +188,7 @@ class SNAS(ChildrenOfSearch, DARTS):
         )
         if self.budget_controller is not None:
             self.regularizers.append(self.budget_controller)
+        self.accept = accept
         self.latency_table = latency_table
         self.cost_convention = cost_convention
         self.example_input = example_input
@@ -299,6 +308,7 @@ class SNAS(ChildrenOfSearch, DARTS):
             self.regularizers,
             self._costs_for_batch,
             self.selection(),
+            self.accept,
         )
         return self._search
 

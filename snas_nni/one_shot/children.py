@@ -16,7 +16,7 @@ from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
-from snas_nni.one_shot.evidence.comparing import compared, derive_judged
+from snas_nni.one_shot.evidence.comparing import Accept, compared, derive_judged, first_accepted
 from snas_nni.one_shot.evidence.judging import Judged
 from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.one_shot.settings import SearchSettings
@@ -32,10 +32,12 @@ class ChildrenOfSearch:
     Attributes:
         settings: of the search.
         budget_controller: knows the budget; None without one.
+        accept: is asked about the children that are compared; None to take the best one.
         budget_report: how the child that was chosen last meets the budget; None without one.
     """
 
     settings: SearchSettings
+    accept: Accept | None
     budget_controller: BudgetController | None
     budget_report: BudgetReport | None
     _mutated: Any
@@ -84,6 +86,7 @@ class ChildrenOfSearch:
         budget: Budget | None = None,
         validation: Any = None,
         training: Any = None,
+        accept: Accept | None = None,
     ) -> tuple[dict[str, Any], nn.Module]:
         """The chosen sample, and its child with the supernet's weights, which it does not share.
 
@@ -95,21 +98,32 @@ class ChildrenOfSearch:
             budget: upper bounds in place of the search's. What the search excluded as beyond its own stays excluded.
             validation: loader of held-out batches to compare on; the evaluator's if None.
             training: loader of training batches for BatchNorm statistics; the evaluator's if None.
+            accept: is asked about the children, the best first, and the first that it accepts is derived; the
+                search's if None. It gets the sample and a copy of the child on the CPU.
 
         Raises:
-            SettingError: no child meets the budget, or the evaluator logs nothing to compare children by.
+            SettingError: no child meets the budget or is accepted, or the evaluator logs nothing to compare them by.
             SnasError: no search was run, or there are no held-out data.
         """
-        if candidates is None and budget is None and validation is None and training is None:
+        given = (candidates, budget, validation, training, accept)
+        unasked = self.accept is not None and self._ran().settling.chosen is None
+        if all(each is None for each in given) and not unasked:
             sample = self.chosen_sample()
             return sample, derive_child(self._mutated, sample)
         selection = self.selection(budget)
         count = self.settings.candidates if candidates is None else candidates
         if selection.controller is not None and not selection.controller.is_prepared:
             raise SnasError("the budget does not know the costs yet: pass example_input to restore.")
-        best = self.compare(count, budget=budget, validation=validation, training=training)[0]
+        judged = self.compare(count, budget=budget, validation=validation, training=training)
+        training_module = self._ran().training_module
+        best = first_accepted(training_module, self._mutated, judged, accept or self.accept)
+        if best is None:
+            raise SettingError(
+                f"none of the {len(judged)} most probable children within the bounds is accepted. Compare more of them "
+                "(candidates), or ask for less."
+            )
         self.budget_report = selection.report(best.sample)
-        return best.sample, derive_judged(self._ran(), self._mutated, best)
+        return best.sample, derive_judged(training_module, self._mutated, best)
 
     def compare(
         self, candidates: int, *, budget: Budget | None = None, validation: Any = None, training: Any = None
@@ -190,4 +204,6 @@ class ChildrenOfSearch:
             yield DerivedModel.at(self.model_space, settled)
             judged = [each for each in judged if each.sample != settled][: count - 1]
         for each in judged:
-            yield DerivedModel.at(self.model_space, each.sample, partial(derive_judged, self._ran(), judged=each))
+            yield DerivedModel.at(
+                self.model_space, each.sample, partial(derive_judged, self._ran().training_module, judged=each)
+            )

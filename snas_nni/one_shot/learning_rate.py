@@ -1,15 +1,25 @@
-"""How fast the logits have to move so that a search of a given length can decide."""
+"""Learning rates that follow from the length of a search: of the logits, and of the weights while it settles."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from snas_nni.errors import SettingError
-from snas_nni.one_shot.progress import settling_epochs
+from snas_nni.one_shot.progress import settling_epochs, settling_progress
 from snas_nni.one_shot.settings import SearchSettings
 
-__all__ = ["LARGEST", "PAPER", "REACH", "derived_learning_rate", "logits_learning_rate", "logits_steps"]
+__all__ = [
+    "LARGEST",
+    "PAPER",
+    "REACH",
+    "derived_learning_rate",
+    "logits_learning_rate",
+    "logits_steps",
+    "settling_learning_rate",
+]
 
 PAPER = 3e-4
 """The paper's learning rate of the logits (section 3), for 150 epochs of 782 steps."""
@@ -59,3 +69,30 @@ def logits_learning_rate(trainer: Any, settings: SearchSettings) -> float:
     if settings.logits_learning_rate is not None:
         return settings.logits_learning_rate
     return derived_learning_rate(logits_steps(trainer, settings))
+
+
+@contextmanager
+def settling_learning_rate(optimizer: Any, trainer: Any, settings: SearchSettings) -> Iterator[None]:
+    """Let the weights of the chosen child learn faster inside the block than the evaluator's schedule says by then.
+
+    A schedule that falls over the whole search has little left when one child is trained alone, whose weights were
+    one of many candidates' until then. So the learning rate begins again at a share of the first one, and falls along
+    half a cosine to where the schedule ends. It is never below what the schedule says, and follows from the position
+    in the search alone, so a search that goes on needs no state for it.
+
+    Args:
+        optimizer: of the weights; its groups know their first learning rate where there is a schedule.
+        trainer: of the search.
+        settings: of the search.
+    """
+    progress = settling_progress(trainer, settings)
+    scheduled = [group["lr"] for group in optimizer.param_groups]
+    if progress is not None:
+        share = settings.settle_learning_rate * (1 + math.cos(math.pi * progress)) / 2
+        for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
+            group["lr"] = max(rate, share * group.get("initial_lr", rate))
+    try:
+        yield
+    finally:
+        for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
+            group["lr"] = rate

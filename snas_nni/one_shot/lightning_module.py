@@ -30,8 +30,9 @@ from snas_nni.one_shot.distributed import (
 )
 from snas_nni.one_shot.evaluator_log import EvaluatorLog
 from snas_nni.one_shot.evidence.batches import training_batches
+from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.evidence.settling import Settling
-from snas_nni.one_shot.learning_rate import logits_learning_rate
+from snas_nni.one_shot.learning_rate import logits_learning_rate, settling_learning_rate
 from snas_nni.one_shot.lightning_compat import trainer_of
 from snas_nni.one_shot.optimizers import logits_optimizer, weights_optimizer, without_parameters
 from snas_nni.one_shot.progress import is_settling, is_warming_up, temperature_now
@@ -61,6 +62,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         regularizers: terms added to the loss, in order.
         count_costs: gets a training batch, returns the space's costs for the regularizers that want to know them.
         selection: the children that come into question; those of the distribution by default.
+        accept: is asked about the children that are compared; see :class:`~snas_nni.SNAS`.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | Tensor]] = (),
         count_costs: Callable[[Any], CostModel] | None = None,
         selection: ChildSelection | None = None,
+        accept: Accept | None = None,
     ) -> None:
         super().__init__(training_module)
         self.distribution = distribution
@@ -79,7 +82,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.seed = seed
         self.regularization = Regularization(regularizers, count_costs)
         self.selection = selection or ChildSelection(distribution)
-        self.settling = Settling(distribution, self.selection, settings, seed)
+        self.settling = Settling(distribution, self.selection, settings, seed, accept)
         self._shown: Sample | None = None
         self._telemetry = EpochTelemetry(distribution)
         self._undo = ExitStack()
@@ -162,7 +165,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
     def _step_weights(self, batch_idx: int) -> None:
         optimizer = self._optimizers()[0]
         self.training_module.configure_gradient_clipping(optimizer, self.settings.weights_gradient_clip, "norm")
-        self.training_module.optimizer_step(self.trainer.current_epoch, batch_idx, optimizer)
+        with settling_learning_rate(optimizer, self.trainer, self.settings):
+            self.training_module.optimizer_step(self.trainer.current_epoch, batch_idx, optimizer)
 
     def _step_logits(self) -> None:
         clip = self.settings.logits_gradient_clip

@@ -9,7 +9,7 @@ from snas_nni.errors import SettingError
 from snas_nni.one_shot.lightning_compat import batch_index
 from snas_nni.one_shot.settings import SearchSettings
 
-__all__ = ["is_settling", "is_warming_up", "settling_epochs", "temperature_now"]
+__all__ = ["is_settling", "is_warming_up", "settling_epochs", "settling_progress", "temperature_now"]
 
 
 def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:
@@ -18,14 +18,14 @@ def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:
 
 
 def settling_epochs(settings: SearchSettings, epochs: int) -> int:
-    """Number of last epochs in which the chosen child trains alone; a fifth of those after warming up by default.
+    """Number of last epochs in which the chosen child trains alone; a third of those after warming up by default.
 
     Args:
         settings: of the search.
         epochs: of the whole search.
     """
     if settings.settle_epochs is None:
-        return max(0, epochs - settings.warmup_epochs) // 5
+        return max(0, epochs - settings.warmup_epochs) // 3
     return settings.settle_epochs
 
 
@@ -33,6 +33,21 @@ def is_settling(trainer: Any, settings: SearchSettings) -> bool:
     """Whether the current epoch trains the chosen child alone."""
     epochs = trainer.max_epochs or 0
     return bool(epochs > 0 and trainer.current_epoch >= epochs - settling_epochs(settings, epochs))
+
+
+def settling_progress(trainer: Any, settings: SearchSettings) -> float | None:
+    """Part of the settling that is behind the current step, in [0, 1); None before it.
+
+    It moves every step, or every epoch where nobody knows how many steps one has.
+    """
+    if not is_settling(trainer, settings):
+        return None
+    epochs = settling_epochs(settings, trainer.max_epochs)
+    done: float = trainer.current_epoch - (trainer.max_epochs - epochs)
+    batches = trainer.num_training_batches
+    if 0 < batches < math.inf:
+        done += min(batch_index(trainer), batches) / batches
+    return done / epochs
 
 
 def temperature_now(trainer: Any, settings: SearchSettings) -> float:

@@ -28,7 +28,8 @@ class SearchSettings:
         logits_gradient_clip: largest gradient norm of the logits; null for no limit
         weights_gradient_clip: largest gradient norm of the weights; null for no limit
         warmup_epochs: first epochs that train weights only, less than epochs
-        settle_epochs: last epochs, which train one child alone; null for a fifth, 0 for none
+        settle_epochs: last epochs, which train one child alone; null for a third, 0 for none
+        settle_learning_rate: of the weights then, at first, as a share of their first one, in [0, 1]; 0 as scheduled
         candidates: most probable children compared before that, at least 1
         selection_share: of the validation batches that they are compared on, in (0, 1]
         selection_metric: that decides, such as val_acc or -val_loss; null for an accuracy, else a loss
@@ -61,6 +62,7 @@ class SearchSettings:
     weights_gradient_clip: float | None = ranged(5.0, above=0)
     warmup_epochs: int = ranged(0, at_least=0)
     settle_epochs: int | None = ranged(None, at_least=0, whole=True)
+    settle_learning_rate: float = ranged(1.0, at_least=0, at_most=1)
     candidates: int = ranged(8, at_least=1, whole=True)
     selection_share: float = ranged(1.0, above=0, at_most=1)
     selection_metric: str | None = None

@@ -13,6 +13,7 @@ import snas_nni.one_shot.settings
 from exports.architecture.space_reference import constructor_of
 from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.resources import ResourcePenalty, penalty_level
 from trials.data.types import ClassificationData
 from trials.settings.cost_bounds import given_bounds
@@ -29,8 +30,12 @@ DECIDED_BY_DATA = (*_CHANNELS, *_CLASSES)
 """Arguments of a space that the data decides unless the user does, by the names that are in use for them."""
 
 
-def make_strategy(settings: RunSettings) -> SNAS:
+def make_strategy(settings: RunSettings, accept: Accept | None = None) -> SNAS:
     """Make the strategy.
+
+    Args:
+        settings: of the run.
+        accept: is asked about the children that are compared.
 
     Raises:
         SettingError: an argument outside its range.
@@ -40,6 +45,7 @@ def make_strategy(settings: RunSettings) -> SNAS:
         seed=settings.seed,
         regularizers=_penalties(settings.resources),
         budget=_budget(settings.resources),
+        accept=accept,
         latency_table=settings.resources.latency_table,
     )
 

@@ -23,6 +23,7 @@ from trials.data.sources import load_data
 from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.runs.components import make_space, make_strategy
+from trials.runs.deployment import accepts, measured_on
 from trials.runs.results import save_child, write_results
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_files import newest_usable, read_checkpoint
@@ -110,6 +111,7 @@ def derive_child_of(
     bounds: Mapping[str, float],
     output: Path,
     *,
+    measured: Mapping[str, float] | None = None,
     candidates: int | None = None,
     tune_epochs: int = 0,
     progress: Progress,
@@ -123,28 +125,31 @@ def derive_child_of(
         search: that was restored.
         bounds: upper bounds by cost; none for the best of all children.
         output: folder to write into, new or empty.
+        measured: upper bounds on what is only measured, by name; the best child within these too is taken.
         candidates: how many children are compared; the search's setting if None.
         tune_epochs: epochs that the child is trained on, at a fifth of the search's learning rate; 0 for none.
         progress: told what was found.
 
     Raises:
-        SettingError: no child meets the bounds, or the folder is not empty.
+        SettingError: no child of those compared meets the bounds, or the folder is not empty.
     """
     if output.exists() and any(output.iterdir()):
         raise SettingError(f"output: the folder {str(output)!r} is not empty; give another one")
     output.mkdir(parents=True, exist_ok=True)
     strategy, data, settings = search.strategy, search.data, search.settings
+    example, measured = input_example(data), measured or {}
     loader = training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers)
     sample, child = strategy.derive(
         candidates,
         budget=Budget(**dict[str, Any](bounds)) if bounds else None,
         validation=evaluation_loader(data, data.validation),
         training=loader,
+        accept=accepts(measured, data, example, progress),
     )
     if tune_epochs:
         _tune(child, data, settings, tune_epochs)
-    example = input_example(data)
-    resources = {**asdict(settings.resources), **{f"max_{cost}": bound for cost, bound in bounds.items()}}
+    given = {f"max_{name}": bound for name, bound in {**bounds, **measured}.items()}
+    resources = {**asdict(settings.resources), **given}
     settings = replace(settings, resources=type(settings.resources)(**resources), output=None, resume=None)
     architecture = Architecture.create(
         space=make_space(settings.space, data),
@@ -169,7 +174,14 @@ def derive_child_of(
         "class_names": list(data.class_names),
         "normalisation": asdict(data.normalisation) if data.normalisation else None,
     }
-    return write_results(output, replace(architecture, metrics=metrics), child, example, summary)
+    return write_results(
+        output,
+        replace(architecture, metrics=metrics),
+        child,
+        example,
+        summary,
+        measure=lambda file: measured_on(file, data, "int8_loss" in measured),
+    )
 
 
 def _tune(child: nn.Module, data: ClassificationData, settings: RunSettings, epochs: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def write_results(
     example: InputExample,
     summary: dict[str, Any],
     check: Callable[[Path], dict[str, Any]] | None = None,
+    measure: Callable[[Path], dict[str, float]] | None = None,
 ) -> SearchResult:
     """Write the child and everything about it.
 
@@ -69,6 +71,7 @@ def write_results(
         child: the trained child.
         example: what one input looks like.
         summary: plain values that go into summary.json too.
+        measure: measures the finished ONNX file; what it returns joins the architecture's metrics.
         check: looks at the finished ONNX file; what it returns goes into summary.json's ``onnx``.
 
     Raises:
@@ -79,6 +82,9 @@ def write_results(
     try:
         report = export_onnx(child, output / "model.onnx", example, architecture=architecture)
         checked = check(report.path) if check is not None else {}
+        if measure is not None:
+            metrics = {**architecture.metrics, **measure(report.path)}
+            architecture = save(replace(architecture, metrics=metrics), output / "architecture.json")
     except OnnxExportError as error:
         raise OnnxExportError(
             f"there is no ONNX file: {error}\nThe child is complete in {output} (architecture.json, "

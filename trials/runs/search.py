@@ -19,9 +19,11 @@ from trials.data.sources import load_data
 from trials.data.types import ClassificationData
 from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
+from trials.runs.deployment import accepts, measured_on
 from trials.runs.random_children import random_children_accuracy
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
+from trials.settings.cost_bounds import measured_bounds
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_callback import Checkpoints
 from trials.state.checkpoint_files import batches_done
@@ -57,7 +59,8 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     data = load_data(settings.data, progress)
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     space = make_space(settings.space, data)
-    strategy = make_strategy(settings)
+    example, bounds = input_example(data), measured_bounds(settings.resources)
+    strategy = make_strategy(settings, accepts(bounds, data, example, progress))
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     evaluator = _evaluator(session, data, [EpochReport(progress, session.trial), checkpoints])
@@ -70,7 +73,6 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     sample, child = strategy.derive()
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
-    example = input_example(data)
     metrics = {
         **_search_metrics(checkpoints.table.last),
         "logits_learning_rate": strategy.oneshot_module.logits_learning_rate,
@@ -95,7 +97,12 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     }
     metrics["random_validation_accuracy"] = random_children_accuracy(strategy, data, device)
     result = write_results(
-        session.folder, replace(architecture, metrics=metrics), child, example, session.summary(data)
+        session.folder,
+        replace(architecture, metrics=metrics),
+        child,
+        example,
+        session.summary(data),
+        measure=lambda file: measured_on(file, data, "int8_loss" in bounds),
     )
     progress.say(
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "

@@ -6,7 +6,13 @@ from typing import Any, TypeVar
 
 from snas_nni.resources import COSTS
 
-__all__ = ["given_bounds", "with_cost_bounds"]
+__all__ = ["MEASURED_BOUNDS", "given_bounds", "measured_bounds", "with_cost_bounds"]
+
+MEASURED_BOUNDS = {
+    "live_peak": "elements of activations alive at once in the exported graph, weights excluded",
+    "int8_loss": "validation accuracy lost by quantizing to 8 bits, a share",
+}
+"""What can be bounded but only be measured on a child: no linear form of the choices gives it."""
 
 Group = TypeVar("Group")
 _PLACE = "        (a bound for each cost)\n"
@@ -32,3 +38,9 @@ def with_cost_bounds(group: type[Group]) -> type[Group]:
 def given_bounds(group: Any) -> dict[str, float | None]:
     """Return the bound on each cost, or None, from such a group."""
     return {cost: getattr(group, f"max_{cost}") for cost in COSTS}
+
+
+def measured_bounds(resources: Any) -> dict[str, float]:
+    """Return those of :data:`MEASURED_BOUNDS` that a group of settings sets, by name."""
+    given = {name: getattr(resources, f"max_{name}") for name in MEASURED_BOUNDS}
+    return {name: bound for name, bound in given.items() if bound is not None}

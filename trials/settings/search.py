@@ -67,6 +67,8 @@ class ResourceSettings:
         penalty: the paper's resource constraint, none, mild, moderate or aggressive
         penalty_weight: in place of the level's weight, at least 0; null for the level's
         (a bound for each cost)
+        max_live_peak: bound on elements of activations alive at once in the exported child; null for none
+        max_int8_loss: bound on validation accuracy lost at 8 bits, a share such as 0.01; null for none
         target: look first for a child that does not cost much less than the bounds
         tolerance: how much less is not much, a share in (0, 1)
         exclude: take what no child within the bounds has out of the search before it begins
@@ -76,6 +78,8 @@ class ResourceSettings:
 
     penalty: Literal["none", "mild", "moderate", "aggressive"] = "none"
     penalty_weight: float | None = ranged(None, at_least=0)
+    max_live_peak: float | None = ranged(None, above=0)
+    max_int8_loss: float | None = ranged(None, at_least=0, below=1)
     target: bool = False
     tolerance: float = ranged(0.05, above=0, below=1)
     exclude: bool = True
@@ -144,7 +148,7 @@ class RunSettings(BaseRunSettings):
     """
 
     before: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "search": {"settle_epochs": 0},
+        "search": {"settle_epochs": 0, "settle_learning_rate": 0.0},
         "resources": {"exclude": False, "pull": "expected"},
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trials.settings.amounts import amount
+from trials.settings.cost_bounds import MEASURED_BOUNDS
 
 if TYPE_CHECKING:
     from trials.runs.derive import Restored
@@ -35,6 +36,10 @@ def run(arguments: Sequence[str]) -> int:
             parser.add_argument(
                 f"--max-{cost.replace('_', '-')}", metavar="N", dest=f"max_{cost}", help=f"bound on {info.meaning}"
             )
+    for name, meaning in MEASURED_BOUNDS.items():
+        parser.add_argument(
+            f"--max-{name.replace('_', '-')}", metavar="N", dest=f"max_{name}", help=f"bound on {meaning}"
+        )
     parser.add_argument("--sweep", metavar="COST:COUNT", help="so many budgets from the cheapest child to the dearest")
     parser.add_argument("--candidates", type=int, help="how many children are compared (the search's setting)")
     parser.add_argument("--tune-epochs", type=int, default=0, help="epochs that each child is trained on by itself (0)")
@@ -42,6 +47,10 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
     bounds = {cost: _number(options, f"max_{cost}") for cost in COSTS if getattr(options, f"max_{cost}", None)}
+
+    measured = {
+        name: _number(options, f"max_{name}") for name in MEASURED_BOUNDS if getattr(options, f"max_{name}", None)
+    }
 
     from trials.progress import Progress
     from trials.runs.derive import derive_child_of, restore
@@ -53,12 +62,12 @@ def run(arguments: Sequence[str]) -> int:
     add_current_folder_to_path()
     search = restore(options.folder, settings, progress)
     if options.sweep is not None:
-        _sweep(options, search, bounds, progress)
+        _sweep(options, search, bounds, measured, progress)
         return 0
-    name = "-".join(f"{cost}-{bound:g}" for cost, bound in bounds.items()) or "best"
+    name = "-".join(f"{cost}-{bound:g}" for cost, bound in {**bounds, **measured}.items()) or "best"
     result = derive_child_of(
         search, bounds, options.output or options.folder.parent / f"{options.folder.name}-{name}",
-        candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
+        measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
     )  # fmt: skip
     progress.say(
         f"child: {result.metrics['validation_accuracy']:.1%} validation accuracy, {result.parameters:,} parameters; "
@@ -67,7 +76,9 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _sweep(options: argparse.Namespace, search: Restored, bounds: dict[str, float], progress: Any) -> None:
+def _sweep(
+    options: argparse.Namespace, search: Restored, bounds: dict[str, float], measured: dict[str, float], progress: Any
+) -> None:
     from snas_nni.errors import SettingError
     from snas_nni.resources import COSTS
     from trials.runs.derive import budgets_between, derive_child_of
@@ -82,7 +93,7 @@ def _sweep(options: argparse.Namespace, search: Restored, bounds: dict[str, floa
     for number, bound in enumerate(budgets_between(*search.cost_range(cost), int(count)), 1):
         result = derive_child_of(
             search, {**bounds, cost: bound}, output / f"{number:02d}",
-            candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
+            measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
         )  # fmt: skip
         point = front_point(search, bound, cost, result)
         points.append(point)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -13,8 +13,12 @@ from snas_nni.errors import SnasError
 from snas_nni.one_shot.evidence.batches import Batches, held_out, training_batches, validation_batches
 from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
 from snas_nni.one_shot.lightning_compat import trainer_of
+from snas_nni.one_shot.resume_state import random_state, set_random_state
 
-__all__ = ["compared", "derive_judged"]
+__all__ = ["Accept", "compared", "derive_judged", "first_accepted"]
+
+Accept = Callable[[dict[str, Any], nn.Module], bool]
+"""Is asked about a child: gets its NNI sample and a copy of it on the CPU, in evaluation mode."""
 
 
 def compared(
@@ -57,8 +61,31 @@ def compared(
     return rank([judge(sample) for sample in samples], settings.selection_metric)
 
 
-def derive_judged(module: Any, supernet: Any, judged: Judged) -> nn.Module:
+def derive_judged(training_module: Any, supernet: Any, judged: Judged) -> nn.Module:
     """The child that was judged, with the BatchNorm statistics that it was judged with."""
-    with statistics_restored(module.training_module):
-        put_statistics(module.training_module, judged.statistics)
+    with statistics_restored(training_module):
+        put_statistics(training_module, judged.statistics)
         return derive_child(supernet, judged.sample)
+
+
+def first_accepted(
+    training_module: Any, supernet: Any, judged: Sequence[Judged], accept: Accept | None
+) -> Judged | None:
+    """The first child that is accepted; None if none is. Nothing that is drawn meanwhile is missed afterwards.
+
+    Args:
+        training_module: the evaluator's, which holds the supernet.
+        supernet: of the children.
+        judged: children, the best first.
+        accept: is asked about one after the other; None: the first is the one.
+    """
+    if accept is None:
+        return judged[0]
+    states = random_state()
+    try:
+        for each in judged:
+            if accept(dict(each.sample), derive_judged(training_module, supernet, each).cpu().eval()):
+                return each
+    finally:
+        set_random_state(states)
+    return None

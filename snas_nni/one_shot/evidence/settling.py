@@ -10,12 +10,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nni.nas.nn.pytorch import ModelSpace
+
 from snas_nni.derivation.recalibration import put_statistics
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import chosen_categories
 from snas_nni.distribution.sample import Sample
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
 from snas_nni.one_shot.evidence.batches import training_batches, validation_batches
+from snas_nni.one_shot.evidence.comparing import Accept, first_accepted
 from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources.child_selection import ChildSelection
@@ -33,11 +36,18 @@ class Settling:
         selection: the children that come into question.
         settings: of the search.
         seed: of what loaders draw while children are compared.
+        accept: is asked about the children, the best first; the first that it accepts is chosen.
     """
 
     def __init__(
-        self, distribution: ArchitectureDistribution, selection: ChildSelection, settings: SearchSettings, seed: int = 0
+        self,
+        distribution: ArchitectureDistribution,
+        selection: ChildSelection,
+        settings: SearchSettings,
+        seed: int = 0,
+        accept: Accept | None = None,
     ) -> None:
+        self._accept = accept
         self._distribution = distribution
         self._selection = selection
         self._settings = settings
@@ -66,6 +76,14 @@ class Settling:
         """
         samples: list[dict[str, Any]] = broadcast_from_rank_zero(self._selection.candidates(self._settings.candidates))
         judged = self._judged(samples, training_module, trainer)
+        if self._accept is not None:
+            supernet = next(each for each in training_module.modules() if isinstance(each, ModelSpace))
+            accepted = first_accepted(training_module, supernet, judged, self._accept)
+            if accepted is None:
+                _logger.warning(
+                    "none of the %d children that were compared is accepted: the best is trained", len(judged)
+                )
+            judged = [accepted or judged[0], *judged]
         first = broadcast_from_rank_zero(judged[0].sample)  # several devices measure statistics on batches of their own
         best = next(each for each in judged if each.sample == first)
         put_statistics(training_module, best.statistics)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from exports import build, load
+from exports.onnx_files.live_memory import live_peak
 from exports.report.run import read_run
 from snas_nni import SettingError
 from snas_nni.resources import count_child
@@ -93,3 +94,21 @@ def test_budgets_are_evenly_spread_and_reach_both_ends():
     assert budgets_between(10.0, 30.0, 5) == [10, 15, 20, 25, 30]
     with pytest.raises(SettingError, match="at least 2"):
         budgets_between(1.0, 2.0, 1)
+
+
+def test_measured_bounds_take_the_next_best_child(search, tmp_path, capsys):
+    """What the unbounded child needs is refused, so another one is taken, which needs less."""
+    free = tmp_path / "free"
+    assert main(["derive", str(search), "--candidates", "20", "--output", str(free), "--quiet"]) == 0
+    peak = json.loads((free / "summary.json").read_text())["metrics"]["live_peak"]
+    assert load(free / "architecture.json").metrics["live_peak"] == peak == live_peak(free / "model.onnx")
+    output = tmp_path / "fits"
+    words = ["--max-live-peak", str(peak - 1), "--max-int8-loss", "0.5", "--candidates", "20", "--output", str(output)]
+    assert main(["derive", str(search), *words]) == 0
+    assert f"live_peak {peak:,.4g} of" in capsys.readouterr().out
+    metrics = json.loads((output / "summary.json").read_text())["metrics"]
+    assert metrics["live_peak"] < peak
+    assert metrics["int8_loss"] <= 0.5
+    assert read_run(output).bounds == {"live_peak": peak - 1, "int8_loss": 0.5}
+    assert main(["derive", str(search), "--max-live-peak", "1", "--output", str(tmp_path / "none")]) == 2
+    assert "most probable children within the bounds is accepted" in capsys.readouterr().err
