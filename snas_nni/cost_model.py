@@ -27,6 +27,8 @@ class CostModel:
             for what every child has. ``latency_ms`` may be among the costs.
         peaks: for each operation when the child runs it, and the elements of its inputs and its output; the largest
             does not add up, so it is reported and bounded, and not penalised.
+        reached: above 0 exactly where a child has the choice of a label at all, for labels that are known to be nested
+            in another choice; a block of a ``Repeat`` beyond the depth has none.
     """
 
     def __init__(
@@ -34,11 +36,13 @@ class CostModel:
         choices: Mapping[str, Choice],
         parts: Mapping[str, Mapping[Owner, Polynomial]],
         peaks: Sequence[tuple[Polynomial, Polynomial]] = (),
+        reached: Mapping[str, Polynomial] | None = None,
     ) -> None:
         self.choices = dict(choices)
         self.parts = {name: dict(by_owner) for name, by_owner in parts.items()}
         self.polynomials = {name: Polynomial.sum(by_owner.values()) for name, by_owner in self.parts.items()}
         self.peaks = list(peaks)
+        self.reached = dict(reached or {})
         self._forms: dict[tuple[str, Owner | str, torch.device, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
         self._offsets: dict[str, int] = {}
         offset = 0
@@ -48,7 +52,7 @@ class CostModel:
 
     def with_costs(self, parts: Mapping[str, Mapping[Owner, Polynomial]]) -> CostModel:
         """This model with further costs, by name, as polynomials by the choice that decides."""
-        return CostModel(self.choices, {**self.parts, **parts}, self.peaks)
+        return CostModel(self.choices, {**self.parts, **parts}, self.peaks, self.reached)
 
     @property
     def names(self) -> list[str]:

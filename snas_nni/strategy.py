@@ -71,7 +71,8 @@ class SNAS(ChildrenOfSearch, DARTS):
         weights_gradient_clip: largest norm of the weights' gradient, or None.
         warmup_epochs: first epochs with the logits frozen, at the initial temperature.
         settle_epochs: last epochs, in which one child is trained alone: the best of the most probable ones. The
-            temperature has then fallen to its end. None: a third of the epochs after warming up; 0: never.
+            temperature has then fallen to its end. None: a third of the epochs after warming up, none of
+            fewer than five; 0: never.
         settle_learning_rate: of the weights at the start of settling, as a share of their first one, in [0, 1], where
             the evaluator's schedule has fallen below that; it falls along half a cosine. 0: as scheduled.
         candidates: how many of the most probable children are compared before the search settles, each with BatchNorm

@@ -30,6 +30,8 @@ class Trace:
         self.values = dict(values or {})
         self.slicing_labels: set[str] = set()
         self.dropped_channels: dict[str, Polynomial] = {}
+        self.reached: dict[tuple[str, int], Polynomial] = {}
+        """By label and layer of each choice that was met: the condition under which the child has it at all."""
         self._observer = observer
         self._conditions = [ONE]
         self._owners: list[Owner] = [None]
@@ -47,6 +49,8 @@ class Trace:
     @contextmanager
     def when(self, condition: Polynomial, owner: Owner) -> Iterator[None]:
         """What runs inside the block is part of the child when ``condition`` holds too."""
+        if owner is not None:
+            self.reached[owner] = self.condition
         self._conditions.append(self._conditions[-1] * condition)
         self._owners.append(owner)
         if self._observer is not None:

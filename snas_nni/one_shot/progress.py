@@ -20,12 +20,15 @@ def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:
 def settling_epochs(settings: SearchSettings, epochs: int) -> int:
     """Number of last epochs in which the chosen child trains alone; a third of those after warming up by default.
 
+    Where these are fewer than five, none: so short a search has no epoch to spare.
+
     Args:
         settings: of the search.
         epochs: of the whole search.
     """
     if settings.settle_epochs is None:
-        return max(0, epochs - settings.warmup_epochs) // 3
+        searching = epochs - settings.warmup_epochs
+        return searching // 3 if searching >= 5 else 0
     return settings.settle_epochs
 
 

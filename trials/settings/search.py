@@ -67,8 +67,8 @@ class ResourceSettings:
         penalty: the paper's resource constraint, none, mild, moderate or aggressive
         penalty_weight: in place of the level's weight, at least 0; null for the level's
         (a bound for each cost)
-        max_live_peak: bound on elements of activations alive at once in the exported child; null for none
-        max_int8_loss: bound on validation accuracy lost at 8 bits, a share such as 0.01; null for none
+        max_live_peak: bound on activations alive at once in the exported child; null for none
+        max_int8_loss: bound on validation accuracy lost at 8 bits, such as 0.01; null for none
         target: look first for a child that does not cost much less than the bounds
         tolerance: how much less is not much, a share in (0, 1)
         exclude: take what no child within the bounds has out of the search before it begins

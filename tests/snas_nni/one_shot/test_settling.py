@@ -309,7 +309,7 @@ class TestRanking:
 
 @pytest.mark.parametrize(
     ("settings", "epochs", "expected"),
-    [({}, 10, 3), ({}, 2, 0), ({}, 50, 16), ({"warmup_epochs": 8}, 10, 0), ({"settle_epochs": 3}, 10, 3)],
+    [({}, 10, 3), ({}, 4, 0), ({}, 5, 1), ({}, 50, 16), ({"warmup_epochs": 6}, 10, 0), ({"settle_epochs": 3}, 10, 3)],
 )
 def test_a_third_of_the_epochs_settles_by_default(settings, epochs, expected):
     assert settling_epochs(SearchSettings(**settings), epochs) == expected

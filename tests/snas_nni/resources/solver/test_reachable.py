@@ -6,7 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
+from torch import nn
 
+from snas_nni import derive_child
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import AnyOf, OneOf, SubsetOf
 from snas_nni.resources import most_probable_children, unreachable
@@ -132,3 +135,49 @@ def test_best_combinations_are_those_of_the_whole_product(lists, count):
     expected = every.sort(descending=True).values[:count].tolist()
     assert [value for value, _ in found] == pytest.approx(expected, abs=1e-12)
     assert len({tuple(parts) for _, parts in found}) == len(found)
+
+
+class Deeper(ModelSpace):
+    """One or two blocks, each a layer of 4, 20 or 0 parameters; the second only where the depth is 2."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = Repeat(self.block, (1, 2), label="depth")
+
+    @staticmethod
+    def block(index):
+        return LayerChoice(
+            {
+                "large": nn.Sequential(nn.Linear(2, 5, bias=False), nn.Linear(5, 2, bias=False)),
+                "small": nn.Linear(2, 2, bias=False),
+                "skip": nn.Identity(),
+            },
+            label=f"block{index}",
+        )
+
+    def forward(self, x):
+        return self.blocks(x)
+
+
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [
+        (3, {"block0": (0, 1), "block1": (0, 1)}),  # one block of any kind at depth 1 would not be run
+        (4, {"block0": (0,), "block1": (0,)}),
+        (20, {}),
+    ],
+)
+def test_what_is_had_only_where_nobody_runs_it_is_excluded_and_no_network_is_lost(kit, bound, expected):
+    case = kit.counted(Deeper, torch.zeros(1, 2))
+    assert set(case.model.reached) >= {"block1"}
+    assert unreachable(case.model, {"params": (-math.inf, bound)}) == expected
+
+    def networks(samples):
+        return {str(derive_child(case.supernet, sample)) for sample in samples}
+
+    within = [sample for sample in kit.samples(case.distribution) if case.model.of(sample)["params"] <= bound]
+    names = ["large", "small", "skip"]
+    left = [
+        sample for sample in within if all(names.index(sample[label]) not in out for label, out in expected.items())
+    ]
+    assert networks(left) == networks(within)
