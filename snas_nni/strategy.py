@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from snas_nni.derivation.loose_ends import InputMemory
 from snas_nni.derivation.portability import portability_notes
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import choice_of
-from snas_nni.errors import SnasError, UnsupportedSpaceError
+from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
 from snas_nni.nni_compat import DARTS, BaseSuperNetModule
 from snas_nni.one_shot.children import ChildrenOfSearch
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
@@ -28,7 +28,7 @@ from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.one_shot.temperature import Shape
 from snas_nni.one_shot.trial_record import trial_record_kept
 from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
-from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable
+from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable, Sweep
 from snas_nni.resources.cost_source import CostSource
 from snas_nni.resources.profiler_penalty import ProfilerPenalty
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
@@ -99,6 +99,9 @@ class SNAS(ChildrenOfSearch, DARTS):
         initial_logits_std: standard deviation of the initial logits around 0.
         regularizers: terms added to the loss, each a :class:`~snas_nni.regularizer.Regularizer` or a plain function.
         budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
+        sweep: search for every budget at once: each step draws a bound of its own, and afterwards children are derived
+            within any; see :class:`~snas_nni.resources.Sweep`. No single child settles then, unless settle_epochs says
+            so.
         accept: is asked about the children that are compared before the search settles, the best first, and the first
             that it accepts is the child. It gets the NNI sample and a copy of the child on the CPU, in evaluation mode,
             and can export it, quantize it, measure it on a device, and return whether that is good enough.
@@ -163,6 +166,7 @@ class SNAS(ChildrenOfSearch, DARTS):
         initial_logits_std: float = 0.01,
         regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | torch.Tensor]] = (),
         budget: Budget | None = None,
+        sweep: Sweep | None = None,
         accept: Accept | None = None,
         latency_table: str | Path | LatencyTable | None = None,
         cost_convention: Convention | None = None,
@@ -180,6 +184,10 @@ class SNAS(ChildrenOfSearch, DARTS):
         if arc_learning_rate is not None:
             given["logits_learning_rate"] = arc_learning_rate
         self.settings = SearchSettings(**{each.name: given[each.name] for each in fields(SearchSettings)})
+        if sweep is not None and budget is not None and sweep.cost in budget.bounds:
+            raise SettingError(f"the budget bounds {sweep.cost} and the sweep draws its bound; give one of the two.")
+        if sweep is not None and settle_epochs is None:
+            self.settings = replace(self.settings, settle_epochs=0)
         self.seed = torch.initial_seed() % 2**32 if seed is None else seed
         self.regularizers = [as_regularizer(regularizer) for regularizer in regularizers]
         if penalty is not None:
@@ -190,6 +198,9 @@ class SNAS(ChildrenOfSearch, DARTS):
         if self.budget_controller is not None:
             self.regularizers.append(self.budget_controller)
         self.accept = accept
+        self.sweep = sweep
+        if sweep is not None:
+            self.regularizers.append(sweep)
         self.latency_table = latency_table
         self.cost_convention = cost_convention
         self.example_input = example_input

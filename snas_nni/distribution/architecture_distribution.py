@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -66,6 +66,7 @@ class ArchitectureDistribution(nn.Module):
         self.excluded: dict[str, tuple[int, ...]] = {}
         """Categories that no child may have, by label; a checkpoint keeps them."""
         self._masks: dict[tuple[str, torch.device], Tensor] = {}
+        self._tilt: Mapping[str, Tensor] = {}
 
     def exclude(self, categories: Mapping[str, Iterable[int]]) -> None:
         """Condition the distribution on not having some categories, in place of any that were excluded before.
@@ -147,7 +148,21 @@ class ArchitectureDistribution(nn.Module):
 
     def rows_of(self, label: str) -> Tensor:
         """Logits of the categorical variables of a label, shape ``(rows, C)``; -inf for excluded categories."""
-        return self.exclude_in(label, self.choices[label].rows(self.logits_of(label)))
+        rows = self.exclude_in(label, self.choices[label].rows(self.logits_of(label)))
+        return rows - self._tilt[label] if label in self._tilt else rows
+
+    @contextmanager
+    def tilted(self, losses: Mapping[str, Tensor]) -> Iterator[None]:
+        """Take something from the logits inside a ``with`` block; gradients reach them as they would without.
+
+        Args:
+            losses: nats of each category by label, shape ``(C,)``; other labels stay.
+        """
+        before, self._tilt = self._tilt, losses
+        try:
+            yield
+        finally:
+            self._tilt = before
 
     def bind(self, label: str) -> ChoiceReader:
         """Give a module of the supernet its view of ``label``.

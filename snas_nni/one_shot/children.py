@@ -20,7 +20,7 @@ from snas_nni.one_shot.evidence.comparing import Accept, compared, derive_judged
 from snas_nni.one_shot.evidence.judging import Judged
 from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.one_shot.settings import SearchSettings
-from snas_nni.resources import Budget, BudgetController, BudgetReport
+from snas_nni.resources import Budget, BudgetController, BudgetReport, Sweep
 from snas_nni.resources.child_selection import ChildSelection
 
 __all__ = ["ChildrenOfSearch"]
@@ -33,11 +33,13 @@ class ChildrenOfSearch:
         settings: of the search.
         budget_controller: knows the budget; None without one.
         accept: is asked about the children that are compared; None to take the best one.
+        sweep: bounds what each step draws, in a search for every budget; None for none.
         budget_report: how the child that was chosen last meets the budget; None without one.
     """
 
     settings: SearchSettings
     accept: Accept | None
+    sweep: Sweep | None
     budget_controller: BudgetController | None
     budget_report: BudgetReport | None
     _mutated: Any
@@ -64,7 +66,7 @@ class ChildrenOfSearch:
             SettingError: no child meets the budget.
         """
         if budget is None:
-            return ChildSelection(self.distribution, self.budget_controller)
+            return ChildSelection(self.distribution, self.budget_controller, self.sweep)
         controller = BudgetController(budget)
         controller.prepare(self.cost_model(example_input))
         return ChildSelection(self.distribution, controller)

@@ -28,7 +28,7 @@ class SearchSettings:
         logits_gradient_clip: largest gradient norm of the logits; null for no limit
         weights_gradient_clip: largest gradient norm of the weights; null for no limit
         warmup_epochs: first epochs that train weights only, less than epochs
-        settle_epochs: last epochs, which train one child alone; null for a third (none of fewer than 5), 0 for none
+        settle_epochs: last epochs, which train one child alone; null for a third, 0 for none
         settle_learning_rate: of the weights at its start, a share of their first one; 0 as scheduled
         candidates: most probable children compared before that, at least 1
         selection_share: of the validation batches that they are compared on, in (0, 1]

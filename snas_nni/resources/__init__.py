@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from snas_nni.resources.solver.ranking import most_probable_children
     from snas_nni.resources.solver.reachable import unreachable
     from snas_nni.resources.solver.selection import Selection, cost_range, feasible, most_probable
+    from snas_nni.resources.sweep import Sweep
 
 __all__ = [
     "COSTS",
@@ -35,6 +36,7 @@ __all__ = [
     "Operation",
     "ResourcePenalty",
     "Selection",
+    "Sweep",
     "cost_range",
     "count_child",
     "count_supernet",
@@ -63,6 +65,7 @@ _HOMES = {
     "Operation": "operations",
     "ResourcePenalty": "penalty",
     "Selection": "solver.selection",
+    "Sweep": "sweep",
     "cost_range": "solver.selection",
     "count_child": "costs",
     "count_supernet": "costs",

@@ -10,6 +10,7 @@ from snas_nni.distribution.sample import Sample
 from snas_nni.resources.budget import BudgetReport
 from snas_nni.resources.budget_controller import BudgetController
 from snas_nni.resources.solver.ranking import most_probable_children
+from snas_nni.resources.sweep import Sweep
 
 __all__ = ["ChildSelection"]
 
@@ -20,10 +21,17 @@ class ChildSelection:
     Args:
         distribution: of the search.
         controller: knows the budget; None for none.
+        sweep: decides what steps draw, in a search for every budget; None for none.
     """
 
-    def __init__(self, distribution: ArchitectureDistribution, controller: BudgetController | None = None) -> None:
+    def __init__(
+        self,
+        distribution: ArchitectureDistribution,
+        controller: BudgetController | None = None,
+        sweep: Sweep | None = None,
+    ) -> None:
         self.distribution = distribution
+        self.sweep = sweep
         self.controller = controller
 
     def current(self) -> dict[str, Any]:
@@ -37,7 +45,9 @@ class ChildSelection:
         return self.controller.select(self.distribution).sample
 
     def draw(self, draw: Callable[[], Sample]) -> Sample:
-        """Draw a sample for a step, as the budget wants it drawn."""
+        """Draw a sample for a step, as the budget or the sweep wants it drawn."""
+        if self.sweep is not None:
+            return self.sweep.draw(self.distribution, draw)
         if self.controller is None or not self.controller.is_prepared:
             return draw()
         return self.controller.draw(draw)

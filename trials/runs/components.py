@@ -14,14 +14,15 @@ from exports.architecture.space_reference import constructor_of
 from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.one_shot.evidence.comparing import Accept
-from snas_nni.resources import ResourcePenalty, penalty_level
+from snas_nni.resources import ResourcePenalty, Sweep, penalty_level
 from trials.data.types import ClassificationData
+from trials.settings.amounts import amount
 from trials.settings.cost_bounds import given_bounds
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.settings.user_code import import_dotted
 from trials.state.user_errors import user_code_error
 
-__all__ = ["DECIDED_BY_DATA", "constructor_arguments", "make_space", "make_strategy", "strategy_arguments"]
+__all__ = ["DECIDED_BY_DATA", "constructor_arguments", "make_space", "make_strategy", "strategy_arguments", "sweep_of"]
 
 _CHANNELS = ("in_channels", "in_chans")
 _CLASSES = ("classes", "num_classes", "n_classes")
@@ -45,6 +46,7 @@ def make_strategy(settings: RunSettings, accept: Accept | None = None) -> SNAS:
         seed=settings.seed,
         regularizers=_penalties(settings.resources),
         budget=_budget(settings.resources),
+        sweep=sweep_of(settings.resources),
         accept=accept,
         latency_table=settings.resources.latency_table,
     )
@@ -59,6 +61,22 @@ def _penalties(settings: ResourceSettings) -> list[ResourcePenalty]:
     if settings.penalty == "none":
         return []
     return [penalty_level(settings.penalty, settings.penalty_weight)]
+
+
+def sweep_of(settings: ResourceSettings) -> Sweep | None:
+    """Return the sweep that is asked for, such as ``params`` or ``params:1k:5k``.
+
+    Raises:
+        SettingError: it is neither a cost nor a cost with a range.
+    """
+    if settings.sweep is None:
+        return None
+    cost, *bounds = settings.sweep.split(":")
+    try:
+        low, high = (float(amount(bound)) for bound in bounds) if bounds else (None, None)
+    except ValueError:
+        raise SettingError(f"resources.sweep: {settings.sweep!r} must look like params or params:1k:5k") from None
+    return Sweep(cost, low, high)
 
 
 def _budget(settings: ResourceSettings) -> Budget | None:

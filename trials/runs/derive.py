@@ -22,7 +22,7 @@ from trials.data.loaders import evaluation_loader, held_out_batches, input_examp
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
 from trials.progress import Progress
-from trials.runs.components import make_space, make_strategy
+from trials.runs.components import make_space, make_strategy, sweep_of
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.results import save_child, write_results
 from trials.settings.search import RunSettings
@@ -56,7 +56,11 @@ class Restored:
         return self.strategy.cost_model(input_example(self.data).batch())
 
     def cost_range(self, cost: str) -> tuple[float, float]:
-        """Return what the cheapest and the dearest child cost."""
+        """Return what the cheapest and the dearest child cost; of a search for a front, in the range of its bounds."""
+        sweep = sweep_of(self.settings.resources)
+        if sweep is not None and sweep.cost == cost and sweep.low is not None and sweep.high is not None:
+            low, high = cost_range(self.cost_model(), cost)
+            return max(low, sweep.low), min(high, sweep.high)
         return peak_range(self.cost_model()) if cost == PEAK else cost_range(self.cost_model(), cost)
 
     def judge(self, samples: Sequence[Mapping[str, Any]]) -> list[Judged]:

@@ -67,6 +67,7 @@ class ResourceSettings:
         penalty: the paper's resource constraint, none, mild, moderate or aggressive
         penalty_weight: in place of the level's weight, at least 0; null for the level's
         (a bound for each cost)
+        sweep: search for every bound on a cost, such as params or params:1k:5k; null for none
         max_live_peak: bound on activations alive at once in the exported child; null for none
         max_int8_loss: bound on validation accuracy lost at 8 bits, such as 0.01; null for none
         target: look first for a child that does not cost much less than the bounds
@@ -78,6 +79,7 @@ class ResourceSettings:
 
     penalty: Literal["none", "mild", "moderate", "aggressive"] = "none"
     penalty_weight: float | None = ranged(None, at_least=0)
+    sweep: str | None = None
     max_live_peak: float | None = ranged(None, above=0)
     max_int8_loss: float | None = ranged(None, at_least=0, below=1)
     target: bool = False
