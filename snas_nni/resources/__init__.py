@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from snas_nni.resources.latency import LatencyTable, measure_latency
     from snas_nni.resources.operations import Convention, Operation, register_operation
     from snas_nni.resources.penalty import LEVELS, OFFICIAL_COSTS, ResourcePenalty, penalty_level
+    from snas_nni.resources.share import Bound, Share
     from snas_nni.resources.solver.bounds import ChildBounds
     from snas_nni.resources.solver.ranking import most_probable_children
     from snas_nni.resources.solver.reachable import unreachable
@@ -24,6 +25,7 @@ __all__ = [
     "COSTS",
     "LEVELS",
     "OFFICIAL_COSTS",
+    "Bound",
     "Budget",
     "BudgetController",
     "BudgetReport",
@@ -35,6 +37,7 @@ __all__ = [
     "Operation",
     "ResourcePenalty",
     "Selection",
+    "Share",
     "cost_range",
     "count_child",
     "count_supernet",
@@ -52,6 +55,7 @@ _HOMES = {
     "COSTS": "cost_info",
     "LEVELS": "penalty",
     "OFFICIAL_COSTS": "penalty",
+    "Bound": "share",
     "Budget": "budget",
     "BudgetController": "budget_controller",
     "BudgetReport": "budget",
@@ -63,6 +67,7 @@ _HOMES = {
     "Operation": "operations",
     "ResourcePenalty": "penalty",
     "Selection": "solver.selection",
+    "Share": "share",
     "cost_range": "solver.selection",
     "count_child": "costs",
     "count_supernet": "costs",

@@ -15,6 +15,7 @@ from exports import Architecture
 from exports.run_folder import SearchResult
 from snas_nni import SNAS, Budget, cost_range
 from snas_nni.errors import SettingError
+from snas_nni.resources import Bound, ChildBounds, CostModel
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
@@ -49,7 +50,15 @@ class Restored:
 
     def cost_range(self, cost: str) -> tuple[float, float]:
         """Return what the cheapest and the dearest child cost."""
-        return cost_range(self.strategy.cost_model(input_example(self.data).batch()), cost)
+        return cost_range(self._costs, cost)
+
+    def bound(self, cost: str, bound: Bound) -> float:
+        """Return a bound as a number, where it may be a share of the dearest child's cost."""
+        return ChildBounds(self._costs, {cost: bound}).bounds[cost]
+
+    @property
+    def _costs(self) -> CostModel:
+        return self.strategy.cost_model(input_example(self.data).batch())
 
 
 def restore(folder: Path, settings: RunSettings, progress: Progress) -> Restored:

@@ -94,9 +94,9 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         **child_costs(child.cpu(), example, progress),
     }
     metrics["random_validation_accuracy"] = random_children_accuracy(strategy, data, device)
-    result = write_results(
-        session.folder, replace(architecture, metrics=metrics), child, example, session.summary(data)
-    )
+    report = strategy.budget_report
+    summary = session.summary(data) | ({"budget": dict(report.bounds)} if report is not None else {})
+    result = write_results(session.folder, replace(architecture, metrics=metrics), child, example, summary)
     progress.say(
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"

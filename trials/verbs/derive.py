@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trials.settings.amounts import amount
 
 if TYPE_CHECKING:
+    from snas_nni.resources import Bound
     from trials.runs.derive import Restored
 
 __all__ = ["run"]
@@ -34,7 +35,10 @@ def run(arguments: Sequence[str]) -> int:
     for cost, info in COSTS.items():
         if not info.measured:
             parser.add_argument(
-                f"--max-{cost.replace('_', '-')}", metavar="N", dest=f"max_{cost}", help=f"bound on {info.meaning}"
+                f"--max-{cost.replace('_', '-')}",
+                metavar="N",
+                dest=f"max_{cost}",
+                help=f"bound on {info.meaning}, a number or 60%% of the dearest child's",
             )
     parser.add_argument("--sweep", metavar="COST:COUNT", help="so many budgets from the cheapest child to the dearest")
     parser.add_argument("--candidates", type=int, help="how many children are compared (the search's setting)")
@@ -42,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, help="where the result goes (default: derived-... beside the search)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
-    bounds = {cost: _number(options, f"max_{cost}") for cost in COSTS if getattr(options, f"max_{cost}", None)}
+    given = {cost: _number(options, f"max_{cost}") for cost in COSTS if getattr(options, f"max_{cost}", None)}
 
     from trials.progress import Progress
     from trials.runs.derive import derive_child_of, restore
@@ -53,6 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     settings = read_search_settings([f"--resume={options.folder}"])
     add_current_folder_to_path()
     search = restore(options.folder, settings, progress)
+    bounds = {cost: search.bound(cost, bound) for cost, bound in given.items()}
     if options.sweep is not None:
         _sweep(options, search, bounds, progress)
         return 0
@@ -92,12 +97,16 @@ def _sweep(options: argparse.Namespace, search: Restored, bounds: dict[str, floa
     progress.say(str(output / "sweep.json"))
 
 
-def _number(options: argparse.Namespace, name: str) -> float:
+def _number(options: argparse.Namespace, name: str) -> Bound:
     from snas_nni.errors import SettingError
+    from snas_nni.resources.share import checked_bound
 
-    text = getattr(options, name)
+    text, option = getattr(options, name), f"--{name.replace('_', '-')}"
+    if "%" in text:
+        return checked_bound(option, text)
     try:
         return float(amount(text))
     except ValueError as error:
-        option = name.replace("_", "-")
-        raise SettingError(f"--{option}: {text!r} is not a number such as 2000 or 2.3M") from error
+        raise SettingError(
+            f"{option}: {text!r} is not a number such as 2000 or 2.3M, or a share such as 60%"
+        ) from error
