@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -117,7 +117,22 @@ class ChildrenOfSearch:
         """The most probable children within the budget, the best on held-out data first; arguments as for `derive`."""
         if candidates < 1:
             raise SettingError(f"candidates must be at least 1, got {candidates}.")
-        samples = self.selection(budget).candidates(candidates)
+        return self.judge(self.selection(budget).candidates(candidates), validation=validation, training=training)
+
+    def judge(
+        self, samples: Sequence[Mapping[str, Any]], *, validation: Any = None, training: Any = None
+    ) -> list[Judged]:
+        """Children of any NNI samples, the best on held-out data first, each with BatchNorm statistics of its own.
+
+        Args:
+            samples: of the children.
+            validation: loader of held-out batches to compare on; the evaluator's if None.
+            training: loader of training batches for BatchNorm statistics; the evaluator's if None.
+
+        Raises:
+            SettingError: the evaluator logs nothing to compare children by.
+            SnasError: no search was run, or there are no held-out data.
+        """
         return compared(self._ran(), samples, validation=validation, training=training)
 
     def restore(

@@ -14,8 +14,11 @@ from torch import nn
 from exports import Architecture
 from exports.run_folder import SearchResult
 from snas_nni import SNAS, Budget, cost_range
+from snas_nni.cost_model import CostModel
 from snas_nni.errors import SettingError
-from snas_nni.resources import Bound, ChildBounds, CostModel
+from snas_nni.one_shot.evidence.judging import Judged
+from snas_nni.resources import Bound, ChildBounds
+from snas_nni.resources.solver.bounds import PEAK, peak_range
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
@@ -29,7 +32,7 @@ from trials.training.classifier import ClassificationTraining
 from trials.training.evaluation import child_accuracies, child_costs
 from trials.training.trainer import SILENT, quieten_libraries
 
-__all__ = ["Restored", "budgets_between", "derive_child_of", "restore", "sweep_table"]
+__all__ = ["Restored", "budgets_between", "derive_child_of", "restore"]
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,27 @@ class Restored:
     data: ClassificationData
     strategy: SNAS
 
+    def cost_model(self) -> CostModel:
+        """Return what every child of the space costs."""
+        return self.strategy.cost_model(input_example(self.data).batch())
+
     def cost_range(self, cost: str) -> tuple[float, float]:
         """Return what the cheapest and the dearest child cost."""
-        return cost_range(self._costs, cost)
+        return peak_range(self.cost_model()) if cost == PEAK else cost_range(self.cost_model(), cost)
+
+    def judge(self, samples: Sequence[Mapping[str, Any]]) -> list[Judged]:
+        """Judge children, each with BatchNorm statistics of its own, on the validation split; the best first."""
+        return self.strategy.judge(
+            samples,
+            validation=evaluation_loader(self.data, self.data.validation),
+            training=training_loader(
+                self.data, self.settings.search.batch_size, self.settings.seed, self.settings.data.workers
+            ),
+        )
 
     def bound(self, cost: str, bound: Bound) -> float:
         """Return a bound as a number, where it may be a share of the dearest child's cost."""
-        return ChildBounds(self._costs, {cost: bound}).bounds[cost]
-
-    @property
-    def _costs(self) -> CostModel:
-        return self.strategy.cost_model(input_example(self.data).batch())
+        return ChildBounds(self.cost_model(), {cost: bound}).bounds[cost]
 
 
 def restore(folder: Path, settings: RunSettings, progress: Progress) -> Restored:
@@ -181,16 +194,3 @@ def _tune(child: nn.Module, data: ClassificationData, settings: RunSettings, epo
     )
     trainer.fit(module, training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers))
     child.eval()
-
-
-def sweep_table(rows: Sequence[tuple[float, SearchResult]], cost: str) -> list[dict[str, Any]]:
-    """Return a row for each budget: the bound, what its child costs, and what it reaches."""
-    return [
-        {
-            "budget": bound,
-            cost: result.parameters if cost == "params" else result.metrics.get(cost),
-            "validation_accuracy": result.metrics["validation_accuracy"],
-            "output": str(result.output),
-        }
-        for bound, result in rows
-    ]

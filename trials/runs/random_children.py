@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from snas_nni import SNAS
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from trials.data.loaders import evaluation_loader
 from trials.data.types import ClassificationData
 from trials.training.evaluation import evaluate, torch_predictor
 
-__all__ = ["random_children_accuracy"]
+__all__ = ["random_children_accuracy", "uniform_samples"]
 
 
 def random_children_accuracy(
@@ -30,15 +31,29 @@ def random_children_accuracy(
         seed: of their choice; nothing else is drawn.
     """
     distribution = strategy.distribution
-    generator = random.Random(seed)
     total = 0.0
+    for sample in uniform_samples(distribution, count, seed):
+        with distribution.use(distribution.one_hot_sample(sample)):
+            found = evaluate(torch_predictor(strategy.supernet, device), evaluation_loader(data, data.validation))
+            total += found.top1.value
+    return total / count
+
+
+def uniform_samples(distribution: ArchitectureDistribution, count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Draw NNI samples uniformly among the candidates that are not excluded.
+
+    Args:
+        distribution: of the search.
+        count: how many.
+        seed: of their choice; nothing else is drawn.
+    """
+    generator = random.Random(seed)
+    samples = []
     for _ in range(count):
         sample: dict[str, Any] = {}
         for label, choice in distribution.choices.items():
             rows, excluded = distribution.rows_of(label), distribution.excluded.get(label, ())
             left = [index for index in range(rows.shape[-1]) if index not in excluded]
             sample[label] = choice.value([left[generator.randrange(len(left))] for _ in range(len(rows))])
-        with distribution.use(distribution.one_hot_sample(sample)):
-            found = evaluate(torch_predictor(strategy.supernet, device), evaluation_loader(data, data.validation))
-            total += found.top1.value
-    return total / count
+        samples.append(sample)
+    return samples

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,26 +74,26 @@ def run(arguments: Sequence[str]) -> int:
 
 def _sweep(options: argparse.Namespace, search: Restored, bounds: dict[str, float], progress: Any) -> None:
     from snas_nni.errors import SettingError
-    from snas_nni.files import write_atomically
     from snas_nni.resources import COSTS
-    from trials.runs.derive import budgets_between, derive_child_of, sweep_table
+    from trials.runs.derive import budgets_between, derive_child_of
+    from trials.runs.front import front_of, front_point, random_points, write_front
 
     cost, _, count = options.sweep.partition(":")
     if cost not in COSTS or COSTS[cost].measured or not count.isdecimal():
         known = ", ".join(name for name, info in COSTS.items() if not info.measured)
         raise SettingError(f"--sweep: {options.sweep!r} must look like params:8, with one of {known}")
     output = options.output or options.folder.parent / f"{options.folder.name}-sweep-{cost}"
-    rows = []
+    points = []
     for number, bound in enumerate(budgets_between(*search.cost_range(cost), int(count)), 1):
         result = derive_child_of(
             search, {**bounds, cost: bound}, output / f"{number:02d}",
             candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
         )  # fmt: skip
-        rows.append((bound, result))
-        row = sweep_table(rows, cost)[-1]
-        progress.say(f"{cost} at most {bound:,.6g}: {row[cost]:,.6g}, {row['validation_accuracy']:.1%} validation")
-    write_atomically(output / "sweep.json", (json.dumps(sweep_table(rows, cost), indent=2) + "\n").encode())
-    progress.say(str(output / "sweep.json"))
+        point = front_point(search, bound, cost, result)
+        points.append(point)
+        progress.say(f"{cost} at most {bound:,.6g}: {point['cost']:,.6g}, {point['accuracy']:.1%} validation")
+    front = front_of(search, cost, points, random_points(search, cost), options.tune_epochs)
+    progress.say(str(write_front(output, front)))
 
 
 def _number(options: argparse.Namespace, name: str) -> Bound:

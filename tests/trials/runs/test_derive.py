@@ -66,12 +66,20 @@ def test_a_sweep_is_within_each_of_its_budgets(search, tmp_path, capsys):
     output = tmp_path / "sweep"
     words = ["--sweep", "params:3", "--candidates", "2", "--tune-epochs", "1", "--output", str(output), "--quiet"]
     assert main(["derive", str(search), *words]) == 0
-    rows = json.loads((output / "sweep.json").read_text())
-    assert [row["params"] <= row["budget"] for row in rows] == [True] * 3
-    assert rows[0]["params"] == rows[0]["budget"]  # only the cheapest children meet the first one
-    for row in rows:
-        assert params_of(Path(row["output"])) == row["params"]
-        assert json.loads((Path(row["output"]) / "summary.json").read_text())["tune_epochs"] == 1
+    front = json.loads((output / "front.json").read_text())
+    points = front["points"]
+    assert (front["cost"], front["search"], front["tune_epochs"]) == ("params", str(search), 1)
+    assert [point["cost"] <= point["budget"] for point in points] == [True] * 3
+    assert points[0]["cost"] == points[0]["budget"]  # only the cheapest children meet the first one
+    for point in points:
+        assert params_of(output / point["folder"]) == point["cost"]
+        summary = json.loads((output / point["folder"] / "summary.json").read_text())
+        assert summary["tune_epochs"] == 1
+        assert summary["metrics"]["validation_accuracy"] == point["accuracy"]
+        assert point["interval"][0] <= point["accuracy"] <= point["interval"][1]
+    assert len(front["random"]) == 8
+    low, high = points[0]["budget"], points[-1]["budget"]
+    assert all(low <= point["cost"] <= high and 0 <= point["accuracy"] <= 1 for point in front["random"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""The front of a sweep: what each budget's child costs and reaches, beside children that nobody searched.
+
+``front.json`` in the sweep's folder, written last, is one object:
+
+* ``cost``: key of the cost in :data:`~snas_nni.resources.COSTS`, such as ``"params"``; ``title`` and ``unit`` are its
+  words (``unit`` may be empty).
+* ``search``: path of the search's folder. ``tune_epochs``: epochs that each point's child was trained on by itself
+  (random children are never trained on).
+* ``points``: by budget, ascending. Each has ``budget`` (the upper bound), ``cost`` (of the child, at most that),
+  ``accuracy`` (on the validation split, in [0, 1]), ``interval`` (Wilson's 95 % interval, ``[low, high]``),
+  ``folder`` (name of the child's folder inside the sweep's) and ``parameters``. Two budgets may have the same child.
+* ``random``: uniform children with the weights of the search and BatchNorm statistics of their own. Each has ``cost``,
+  ``accuracy`` and ``interval``.
+
+Keys may be added later; none changes its meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from exports.run_folder import SearchResult
+from snas_nni.files import write_atomically
+from snas_nni.resources import COSTS
+from trials.runs.derive import Restored
+from trials.runs.random_children import uniform_samples
+from trials.training.evaluation import Proportion
+
+__all__ = ["FRONT_FILE", "front_of", "front_point", "random_points", "write_front"]
+
+FRONT_FILE = "front.json"
+
+
+def front_point(search: Restored, bound: float, cost: str, result: SearchResult) -> dict[str, Any]:
+    """Return one budget's entry of ``points``."""
+    return {
+        "budget": bound,
+        "cost": result.metrics[cost],
+        **_reached(search, result.metrics["validation_accuracy"]),
+        "folder": result.output.name,
+        "parameters": result.parameters,
+    }
+
+
+def random_points(search: Restored, cost: str, count: int = 8, seed: int = 0) -> list[dict[str, Any]]:
+    """Judge uniform children of the search, cheapest first: entries of ``random``.
+
+    Args:
+        search: that was restored.
+        cost: key of the front's cost.
+        count: how many children, at least 1.
+        seed: of their choice.
+    """
+    judged = search.judge(uniform_samples(search.strategy.distribution, count, seed))
+    model = search.cost_model()
+    points = [{"cost": model.of(each.sample)[cost], **_reached(search, each.metrics["val_acc"])} for each in judged]
+    return sorted(points, key=lambda point: point["cost"])
+
+
+def front_of(
+    search: Restored, cost: str, points: Sequence[dict[str, Any]], random: Sequence[dict[str, Any]], tune_epochs: int
+) -> dict[str, Any]:
+    """Return the whole document."""
+    info = COSTS[cost]
+    return {
+        "cost": cost,
+        "title": info.title,
+        "unit": info.unit,
+        "search": str(search.folder),
+        "tune_epochs": tune_epochs,
+        "points": list(points),
+        "random": list(random),
+    }
+
+
+def write_front(folder: Path, front: dict[str, Any]) -> Path:
+    """Write the document into the sweep's folder; return its path."""
+    path = folder / FRONT_FILE
+    write_atomically(path, (json.dumps(front, indent=2) + "\n").encode())
+    return path
+
+
+def _reached(search: Restored, accuracy: float) -> dict[str, Any]:
+    count = len(search.data.validation)
+    proportion = Proportion(round(accuracy * count), count)
+    return {"accuracy": accuracy, "interval": list(proportion.interval())}
