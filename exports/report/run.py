@@ -63,12 +63,14 @@ class Run:
 
     @property
     def bounds(self) -> dict[str, float]:
-        """Budgets by the name of the cost."""
+        """Budgets by the name of the cost; those that were given as shares are known once the run has ended."""
         found: dict[str, float] = {}
+        numbers = as_mapping(self.summary.get("budget"))
         for key, value in as_mapping(self.settings.get("resources")).items():
-            bound = as_number(value)
+            cost = key.removeprefix("max_")
+            bound = as_number(numbers.get(cost) if isinstance(value, str) else value)
             if key.startswith("max_") and bound is not None:
-                found[key.removeprefix("max_")] = bound
+                found[cost] = bound
         return found
 
     def probabilities(self) -> dict[str, dict[str, Points]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from snas_nni.resources.latency import LatencyTable, measure_latency
     from snas_nni.resources.operations import Convention, Operation, register_operation
     from snas_nni.resources.penalty import LEVELS, OFFICIAL_COSTS, ResourcePenalty, penalty_level
+    from snas_nni.resources.share import Bound, Share
     from snas_nni.resources.solver.bounds import ChildBounds
     from snas_nni.resources.solver.ranking import most_probable_children
     from snas_nni.resources.solver.reachable import unreachable
@@ -25,6 +26,7 @@ __all__ = [
     "COSTS",
     "LEVELS",
     "OFFICIAL_COSTS",
+    "Bound",
     "Budget",
     "BudgetController",
     "BudgetReport",
@@ -36,6 +38,7 @@ __all__ = [
     "Operation",
     "ResourcePenalty",
     "Selection",
+    "Share",
     "Sweep",
     "cost_range",
     "count_child",
@@ -54,6 +57,7 @@ _HOMES = {
     "COSTS": "cost_info",
     "LEVELS": "penalty",
     "OFFICIAL_COSTS": "penalty",
+    "Bound": "share",
     "Budget": "budget",
     "BudgetController": "budget_controller",
     "BudgetReport": "budget",
@@ -65,6 +69,7 @@ _HOMES = {
     "Operation": "operations",
     "ResourcePenalty": "penalty",
     "Selection": "solver.selection",
+    "Share": "share",
     "Sweep": "sweep",
     "cost_range": "solver.selection",
     "count_child": "costs",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from snas_nni.errors import SettingError
 from snas_nni.ranges import require_one_of
 from snas_nni.resources.cost_info import COSTS
+from snas_nni.resources.share import Bound, checked_bound
 
 __all__ = ["Budget", "BudgetReport", "Pull"]
 
@@ -20,7 +20,8 @@ class Budget:
     """Upper bounds on what a child costs; give one or several, such as ``Budget(params=2.3e6, latency_ms=5)``.
 
     Attributes:
-        bounds: by the cost's key in :data:`~snas_nni.resources.COSTS`, each an argument of that name.
+        bounds: by the cost's key in :data:`~snas_nni.resources.COSTS`, each an argument of that name: a number, or a
+            share of what the dearest child costs, such as ``"60%"``, kept as a :class:`~snas_nni.resources.Share`.
         target: the bounds are meant to be used: look for a child that costs no less than (1 - tolerance) times each
             of them first. Otherwise the most probable child within them is the child, however little it costs.
         tolerance: in (0, 1).
@@ -35,6 +36,8 @@ class Budget:
         >>> budget = Budget(params=2.3e6, latency_ms=5)
         >>> budget.bounds
         {'params': 2300000.0, 'latency_ms': 5}
+        >>> str(Budget(macs="60%").bounds["macs"])  # of the dearest child
+        '60%'
         >>> from snas_nni import SNAS
         >>> strategy = SNAS(budget=budget, latency_table="laptop.json")  # read when the search begins
         >>> Budget(tolerance=2, params=1)
@@ -42,7 +45,7 @@ class Budget:
         snas_nni.errors.SettingError: tolerance of a budget must be in (0, 1), got 2.
     """
 
-    bounds: dict[str, float]
+    bounds: dict[str, Bound]
     target: bool = False
     tolerance: float = 0.05
     exclude: bool = True
@@ -55,20 +58,19 @@ class Budget:
         tolerance: float = 0.05,
         exclude: bool = True,
         pull: Pull = "both",
-        **bounds: float | None,
+        **bounds: Bound | str | None,
     ) -> None:
         for name in bounds:
             if name not in COSTS:
                 raise TypeError(f"a budget has no argument {name!r}; there are {', '.join(COSTS)}.")
-        given = {name: bound for name in COSTS if (bound := bounds.get(name)) is not None}
+        given = {
+            name: checked_bound(f"budget of {name}", bound) for name in COSTS if (bound := bounds.get(name)) is not None
+        }
         values = {"bounds": given, "target": target, "tolerance": tolerance, "exclude": exclude, "pull": pull}
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)  # the class is frozen
         if not self.bounds:
             raise SettingError(f"a budget needs at least one of {', '.join(COSTS)}.")
-        for name, bound in self.bounds.items():
-            if not 0 < bound < math.inf:
-                raise SettingError(f"budget of {name} must be positive and finite, got {bound}.")
         if not 0 < self.tolerance < 1:
             raise SettingError(f"tolerance of a budget must be in (0, 1), got {self.tolerance}.")
         require_one_of("pull of a budget", self.pull, get_args(Pull))

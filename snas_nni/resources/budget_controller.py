@@ -34,6 +34,7 @@ from snas_nni.errors import SettingError, SnasError
 from snas_nni.ranges import require_one_of
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.budget import Budget, BudgetReport, Pull
+from snas_nni.resources.share import Share
 from snas_nni.resources.solver.bounds import ChildBounds
 
 __all__ = ["BudgetController"]
@@ -222,7 +223,7 @@ class BudgetController(Regularizer):
 
     def report(self, distribution: ArchitectureDistribution, sample: Mapping[str, Any]) -> BudgetReport:
         """How the child of an NNI sample meets the budget."""
-        model, bounds, mode = self.bounds.counted, self.budget.bounds, distribution.mode()
+        model, bounds, mode = self.bounds.counted, self.bounds.bounds, distribution.mode()
         costs, mode_costs = model.of(sample), model.of(mode)
         return BudgetReport(
             sample=dict(sample),
@@ -263,6 +264,6 @@ class BudgetController(Regularizer):
         if "start_violation" in state:
             self._start.update(state["start_violation"])
         else:  # checkpoints from when this was the cost itself
-            bounds = self.budget.bounds
+            bounds = {name: b for name, b in self.budget.bounds.items() if not isinstance(b, Share)}  # none had shares
             self._start.update({name: cost / bounds[name] - 1 for name, cost in state["start"].items()})
         self._initial_temperature = state["initial_temperature"]

@@ -17,6 +17,7 @@ from snas_nni import SNAS, Budget, cost_range
 from snas_nni.cost_model import CostModel
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.evidence.judging import Judged
+from snas_nni.resources import Bound, ChildBounds
 from snas_nni.resources.solver.bounds import PEAK, peak_range
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
@@ -72,6 +73,10 @@ class Restored:
                 self.data, self.settings.search.batch_size, self.settings.seed, self.settings.data.workers
             ),
         )
+
+    def bound(self, cost: str, bound: Bound) -> float:
+        """Return a bound as a number, where it may be a share of the dearest child's cost."""
+        return ChildBounds(self.cost_model(), {cost: bound}).bounds[cost]
 
 
 def restore(folder: Path, settings: RunSettings, progress: Progress) -> Restored:

@@ -96,12 +96,14 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         **child_costs(child.cpu(), example, progress),
     }
     metrics["random_validation_accuracy"] = random_children_accuracy(strategy, data, device)
+    report = strategy.budget_report
+    summary = session.summary(data) | ({"budget": dict(report.bounds)} if report is not None else {})
     result = write_results(
         session.folder,
         replace(architecture, metrics=metrics),
         child,
         example,
-        session.summary(data),
+        summary,
         measure=lambda file: measured_on(file, data, "int8_loss" in bounds),
     )
     progress.say(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from snas_nni.resources import COSTS
+from snas_nni.ranges import require
+from snas_nni.resources import COSTS, Bound
+from snas_nni.resources.share import checked_bound
 
 __all__ = ["MEASURED_BOUNDS", "given_bounds", "measured_bounds", "with_cost_bounds"]
 
@@ -26,18 +28,28 @@ def with_cost_bounds(group: type[Group]) -> type[Group]:
     lines = (group.__doc__ or "").partition(_PLACE)
     before = [name for name in group.__annotations__ if f"        {name}: " in lines[0]]
     annotations = {name: group.__annotations__[name] for name in before}
-    annotations |= {f"max_{cost}": "float | None" for cost in COSTS}
+    annotations |= {f"max_{cost}": "float | str | None" for cost in COSTS}
     group.__annotations__ = annotations | group.__annotations__
     for cost in COSTS:
         setattr(group, f"max_{cost}", None)
-    meanings = (f"        max_{cost}: bound on {info.meaning}; null for none\n" for cost, info in COSTS.items())
+    meanings = (f"        max_{cost}: bound on {info.meaning}, or 60%; null\n" for cost, info in COSTS.items())
     group.__doc__ = "".join([lines[0], *meanings, lines[2]])
     return group
 
 
-def given_bounds(group: Any) -> dict[str, float | None]:
-    """Return the bound on each cost, or None, from such a group."""
-    return {cost: getattr(group, f"max_{cost}") for cost in COSTS}
+def given_bounds(group: Any) -> dict[str, Bound | None]:
+    """Return the bound on each cost, or None, from such a group.
+
+    Raises:
+        SettingError: a bound is no positive number and no share.
+    """
+    found: dict[str, Bound | None] = {}
+    for cost in COSTS:
+        key, bound = f"resources.max_{cost}", getattr(group, f"max_{cost}")
+        if not isinstance(bound, str):
+            require(key, bound, above=0)
+        found[cost] = None if bound is None else checked_bound(key, bound)
+    return found
 
 
 def measured_bounds(resources: Any) -> dict[str, float]:

@@ -92,8 +92,7 @@ class ResourceSettings:
         check_ranges(self, "resources.")
         if self.penalty == "none" and self.penalty_weight is not None:
             raise SettingError("resources.penalty_weight is set, but resources.penalty is none; choose a level")
-        for cost, bound in given_bounds(self).items():
-            require(f"resources.max_{cost}", bound, above=0)
+        given_bounds(self)  # refuses what is no bound
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from trials.settings.amounts import amount
 from trials.settings.cost_bounds import MEASURED_BOUNDS
 
 if TYPE_CHECKING:
+    from snas_nni.resources import Bound
     from trials.runs.derive import Restored
 
 __all__ = ["run"]
@@ -34,7 +35,10 @@ def run(arguments: Sequence[str]) -> int:
     for cost, info in COSTS.items():
         if not info.measured:
             parser.add_argument(
-                f"--max-{cost.replace('_', '-')}", metavar="N", dest=f"max_{cost}", help=f"bound on {info.meaning}"
+                f"--max-{cost.replace('_', '-')}",
+                metavar="N",
+                dest=f"max_{cost}",
+                help=f"bound on {info.meaning}, a number or 60%% of the dearest child's",
             )
     for name, meaning in MEASURED_BOUNDS.items():
         parser.add_argument(
@@ -46,10 +50,10 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, help="where the result goes (default: derived-... beside the search)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
-    bounds = {cost: _number(options, f"max_{cost}") for cost in COSTS if getattr(options, f"max_{cost}", None)}
+    given = {cost: _number(options, f"max_{cost}") for cost in COSTS if getattr(options, f"max_{cost}", None)}
 
     measured = {
-        name: _number(options, f"max_{name}") for name in MEASURED_BOUNDS if getattr(options, f"max_{name}", None)
+        name: _plain_number(options, f"max_{name}") for name in MEASURED_BOUNDS if getattr(options, f"max_{name}", None)
     }
 
     from trials.progress import Progress
@@ -61,6 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     settings = read_search_settings([f"--resume={options.folder}"])
     add_current_folder_to_path()
     search = restore(options.folder, settings, progress)
+    bounds = {cost: search.bound(cost, bound) for cost, bound in given.items()}
     if options.sweep is not None:
         _sweep(options, search, bounds, measured, progress)
         return 0
@@ -102,12 +107,25 @@ def _sweep(
     progress.say(str(write_front(output, front)))
 
 
-def _number(options: argparse.Namespace, name: str) -> float:
+def _plain_number(options: argparse.Namespace, name: str) -> float:
     from snas_nni.errors import SettingError
 
-    text = getattr(options, name)
+    number = _number(options, name)
+    if not isinstance(number, float):
+        raise SettingError(f"--{name.replace('_', '-')}: {number} must be a number, because no dearest child is known")
+    return number
+
+
+def _number(options: argparse.Namespace, name: str) -> Bound:
+    from snas_nni.errors import SettingError
+    from snas_nni.resources.share import checked_bound
+
+    text, option = getattr(options, name), f"--{name.replace('_', '-')}"
+    if "%" in text:
+        return checked_bound(option, text)
     try:
         return float(amount(text))
     except ValueError as error:
-        option = name.replace("_", "-")
-        raise SettingError(f"--{option}: {text!r} is not a number such as 2000 or 2.3M") from error
+        raise SettingError(
+            f"{option}: {text!r} is not a number such as 2000 or 2.3M, or a share such as 60%"
+        ) from error

@@ -13,7 +13,8 @@ from torch import Tensor
 from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
-from snas_nni.resources.memory import peak_excess, peak_sizes
+from snas_nni.resources.share import Bound, Share
+from snas_nni.resources.solver.peaks import peak_excess, peak_sizes
 from snas_nni.resources.solver.ranking import most_probable_children
 from snas_nni.resources.solver.reachable import unreachable
 from snas_nni.resources.solver.selection import Selection, cost_range, feasible, most_probable
@@ -46,10 +47,11 @@ class ChildBounds:
 
     Args:
         model: gives the costs.
-        bounds: upper bounds by name of the cost; ``activation_peak`` may be among them.
+        bounds: upper bounds by name of the cost, numbers or shares of the dearest child's cost; ``activation_peak`` may
+            be among them.
 
     Attributes:
-        bounds: as given.
+        bounds: as given, shares as the numbers that they are here.
         counted: the costs as given; ``model`` has what the solver is asked beside them.
         binding: those that not every child meets.
         notes: a sentence for each bound that every child meets.
@@ -58,8 +60,11 @@ class ChildBounds:
         SettingError: no child meets the bounds; with the cost of the cheapest one.
     """
 
-    def __init__(self, model: CostModel, bounds: Mapping[str, float]) -> None:
-        self.bounds = dict(bounds)
+    def __init__(self, model: CostModel, bounds: Mapping[str, Bound]) -> None:
+        self.bounds = {
+            name: bound.of(_dearest(model, name)) if isinstance(bound, Share) else bound
+            for name, bound in bounds.items()
+        }
         self.binding: dict[str, float] = {}
         self.notes: list[str] = []
         self.model = self.counted = model
@@ -173,3 +178,11 @@ class ChildBounds:
 
     def _limit(self, name: str) -> float:
         return 0.0 if name == PEAK else self.bounds[name]
+
+
+def _dearest(model: CostModel, name: str) -> float:
+    """Cost of the dearest child."""
+    if name == PEAK:
+        return peak_sizes(model)[-1]
+    model.check(name)
+    return cost_range(model, name)[1]

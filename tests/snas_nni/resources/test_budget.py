@@ -6,7 +6,7 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from torch import nn
 
 from snas_nni import SNAS, Budget, SettingError, SnasError
-from snas_nni.resources import BudgetController, BudgetReport
+from snas_nni.resources import BudgetController, BudgetReport, cost_range
 
 
 class Chain(ModelSpace):
@@ -34,6 +34,27 @@ def made(budget, **settings):
 def test_a_bound_that_is_no_bound_is_refused(bound, words):
     with pytest.raises(SettingError, match=words):
         Budget(params=bound)
+
+
+@pytest.mark.parametrize("bound", ["0%", "101%", "-5%", "many", True])
+def test_a_share_that_is_none_is_refused(bound):
+    with pytest.raises(SettingError, match="budget of params is"):
+        Budget(params=bound)
+
+
+def test_a_share_is_of_the_dearest_child():
+    strategy = SNAS(seed=0)
+    strategy.mutate_model(NeverFree())
+    controller = BudgetController(Budget(params="50 %", macs="100%", activation_peak="100%"))
+    model = strategy.cost_model(torch.zeros(1, 4))
+    controller.prepare(model)
+    assert controller.bounds.bounds["params"] == 45  # of 90
+    assert controller.bounds.bounds["macs"] == cost_range(model, "macs")[1]
+    assert list(controller.bounds.binding) == ["params"]
+    report = controller.select(strategy.distribution)
+    assert report.within
+    assert report.bounds["params"] == 45
+    assert report.costs["params"] in (10, 30)
 
 
 def test_a_budget_without_bounds_is_refused():

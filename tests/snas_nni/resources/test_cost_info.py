@@ -84,7 +84,7 @@ print([line.split(maxsplit=1) for line in settings_help().splitlines() if "max_r
     assert done.stdout.splitlines() == [
         "{'params': None, 'macs': 7.0, 'memory_access': None, 'latency_ms': None, 'activation_peak': None, "
         "'float32_bytes': None, 'int8_bytes': None, 'rows': 5.0}",
-        "[['--resources.max_rows', 'bound on rows written; null for none [null]']]",
+        "[['--resources.max_rows', 'bound on rows written, or 60%; null [null]']]",
     ], done.stderr
 
 

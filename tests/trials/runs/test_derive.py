@@ -12,7 +12,9 @@ from exports.report.run import read_run
 from snas_nni import SettingError
 from snas_nni.resources import count_child
 from trials.cli import main
-from trials.runs.derive import budgets_between
+from trials.progress import Progress
+from trials.runs.derive import budgets_between, restore
+from trials.verbs.search import read_search_settings
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +50,17 @@ def test_a_child_within_another_budget(search, tmp_path, capsys):
     assert main(["evaluate", str(output)]) == 0
     assert main(["derive", str(search), "--max-params", "2500", "--output", str(output)]) == 2
     assert "is not empty" in capsys.readouterr().err
+
+
+def test_a_share_of_the_dearest_child(search, tmp_path, capsys):
+    output = tmp_path / "half"
+    assert main(["derive", str(search), "--max-params", "50%", "--output", str(output), "--quiet"]) == 0
+    settings = read_search_settings([f"--resume={search}"])
+    dearest = restore(search, settings, Progress(quiet=True)).cost_range("params")[1]
+    assert read_run(output).bounds == {"params": dearest / 2}
+    assert params_of(output) <= dearest / 2
+    assert main(["derive", str(search), "--max-params", "150%", "--output", str(output)]) == 2
+    assert "--max-params is 150%, but must be above 0% and at most 100%" in capsys.readouterr().err
 
 
 def test_a_sweep_is_within_each_of_its_budgets(search, tmp_path, capsys):

@@ -61,6 +61,8 @@ def test_null_and_flags() -> None:
         (["--colour=3"], ["colour"]),
         (["--seed=-1"], ["seed", "-1"]),
         (["--resources.max_params=0"], ["resources.max_params", "above 0"]),
+        (["--resources.max_params=half"], ["resources.max_params", "half", "60%"]),
+        (["--resources.max_params=120%"], ["resources.max_params", "120%", "at most 100%"]),
         (["--resources.penalty=hard"], ["resources.penalty", "hard"]),
         (["--resources.penalty_weight=0.1"], ["resources.penalty_weight", "resources.penalty"]),
         (["left", "over"], ["left"]),

@@ -8,7 +8,7 @@ from torch import nn
 
 from snas_nni import SNAS, Budget, SettingError, derive_child
 from snas_nni.resources import BudgetController, ChildBounds, count_child
-from snas_nni.resources.memory import peak_excess, peak_sizes
+from snas_nni.resources.solver.peaks import peak_excess, peak_sizes
 
 
 class Widths(ModelSpace):
