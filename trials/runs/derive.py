@@ -24,8 +24,8 @@ from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.runs.components import make_space, make_strategy
 from trials.runs.results import save_child, write_results
-from trials.runs.teachers import find_distillation
-from trials.runs.tuning import tune
+from trials.runs.teaching.teachers import find_distillation
+from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_files import newest_usable, read_checkpoint
 from trials.state.output_folder import recorded_settings, write_settings

@@ -22,8 +22,8 @@ from trials.runs.components import make_space, make_strategy
 from trials.runs.random_children import random_children_accuracy
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
-from trials.runs.teachers import find_distillation
-from trials.runs.tuning import tune
+from trials.runs.teaching.teachers import find_distillation
+from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_callback import Checkpoints
 from trials.state.checkpoint_files import batches_done

@@ -20,7 +20,7 @@ from trials.data.sources import load_data
 from trials.data.types import ClassificationData
 from trials.progress import Progress
 from trials.runs.search import run_search
-from trials.runs.teachers import original_network
+from trials.runs.teaching.teachers import original_network
 from trials.settings.search import RunSettings
 from trials.state.nni_trial import NniTrial
 from trials.training.evaluation import child_costs, evaluate, onnx_predictor, torch_predictor

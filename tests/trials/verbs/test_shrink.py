@@ -15,7 +15,7 @@ from trials.cli import main
 from trials.data.loaders import evaluation_loader
 from trials.data.sources import load_data
 from trials.progress import Progress
-from trials.runs.teachers import find_distillation, original_network
+from trials.runs.teaching.teachers import find_distillation, original_network
 from trials.settings.search import DataSettings, SpaceSettings
 from trials.settings.tuning import DistillationSettings
 from trials.training.evaluation import evaluate, torch_predictor
