@@ -19,6 +19,7 @@ _VERBS = {
     "launch": "run an NNI experiment file to its end and show the best architecture",
     "search": "run one search",
     "derive": "derive other children of a search, within other budgets, from its checkpoint",
+    "shrink": "make a trained network smaller: search, tune and compare it within a budget",
     "retrain": "train an architecture.json from scratch, at full size, or on with its weights",
     "evaluate": "measure a result folder on the test split, in PyTorch and in ONNX Runtime",
     "quantize": "make an 8-bit ONNX file of a result folder",

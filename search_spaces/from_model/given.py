@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pickle import UnpicklingError  # what torch raises of a file that is more than tensors
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 __all__ = ["constructor_from", "example_from", "made_by", "path_of", "plain_example"]
@@ -52,7 +55,7 @@ def path_of(constructor: Callable[..., nn.Module]) -> str:
 
 
 def made_by(constructor: Callable[..., nn.Module], arguments: Mapping[str, Any], weights: str | None) -> nn.Module:
-    """Call the constructor and load weights from a safetensors file.
+    """Call the constructor and load weights from a safetensors file, or from one of ``torch.save``.
 
     Raises:
         ValueError: it returns something else than a module, or the weights do not fit.
@@ -61,13 +64,24 @@ def made_by(constructor: Callable[..., nn.Module], arguments: Mapping[str, Any],
     if not isinstance(model, nn.Module):
         raise ValueError(f"model: its constructor returned a {type(model).__name__}, not a torch.nn.Module")
     if weights is not None:
-        from safetensors.torch import load_file  # on demand: the spaces of this package need it for nothing else
-
         try:
-            model.load_state_dict(load_file(weights))
-        except (OSError, RuntimeError, ValueError) as error:
+            model.load_state_dict(_read_weights(weights))
+        except (OSError, RuntimeError, ValueError, TypeError, SafetensorError, UnpicklingError) as error:
             raise ValueError(f"weights: {weights!r} cannot be loaded into the model: {error}") from error
     return model
+
+
+def _read_weights(path: str) -> Mapping[str, Tensor]:
+    """Tensors by name, from a safetensors file or one of ``torch.save``; nothing in it is executed."""
+    if path.endswith(".safetensors"):
+        return load_file(path)
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    for key in ("state_dict", "model"):  # what training scripts call the weights among other things
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping):
+        raise ValueError(f"it holds a {type(found).__name__}, not tensors by name")
+    return found
 
 
 def example_from(given: Any, model: nn.Module) -> tuple[Any, ...]:

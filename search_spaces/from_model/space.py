@@ -39,7 +39,7 @@ class FromModel(ModelSpace):
             or a network, which is copied. Only a path, or what can be found by one, can stand in an architecture file.
         arguments: keyword arguments of the function, plain values.
         example: the shape of an input, batch first, or a list of several; or a tensor, or a tuple of arguments.
-        weights: safetensors file of the network's weights; not read where only a child's structure is made.
+        weights: safetensors or torch file of the network's weights, tensors only; not read for a child's structure.
         widths: shares of the channels that a child may have, each in (0, 1]; the whole is always one of them.
         depth: whether residual blocks may be left out.
         kernels: odd sizes of depthwise kernels, which may take the place of larger ones; None for none.

@@ -11,10 +11,12 @@ from nni.nas.nn.pytorch import ModelSpace
 
 import snas_nni.one_shot.settings
 from exports.architecture.space_reference import constructor_of
+from search_spaces.from_model.given import plain_example
 from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.resources import ResourcePenalty, Sweep, penalty_level
+from trials.data.loaders import input_example
 from trials.data.types import ClassificationData
 from trials.settings.amounts import amount
 from trials.settings.cost_bounds import given_bounds
@@ -27,7 +29,7 @@ __all__ = ["DECIDED_BY_DATA", "constructor_arguments", "make_space", "make_strat
 _CHANNELS = ("in_channels", "in_chans")
 _CLASSES = ("classes", "num_classes", "n_classes")
 
-DECIDED_BY_DATA = (*_CHANNELS, *_CLASSES)
+DECIDED_BY_DATA = (*_CHANNELS, *_CLASSES, "example")
 """Arguments of a space that the data decides unless the user does, by the names that are in use for them."""
 
 
@@ -129,10 +131,11 @@ def constructor_arguments(
                 f"space.init_args.{name}: {space_class.__module__}.{space_class.__qualname__} has no such argument; "
                 f"it has {known}"
             )
-    offered: dict[str, int] = {}
+    offered: dict[str, Any] = {}
     if data is not None:
         offered = {
             **dict.fromkeys(_CHANNELS, data.input_shape[0] if data.input_shape else 1),
             **dict.fromkeys(_CLASSES, data.classes),
+            "example": plain_example((input_example(data).batch(),)),
         }
     return {**{name: value for name, value in offered.items() if name in parameters}, **given}

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-from torch import nn
 
 from exports import Architecture
 from exports.run_folder import SearchResult
@@ -26,12 +25,14 @@ from trials.progress import Progress
 from trials.runs.components import make_space, make_strategy, sweep_of
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.results import save_child, write_results
+from trials.runs.teaching.teachers import find_distillation
+from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_files import newest_usable, read_checkpoint
 from trials.state.output_folder import recorded_settings, write_settings
 from trials.training.classifier import ClassificationTraining
 from trials.training.evaluation import child_accuracies, child_costs
-from trials.training.trainer import SILENT, quieten_libraries
+from trials.training.trainer import quieten_libraries
 
 __all__ = ["Restored", "budgets_between", "derive_child_of", "restore"]
 
@@ -156,7 +157,7 @@ def derive_child_of(
         accept=accepts(measured, data, example, progress),
     )
     if tune_epochs:
-        _tune(child, data, settings, tune_epochs)
+        tune(child, data, settings, tune_epochs, find_distillation(settings.distillation, settings.space, data))
     given = {f"max_{name}": bound for name, bound in {**bounds, **measured}.items()}
     resources = {**asdict(settings.resources), **given}
     settings = replace(settings, resources=type(settings.resources)(**resources), output=None, resume=None)
@@ -191,22 +192,3 @@ def derive_child_of(
         summary,
         measure=lambda file: measured_on(file, data, "int8_loss" in measured),
     )
-
-
-def _tune(child: nn.Module, data: ClassificationData, settings: RunSettings, epochs: int) -> None:
-    training = {**asdict(settings.training), "learning_rate": max(settings.training.learning_rate / 5, 1e-6)}
-    training["learning_rate_floor"] = min(training["learning_rate_floor"], training["learning_rate"])
-    module = ClassificationTraining(classes=data.classes, **training)
-    module.set_model(child.train())
-    trainer = lightning.Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        devices=1,
-        gradient_clip_val=settings.search.weights_gradient_clip,
-        logger=False,
-        enable_checkpointing=False,
-        limit_val_batches=0,
-        **SILENT,
-    )
-    trainer.fit(module, training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers))
-    child.eval()

@@ -23,6 +23,8 @@ from trials.runs.deployment import accepts, measured_on
 from trials.runs.random_children import random_children_accuracy
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
+from trials.runs.teaching.teachers import find_distillation
+from trials.runs.teaching.tuning import tune
 from trials.settings.cost_bounds import measured_bounds
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_callback import Checkpoints
@@ -31,6 +33,7 @@ from trials.state.nni_trial import NniTrial
 from trials.state.output_folder import recorded_settings
 from trials.training.callbacks import EpochReport
 from trials.training.classifier import ClassificationTraining
+from trials.training.distillation import Distillation
 from trials.training.evaluation import child_accuracies, child_costs
 from trials.training.trainer import make_trainer
 
@@ -63,7 +66,8 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     strategy = make_strategy(settings, accepts(bounds, data, example, progress))
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
-    evaluator = _evaluator(session, data, [EpochReport(progress, session.trial), checkpoints])
+    distillation = find_distillation(settings.distillation, settings.space, data)
+    evaluator = _evaluator(session, data, distillation, [EpochReport(progress, session.trial), checkpoints])
     with session.training():
         _run_strategy(space, evaluator, strategy)
     if not evaluator.trainer.is_global_zero:
@@ -73,6 +77,9 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     sample, child = strategy.derive()
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
+    if settings.tuning.epochs:
+        progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
+        tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
     metrics = {
         **_search_metrics(checkpoints.table.last),
         "logits_learning_rate": strategy.oneshot_module.logits_learning_rate,
@@ -115,11 +122,18 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     return result
 
 
-def _evaluator(session: Session[RunSettings], data: ClassificationData, callbacks: list[Callback]) -> Any:
+def _evaluator(
+    session: Session[RunSettings],
+    data: ClassificationData,
+    distillation: Distillation | None,
+    callbacks: list[Callback],
+) -> Any:
     settings, checkpoint = session.settings, session.checkpoint
     from_step, epochs = batches_done(checkpoint), settings.search.epochs
+    module = ClassificationTraining(classes=data.classes, **asdict(settings.training))
+    module.distillation = distillation
     return Lightning(
-        ClassificationTraining(classes=data.classes, **asdict(settings.training)),
+        module,
         make_trainer(Trainer, settings, session.folder, from_step, callbacks, max_epochs=epochs),
         train_dataloaders=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
         val_dataloaders=evaluation_loader(data, data.validation, settings.data.workers),

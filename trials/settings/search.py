@@ -12,6 +12,7 @@ from snas_nni.one_shot.temperature import Shape
 from snas_nni.ranges import check_ranges, ranged, require
 from trials.settings.cost_bounds import given_bounds, with_cost_bounds
 from trials.settings.run import BaseRunSettings, DataSettings
+from trials.settings.tuning import DistillationSettings, TuningSettings
 
 __all__ = [
     "CheckpointSettings",
@@ -145,6 +146,8 @@ class RunSettings(BaseRunSettings):
         search: the search
         resources: the child's cost
         training: the weights
+        distillation: the teacher
+        tuning: of the child, after the search
         checkpoint: of the state
     """
 
@@ -157,4 +160,6 @@ class RunSettings(BaseRunSettings):
     search: SearchSettings = field(default_factory=SearchSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
+    tuning: TuningSettings = field(default_factory=TuningSettings)
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)

@@ -14,6 +14,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from snas_nni.errors import SettingError
 from trials.settings.retrain import RetrainTrainingSettings
 from trials.state.user_errors import place_of
+from trials.training.distillation import Distillation
 
 __all__ = ["ClassificationTraining", "RetrainTraining", "initialize_fan_out"]
 
@@ -56,6 +57,8 @@ class ClassificationTraining(LightningModule):
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
         self.auxiliary_weight = auxiliary_weight
+        self.distillation: Distillation | None = None
+        """A teacher, whose outputs count in the training loss."""
 
     def forward(self, inputs: Tensor) -> Any:
         """Run the model on a batch of inputs."""
@@ -68,6 +71,8 @@ class ClassificationTraining(LightningModule):
         self._check(inputs, logits)
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._log("train", logits, labels, loss)
+        if self.distillation is not None:
+            loss = self.distillation(loss, inputs, logits)
         if auxiliary is not None:
             loss = loss + self.auxiliary_weight * functional.cross_entropy(
                 auxiliary, labels, label_smoothing=self.label_smoothing

@@ -1,0 +1,125 @@
+"""From a trained network to a child within a share of its costs: the whole way, on the digits."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from exports import build, load
+from snas_nni.errors import SettingError
+from snas_nni.resources import count_child
+from trials.cli import main
+from trials.data.loaders import evaluation_loader
+from trials.data.sources import load_data
+from trials.progress import Progress
+from trials.runs.teaching.teachers import find_distillation, original_network
+from trials.settings.search import DataSettings, SpaceSettings
+from trials.settings.tuning import DistillationSettings
+from trials.training.evaluation import evaluate, torch_predictor
+from trials.verbs.shrink import read_shrink_settings
+
+sys.path.append(str(Path(__file__).parent))
+MODEL = "small_digits_network.make"
+EXAMPLE = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_data(DataSettings(), Progress(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The network with weights that move its BatchNorm statistics, as a safetensors file."""
+    import small_digits_network
+
+    torch.manual_seed(0)
+    network = small_digits_network.make()
+    network(torch.randn(32, 1, 8, 8))
+    path = tmp_path_factory.mktemp("given") / "model.safetensors"
+    save_file(network.state_dict(), path)
+    return network.eval(), path
+
+
+@pytest.fixture(scope="module")
+def shrunk(trained, tmp_path_factory):
+    output = tmp_path_factory.mktemp("shrink") / "run"
+    words = ["--model", MODEL, "--weights", str(trained[1]), "--max-macs", "60%", "--max-params=70%"]
+    fast = ["--search.epochs=2", "--search.batch_size=256", "--tune-epochs", "1", "--accelerator=cpu", "--quiet"]
+    assert main(["shrink", *words, *fast, f"--output={output}"]) == 0
+    return output
+
+
+@pytest.mark.slow
+def test_the_child_is_within_the_shares_and_stands_beside_the_original(trained, shrunk, digits):
+    document = json.loads((shrunk / "comparison.json").read_text())
+    given, child = count_child(trained[0], EXAMPLE), build(load(shrunk / "architecture.json"), spaces=MODEL)
+    assert document["original"]["costs"] == given
+    assert document["child"]["costs"] == count_child(child, EXAMPLE)
+    summary = json.loads((shrunk / "summary.json").read_text())
+    for cost, share in (("macs", 0.6), ("params", 0.7)):
+        assert document["child"]["costs"][cost] <= summary["budget"][cost] == pytest.approx(share * given[cost])
+    for name, network in (("original", trained[0]), ("child", child)):
+        measured = evaluate(torch_predictor(network), evaluation_loader(digits, digits.test)).as_document()
+        assert document[name]["test"]["top1"]["right"] == measured["top1"]["right"]
+        assert document[name]["onnx_bytes"] > 0
+    assert document["child"]["test"]["top1"]["share"] == summary["metrics"]["test_accuracy"]
+
+
+@pytest.mark.slow
+def test_other_verbs_take_the_folder(shrunk, tmp_path, capsys):
+    assert main(["evaluate", str(shrunk), "--space", MODEL]) == 0
+    half = tmp_path / "half"
+    assert main(["derive", str(shrunk), "--max-macs", "50%", "--output", str(half), "--quiet"]) == 0
+    assert main(["show", str(half)]) == 0
+    assert "width" in capsys.readouterr().out
+
+
+def test_the_original_is_the_given_network_with_its_weights(trained, digits):
+    space = SpaceSettings(class_path="search_spaces.FromModel", init_args={"model": MODEL, "weights": str(trained[1])})
+    torch.testing.assert_close(original_network(space, digits).eval()(EXAMPLE), trained[0](EXAMPLE), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+def test_weights_may_be_a_torch_file(trained, digits, tmp_path, key):
+    path = tmp_path / "model.pt"
+    weights = trained[0].state_dict()
+    torch.save(weights if key is None else {key: weights, "epoch": 3}, path)
+    settings = DistillationSettings(teacher=MODEL, weights=str(path), weight=0.25)
+    found = find_distillation(settings, SpaceSettings(), digits)
+    torch.testing.assert_close(found.teacher.eval()(EXAMPLE), trained[0](EXAMPLE), rtol=0, atol=0)
+
+
+class Trap:
+    def __reduce__(self):
+        return (pytest.fail, ("code of the file ran",))
+
+
+def test_a_torch_file_with_code_is_refused(digits, tmp_path):
+    torch.save({"state_dict": Trap()}, tmp_path / "model.pt")
+    settings = DistillationSettings(teacher=MODEL, weights=str(tmp_path / "model.pt"))
+    with pytest.raises(SettingError, match="cannot be loaded into the model"):
+        find_distillation(settings, SpaceSettings(), digits)
+
+
+def test_short_options_and_defaults():
+    words = ["--model", MODEL, "--max-float32-bytes=20k", "--max-macs", "60%", "--search.epochs=3"]
+    settings = read_shrink_settings(words)
+    assert settings.space.class_path == "search_spaces.FromModel"
+    assert settings.space.init_args == {"model": MODEL}
+    assert (settings.resources.max_float32_bytes, settings.resources.max_macs) == (20_000, "60%")
+    assert (settings.search.epochs, settings.tuning.epochs, settings.distillation.teacher) == (3, 10, "original")
+
+
+def test_without_a_model_the_option_is_named():
+    with pytest.raises(SettingError, match="--model is missing"):
+        read_shrink_settings(["--max-macs", "60%"])
+
+
+def test_an_original_needs_a_space_from_a_network(digits):
+    space = SpaceSettings(init_args={"channels": 2, "cells": 2})
+    with pytest.raises(SettingError, match="was not made from a network"):
+        find_distillation(DistillationSettings(teacher="original"), space, digits)

@@ -1,0 +1,55 @@
+"""A child trained on by itself, with the data, the batches and the teacher of its search."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytorch_lightning as lightning
+from torch import nn
+
+from trials.data.loaders import training_loader
+from trials.data.types import ClassificationData
+from trials.settings.search import RunSettings
+from trials.training.classifier import ClassificationTraining
+from trials.training.distillation import Distillation
+from trials.training.trainer import SILENT
+
+__all__ = ["tune"]
+
+
+def tune(
+    child: nn.Module,
+    data: ClassificationData,
+    settings: RunSettings,
+    epochs: int,
+    distillation: Distillation | None = None,
+    accelerator: str = "cpu",
+) -> None:
+    """Train a child, in place; its weights are those of the last epoch.
+
+    Args:
+        child: with the weights to begin with; afterwards in evaluation mode.
+        data: the splits.
+        settings: of the search: its batches and training. ``tuning.learning_rate`` or a fifth of the search's.
+        epochs: at least 1.
+        distillation: the teacher; None for none.
+        accelerator: Lightning's.
+    """
+    rate = settings.tuning.learning_rate or max(settings.training.learning_rate / 5, 1e-6)
+    training = {**asdict(settings.training), "learning_rate": rate}
+    training["learning_rate_floor"] = min(training["learning_rate_floor"], rate)
+    module = ClassificationTraining(classes=data.classes, **training)
+    module.distillation = distillation
+    module.set_model(child.train())
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator=accelerator,
+        devices=1,
+        gradient_clip_val=settings.search.weights_gradient_clip,
+        logger=False,
+        enable_checkpointing=False,
+        limit_val_batches=0,
+        **SILENT,
+    )
+    trainer.fit(module, training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers))
+    child.eval()

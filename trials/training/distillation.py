@@ -1,0 +1,59 @@
+"""Learning from another network: its softened outputs beside the labels (Hinton et al., 2015, arXiv 1503.02531)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["Distillation", "soft_cross_entropy"]
+
+
+def soft_cross_entropy(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Return the divergence of a network's softened outputs from its teacher's, in nats, a scalar.
+
+    It is T^2 KL(softmax(t / T) || softmax(s / T)), the mean over the batch. The factor keeps its gradient as large as
+    that of the labels whatever the temperature (section 2 of the paper). It is 0 where both agree.
+
+    Args:
+        logits: of the network, shape ``(B, classes)``.
+        teacher: of the teacher, the same shape.
+        temperature: T, above 0.
+    """
+    log_teacher = functional.log_softmax(teacher / temperature, dim=1)
+    log_student = functional.log_softmax(logits / temperature, dim=1)
+    divergence = functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
+
+
+@dataclass(eq=False)
+class Distillation:
+    """A teacher and how much it counts.
+
+    No module: a teacher is not trained, and no part of checkpoints.
+
+    Attributes:
+        teacher: maps inputs to logits ``(B, classes)``, or to a tuple that begins with them.
+        weight: of the teacher in the loss, in [0, 1]; the labels have the rest.
+        temperature: above 0.
+    """
+
+    teacher: nn.Module
+    weight: float
+    temperature: float
+
+    def __call__(self, loss: Tensor, inputs: Tensor, logits: Tensor) -> Tensor:
+        """Return (1 - weight) times the loss of the labels plus weight times that of the teacher.
+
+        Args:
+            loss: of the labels, a scalar.
+            inputs: of the batch, shape ``(B, *input_shape)``.
+            logits: of the network for them, shape ``(B, classes)``.
+        """
+        self.teacher.to(inputs.device).eval()
+        with torch.no_grad():
+            output = self.teacher(inputs)
+        taught = output[0] if isinstance(output, tuple) else output
+        return (1 - self.weight) * loss + self.weight * soft_cross_entropy(logits, taught, self.temperature)
