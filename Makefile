@@ -16,8 +16,9 @@ $(VENV)/.installed-%: pyproject.toml
 search: $(VENV)/.installed-tensorboard
 	$(BIN)/snas-nni launch snas.yml
 
+# A process for each core, with one thread each; a file's tests stay in one process and share what they prepare.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 # While one works: what takes no more than a second or two each, under three minutes in all.
 test-fast: $(VENV)/.installed-test
