@@ -51,8 +51,8 @@ def test_settling_shortens_the_fall_and_stays_at_its_end():
     assert [temperature_now(trainer(epoch), known) for epoch in (6, 7, 9)] == [0.1, 0.1, 0.1]
 
 
-def test_by_default_a_fifth_of_the_epochs_after_warming_up_settles():
-    lengths = {(10, 0): 2, (4, 0): 0, (12, 2): 2, (50, 0): 10}
+def test_by_default_a_third_of_the_epochs_after_warming_up_settles():
+    lengths = {(10, 0): 3, (4, 0): 0, (12, 2): 3, (50, 0): 16}
     for (epochs, warmup), expected in lengths.items():
         assert settling_epochs(settings(warmup=warmup, settle=None), epochs) == expected
 

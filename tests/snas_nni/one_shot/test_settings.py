@@ -120,6 +120,7 @@ def test_every_setting_reaches_the_search():
         "weights_gradient_clip": 2.0,
         "warmup_epochs": 3,
         "settle_epochs": 2,
+        "settle_learning_rate": 0.5,
         "candidates": 3,
         "selection_share": 0.5,
         "selection_metric": "-val_loss",

@@ -107,7 +107,7 @@ def test_eight_bits(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (result / "model.onnx").read_bytes()
     assert main(["quantize", str(result), "--images=64"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["model.onnx", "model.int8.onnx"]
+    assert [line.split()[0] for line in lines] == ["model.onnx", "model.int8.onnx", "8"]
     assert (result / "model.onnx").read_bytes() == before
     images = torch.zeros(3, 1, 8, 8)
     assert onnx_predictor(result / "model.int8.onnx")(images).shape == (3, 10)
