@@ -160,10 +160,12 @@ def _parser(kind: type) -> ArgumentParser:
     return parser
 
 
-def _known_keys(kind: type) -> set[str]:
-    keys = {field.name for field in fields(kind)} - set(groups_of(kind))
-    for name, group in groups_of(kind).items():
-        keys |= {f"{name}.{field.name}" for field in fields(group)}
+def _known_keys(kind: type) -> list[str]:
+    # In the order of their declaration: a set's order changes from run to run, and with it what is suggested.
+    groups = groups_of(kind)
+    keys = [field.name for field in fields(kind) if field.name not in groups]
+    for name, group in groups.items():
+        keys += [f"{name}.{field.name}" for field in fields(group)]
     return keys
 
 
