@@ -28,9 +28,8 @@ def test_the_nearest_key_is_told(word: str, told: str) -> None:
 def test_what_is_told_does_not_change_with_the_order_of_hashes() -> None:
     program = """
 from trials.settings.reader import read_settings
-from trials.settings.search import RunSettings
 try:
-    read_settings(RunSettings, ["--epochs", "3"])
+    read_settings(["--epochs", "3"])
 except Exception as problem:
     print(problem)
 """
