@@ -18,7 +18,8 @@ def drawing_apart(model: nn.Module) -> AbstractContextManager[None]:
     """Let a block draw from copies of PyTorch's generators, those of the model's devices included.
 
     A search that goes on may look at its network at another step than one that was never cut (to count costs, say),
-    and must draw the same numbers afterwards. Layers that are made to be looked at draw weights; a user's own draw noise.
+    and must draw the same numbers afterwards. Layers that are made to be looked at draw weights, a user's own layers
+    noise.
     """
     devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
     return torch.random.fork_rng(devices=list(devices))

@@ -1,7 +1,6 @@
 """A search that was cut and goes on is the uninterrupted one, to the bit, with every way to train."""
 
-import itertools
-
+import nni
 import pytest
 import torch
 from nni.nas.evaluator.pytorch import Lightning, Trainer
@@ -12,7 +11,6 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
-import nni
 from snas_nni import SNAS, Budget
 from snas_nni.resumable_loader import ResumableLoader
 
@@ -27,7 +25,7 @@ class Space(ModelSpace):
         super().__init__()
         self.conv = MutableConv2d(3, nni.choice("width", [2, 4]), 3, padding=1)
         self.layer = LayerChoice({"relu": nn.ReLU(), "tanh": nn.Tanh(), "drop": nn.Dropout(0.3)}, label="layer")
-        self.drop, self.head = nn.Dropout(0.2), nn.LazyLinear(3)
+        self.drop, self.head = nn.Dropout(0.2), nn.Linear(4, 3)
 
     def forward(self, x):
         x = self.layer(self.conv(x)).mean((2, 3))
@@ -44,7 +42,7 @@ class Plain(ModelSpace):
         return self.head(self.drop(self.layer(x.flatten(1))))
 
 
-def whole_and_resumed(tools, folder, step, *, train, val, space=Plain, limits=None, **settings):
+def whole_and_resumed(tools, folder, step, *, train, val, limits=None, **settings):
     """A search that saves after every second batch, and one that goes on from a batch of it."""
 
     class Means(tools.PlainClassifier):
@@ -73,7 +71,7 @@ def whole_and_resumed(tools, folder, step, *, train, val, space=Plain, limits=No
             val_dataloaders=val(tools.dataset(SHAPE, 3, 24, 2)),
             fit_kwargs={"ckpt_path": folder / "whole" / f"{step}.ckpt"} if name == "resumed" else {},
         )
-        strategy(RawFormatModelSpace(space(), evaluator), SequentialExecutionEngine())
+        strategy(RawFormatModelSpace(Plain(), evaluator), SequentialExecutionEngine())
         found.append((strategy, evaluator))
     return found
 
@@ -135,13 +133,8 @@ def test_counting_costs_draws_nothing(tools, tmp_path):
     def run(**settings):
         torch.manual_seed(1)
         strategy = SNAS(seed=5, logits_learning_rate=0.05, settle_epochs=0, **settings)
-        tools.search(Wide(), strategy, shape=SHAPE, max_epochs=1)
+        tools.search(Space(), strategy, shape=SHAPE, max_epochs=1)
         return torch.get_rng_state(), strategy._search.state_dict()
-
-    class Wide(Space):
-        def __init__(self):
-            super().__init__()
-            self.head = nn.Linear(4, 3)
 
     (one, plain_search), (two, counted) = run(), run(budget=Budget(macs=1e9))
     assert torch.equal(one, two)
