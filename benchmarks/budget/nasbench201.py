@@ -24,7 +24,7 @@ from search_spaces import NasBench201Space, from_arch_string, to_arch_string
 from snas_nni import SNAS, Budget
 from snas_nni.cost_model import CostModel
 from trials.bench.lookup import read_table
-from trials.bench.settings import NasBench201Data, NasBench201Settings
+from trials.bench.settings import NasBench201Settings
 from trials.bench.subset import load_part
 from trials.data import ClassificationData
 from trials.data.loaders import evaluation_loader, input_example, training_loader
