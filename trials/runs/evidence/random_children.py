@@ -19,7 +19,7 @@ from snas_nni.errors import SnasError
 from snas_nni.one_shot.evidence.comparing import compared
 from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.one_shot.progress import settling_progress
-from trials.data.loaders import evaluation_loader, training_loader
+from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.data.types import ClassificationData
 from trials.settings.search import RunSettings
 
@@ -97,7 +97,7 @@ class RandomChildren(Callback):
             cost: key of the cost.
         """
         try:
-            model: CostModel = strategy.cost_model()
+            model: CostModel = strategy.cost_model(input_example(self._data).batch())
         except SnasError:
             return [None] * len(self.children)
         return [model.of(sample).get(cost) for sample in uniform_samples(strategy.distribution, len(self.children))]
