@@ -11,17 +11,16 @@ from typing import Any, Literal
 import torch
 
 from snas_nni.cost_model import CostModel
-from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.children import ChildrenOfSearch
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.lightning_module import SnasLightningModule
+from snas_nni.one_shot.loop.plain import Judgment, SearchLoop
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.one_shot.temperature import Shape
 from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable, Sweep
-from snas_nni.resources.cost_source import CostSource
 from snas_nni.resources.profiler_penalty import ProfilerPenalty
 
 __all__ = ["SNAS"]
@@ -193,13 +192,10 @@ class SNAS(ChildrenOfSearch):
         self.cost_convention = cost_convention
         self.example_input = example_input
         self.budget_report: BudgetReport | None = None
-        self._costs: CostSource  # of the supernet, like the distribution
-        self._distribution: ArchitectureDistribution | None = None
-        self._search: SnasLightningModule | None = None
 
     def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
         """The search around the evaluator's Lightning module."""
-        self._search = SnasLightningModule(
+        module = SnasLightningModule(
             training_module,
             self.distribution,
             self.settings,
@@ -209,7 +205,64 @@ class SNAS(ChildrenOfSearch):
             self.selection(),
             self.accept,
         )
-        return self._search
+        self._search = module
+        return module
+
+    def loop(
+        self,
+        optimizer: torch.optim.Optimizer,
+        train: Any,
+        *,
+        epochs: int,
+        validation: Any = None,
+        judge: Judgment | None = None,
+    ) -> SearchLoop:
+        """The search in a loop of your own, without Lightning, after :meth:`mutate_model`.
+
+        Args:
+            optimizer: of the supernet's weights; its learning rate is yours to change between epochs.
+            train: training batches, such as a ``DataLoader``; its length is that of an epoch.
+            epochs: of the whole search.
+            validation: held-out batches, on which children are compared before the search settles on one. Without
+                them it settles on the most probable one.
+            judge: gets one of these, runs the supernet on it, and returns what it reaches there, the larger the better.
+
+        Raises:
+            SettingError: nobody knows how many batches an epoch has, no epoch is left to search in, or a setting needs
+                Lightning's loop.
+            SnasError: there is no supernet yet.
+
+        Examples:
+            >>> from torch.nn.functional import cross_entropy
+            >>> from snas_nni import SnasCellSpace
+            >>> strategy = SNAS(seed=0)
+            >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=1, nodes=1))
+            >>> train = [(torch.zeros(4, 3, 8, 8), torch.arange(4))]
+            >>> search = strategy.loop(torch.optim.SGD(supernet.parameters(), lr=0.05), train, epochs=2)
+            >>> for epoch in search:
+            ...     for images, labels in train:
+            ...         with search.sample(images):
+            ...             loss = search.step(cross_entropy(supernet(images), labels))
+            >>> sample, child = strategy.derive()
+        """
+        distribution = self.distribution  # raises where there is no supernet yet
+        search = SearchLoop(
+            self._mutated,
+            optimizer,
+            train,
+            epochs,
+            distribution=distribution,
+            settings=self.settings,
+            seed=self.seed,
+            regularizers=self.regularizers,
+            count_costs=self._costs_for_batch,
+            selection=self.selection(),
+            accept=self.accept,
+            validation=validation,
+            judge=judge,
+        )
+        self._search = search
+        return search
 
     def _costs_for_batch(self, batch: Any) -> CostModel:
         model = self._costs.for_batch(batch)

@@ -14,6 +14,7 @@ from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.one_shot.evidence.batches import Batches
 from snas_nni.one_shot.evidence.comparing import Accept, compared, derive_judged, first_accepted
 from snas_nni.one_shot.evidence.judging import Judged
 from snas_nni.one_shot.evidence.settling import Settling
@@ -33,6 +34,14 @@ class Searched(Protocol):
     distribution: ArchitectureDistribution
     seed: int
     training_module: Any
+
+    def held_out_batches(self) -> list[Batches]:
+        """The batches that children are compared on; none where there are no held-out data."""
+        ...
+
+    def recalibration_batches(self) -> Batches | None:
+        """The training batches that a child's BatchNorm statistics are measured on; None for none."""
+        ...
 
 
 class ChildrenOfSearch(NniStrategy):

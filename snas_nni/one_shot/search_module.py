@@ -15,7 +15,7 @@ from snas_nni.distribution.sample import Sample
 from snas_nni.errors import SnasError
 from snas_nni.nni_compat import BaseOneShotLightningModule
 from snas_nni.one_shot.evaluator_log import EvaluatorLog
-from snas_nni.one_shot.evidence.batches import training_batches, validation_batches
+from snas_nni.one_shot.evidence.batches import Batches, training_batches, validation_batches
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.learning_rate import logits_learning_rate
@@ -125,17 +125,22 @@ class SearchModule(BaseOneShotLightningModule):
         sample = self.settling.sample()
         if sample is None:
             self._prepare_costs()
-            trainer, settings = self.trainer, self.settings
-            self.settling.choose(
-                self.training_module,
-                validation_batches(trainer, settings.selection_share),
-                training_batches(trainer, settings.recalibration_batches),
-                trainer,
-            )
+            held_out, training = self.held_out_batches(), self.recalibration_batches()
+            self.settling.choose(self.training_module, held_out, training, self.trainer)
             sample = self.settling.sample()
         if sample is None:
             raise SnasError("the search settles, but no child was chosen.")
         return sample
+
+    def held_out_batches(self) -> list[Batches]:
+        """The batches that children are compared on; none before there is a Trainer."""
+        trainer = trainer_of(self)
+        return [] if trainer is None else validation_batches(trainer, self.settings.selection_share)
+
+    def recalibration_batches(self) -> Batches | None:
+        """The training batches that a child's BatchNorm statistics are measured on; None for none."""
+        trainer = trainer_of(self)
+        return None if trainer is None else training_batches(trainer, self.settings.recalibration_batches)
 
     def _prepare_costs(self) -> None:
         """Count costs before the first step of a search that goes on, where a child is chosen before it."""
