@@ -85,6 +85,8 @@ class SearchLoop:
         judge: Judgment | None = None,
     ) -> None:
         _refuse_lightnings(settings)
+        if epochs < 1:
+            raise SettingError(f"epochs must be at least 1, got {epochs}.")
         if (validation is None) != (judge is None):
             raise SettingError("validation and judge go together: held-out batches, and what is reached on one.")
         try:

@@ -169,8 +169,8 @@ class TestRefusals:
     def test_lengths_that_nobody_knows_or_that_are_too_short(self, ready):
         made, _, optimizer, train = ready
         with pytest.raises(SettingError, match="give it a length"):
-            made.loop(optimizer, iter(train), epochs=2)
-        with pytest.raises(SettingError, match="needs max_epochs"):
+            made.loop(optimizer, (each for each in train), epochs=2)
+        with pytest.raises(SettingError, match="epochs must be at least 1"):
             made.loop(optimizer, train, epochs=0)
         with pytest.raises(SettingError, match="go together"):
             made.loop(optimizer, train, epochs=2, validation=train)
