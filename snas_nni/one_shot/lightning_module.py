@@ -52,7 +52,6 @@ class SnasLightningModule(SearchModule):
             self._zero_gradients()
         self.search_step += 1
         self.advance_lr_schedulers(batch_idx)
-        self._resumption.end_batch(self.trainer)
         return output
 
     def _backward(self, batch: Any, batch_idx: int) -> Any:
@@ -72,6 +71,7 @@ class SnasLightningModule(SearchModule):
                 total, terms = self._step.total(loss, sample, settled)
                 for name, term in terms:
                     self.log(f"penalty/{name}", term.value.detach(), on_step=False, on_epoch=True)
+                self._resumption.has_logged(self.trainer)
                 value = float(total.detach())
                 if devices_of(self.trainer) > 1:
                     value = average(value, total.device)  # so that all of them stop, if one has to
@@ -169,6 +169,7 @@ class SnasLightningModule(SearchModule):
         if devices_of(self.trainer) > 1:
             average_buffers(self)  # what the first device keeps is what all have
         self._log_search_metrics()
+        self._resumption.end_epoch(self.trainer)
         super().on_train_epoch_end()
 
     def _log_search_metrics(self) -> None:
