@@ -20,10 +20,10 @@ from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.learning_rate import logits_learning_rate
 from snas_nni.one_shot.lightning_compat import trainer_of
+from snas_nni.one_shot.loop.regularization import Regularization
 from snas_nni.one_shot.loop.step import SearchStep
 from snas_nni.one_shot.optimizers import logits_optimizer, weights_optimizer, without_parameters
 from snas_nni.one_shot.progress import is_settling, is_warming_up, position_of, temperature_now
-from snas_nni.one_shot.regularization import Regularization
 from snas_nni.one_shot.resume_state import Resumption, random_state, set_random_state
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.regularizer import Regularizer, RegularizerTerm

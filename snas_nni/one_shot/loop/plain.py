@@ -20,10 +20,10 @@ from snas_nni.one_shot.evidence.batches import Batches, held_out
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.learning_rate import derived_learning_rate, settling_learning_rate, steps_in
+from snas_nni.one_shot.loop.regularization import Regularization
 from snas_nni.one_shot.loop.step import SearchStep
 from snas_nni.one_shot.optimizers import logits_optimizer, without_parameters
 from snas_nni.one_shot.progress import Position, is_settling, is_warming_up, temperature_now
-from snas_nni.one_shot.regularization import Regularization
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.regularizer import Regularizer
 from snas_nni.resources.child_selection import ChildSelection

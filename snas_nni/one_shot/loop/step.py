@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
 from snas_nni.errors import NotFiniteError
-from snas_nni.one_shot.regularization import Regularization
+from snas_nni.one_shot.loop.regularization import Regularization
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.one_shot.telemetry import EpochTelemetry
 from snas_nni.regularizer import RegularizerTerm
