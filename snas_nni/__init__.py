@@ -63,6 +63,7 @@ _HANDED_ON = {
     "from_arch_string": "search_spaces",
     "load": "exports",
     "load_weights": "exports",
+    "open_predictor": "exports",
     "pictures_of": "exports.pictures",
     "published": "exports",
     "read_architecture": "exports",
