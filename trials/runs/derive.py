@@ -26,6 +26,7 @@ from trials.runs.components import make_space, make_strategy, sweep_of
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.evidence.evidence_file import write_evidence
 from trials.runs.results import save_child, write_results
+from trials.runs.session import facts_of
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
@@ -183,8 +184,7 @@ def derive_child_of(
         "settings": recorded_settings(settings),
         "derived_from": str(search.folder),
         "tune_epochs": tune_epochs,
-        "class_names": list(data.class_names),
-        "normalisation": asdict(data.normalisation) if data.normalisation else None,
+        **facts_of(data, settings.data),
     }
     return write_results(
         output,
