@@ -27,8 +27,8 @@ from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
 from snas_nni.resources import COSTS
 from trials.runs.derive import Restored
-from trials.runs.random_children import uniform_samples
-from trials.training.evaluation import Proportion
+from trials.runs.evidence.evidence_file import reached
+from trials.runs.evidence.random_children import uniform_samples
 
 __all__ = ["FRONT_FILE", "front_of", "front_point", "random_points", "write_front"]
 
@@ -86,6 +86,4 @@ def write_front(folder: Path, front: dict[str, Any]) -> Path:
 
 
 def _reached(search: Restored, accuracy: float) -> dict[str, Any]:
-    count = len(search.data.validation)
-    proportion = Proportion(round(accuracy * count), count)
-    return {"accuracy": accuracy, "interval": list(proportion.interval())}
+    return reached(accuracy, len(search.data.validation))
