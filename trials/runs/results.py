@@ -16,18 +16,20 @@ from exports.report.findings import findings
 from exports.report.run import read_run
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
+from snas_nni.resources import COSTS
 
 __all__ = ["final_numbers", "save_child", "warnings_of", "write_results"]
 
 
 def final_numbers(result: SearchResult) -> dict[str, Any]:
-    """Return what an NNI trial reports as its result; ``default`` is what the tuner maximises."""
+    """Return what an NNI trial reports as its result: ``default``, which the tuner maximises, and what it costs."""
     metrics = result.metrics
+    costs = [*COSTS, "live_peak", "int8_loss"]
     return {
         "default": metrics["validation_accuracy"],
         "test_accuracy": metrics["test_accuracy"],
         "parameters": result.parameters,
-        **{name: metrics[name] for name in ("macs", "entropy", "entropy_share") if name in metrics},
+        **{name: metrics[name] for name in (*costs, "entropy", "entropy_share") if name in metrics},
         **{name: round(metrics[name], 1) for name in ("seconds",) if name in metrics},
         "warnings": warnings_of(result.output),
         "output": str(result.output),

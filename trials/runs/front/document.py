@@ -8,8 +8,8 @@
   cheaper ones for as many MACs (random children are never trained on).
 * ``points``: by budget, ascending. Each has ``budget`` (the upper bound), ``cost`` (of the child, at most that),
   ``accuracy`` (on the validation split, in [0, 1]), ``interval`` (Wilson's 95 % interval, ``[low, high]``),
-  ``folder`` (name of the child's folder inside the sweep's), ``parameters`` and ``tune_epochs`` of this child. Budgets
-  with the same child have the same folder.
+  ``folder`` (name of the child's folder inside the sweep's), ``parameters`` and ``tune_epochs`` of this child (0 where
+  it was best as it was). Budgets with the same child have the same folder.
 * ``random``: uniform children with the weights of the search and BatchNorm statistics of their own. Each has ``cost``,
   ``accuracy`` and ``interval``.
 
