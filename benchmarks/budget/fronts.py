@@ -34,6 +34,8 @@ from trials.training.trainer import SILENT, quieten_libraries
 __all__ = ["BUDGETS", "budgets_of", "front", "one_budget"]
 
 BUDGETS = 8
+SEARCH_EPOCHS = EPOCHS * 2 // 3
+"""Of the one search: as long as each of the others searches before it settles; tuning is in place of settling."""
 
 
 @cache
@@ -52,7 +54,7 @@ def front(space: str, seed: int) -> dict[str, Any]:
         ``epochs`` of the search and of all tuning.
     """
     start = time.process_time()
-    settings = _settings(space, seed, sweep="params")
+    settings = _settings(space, seed, SEARCH_EPOCHS, sweep="params")
     restored = Restored(Path(space), settings, digits(), _searched(settings))
     budgets = budgets_of(space)
     children = front_children(
@@ -61,7 +63,7 @@ def front(space: str, seed: int) -> dict[str, Any]:
         budgets,
         bounds={},
         measured={},
-        tune_epochs=default_tune_epochs(EPOCHS),
+        tune_epochs=default_tune_epochs(SEARCH_EPOCHS),
         progress=Progress(quiet=True),
     )
     cpu = time.process_time() - start
@@ -70,13 +72,13 @@ def front(space: str, seed: int) -> dict[str, Any]:
         for budget, each in zip(budgets, children, strict=True)
     ]
     tuned = sum(each.tune_epochs for each in {id(each): each for each in children}.values())
-    return {"points": points, "cpu": round(cpu, 2), "epochs": EPOCHS + tuned}
+    return {"points": points, "cpu": round(cpu, 2), "epochs": SEARCH_EPOCHS + tuned}
 
 
 def one_budget(space: str, budget: float, seed: int) -> dict[str, Any]:
     """Search with one budget in parameters; ``params`` and held-out ``accuracy`` of the child, ``cpu`` in seconds."""
     start = time.process_time()
-    strategy = _searched(_settings(space, seed, max_params=budget))
+    strategy = _searched(_settings(space, seed, EPOCHS, max_params=budget))
     sample, child = strategy.derive()
     cpu = time.process_time() - start
     held_out = evaluation_loader(digits(), digits().validation)
@@ -100,11 +102,11 @@ def _searched(settings: RunSettings) -> SNAS:
     return strategy
 
 
-def _settings(space: str, seed: int, **resources: Any) -> RunSettings:
+def _settings(space: str, seed: int, epochs: int, **resources: Any) -> RunSettings:
     return RunSettings(
         seed=seed,
         space=SpaceSettings(class_path=space),
-        search=SearchSettings(epochs=EPOCHS, batch_size=BATCH_SIZE),
+        search=SearchSettings(epochs=epochs, batch_size=BATCH_SIZE),
         training=TrainingSettings(learning_rate=LEARNING_RATE),
         resources=ResourceSettings(**resources),
         quiet=True,
