@@ -82,6 +82,8 @@ def draw(number: int, seed: int = 20190430) -> Drawn:
     data = OWN_DATA.get(space) or chance.choice(["digits", "own", "photos"])
     epochs = chance.choice([2, 3, 4])
     words = [*SPACES[space], *DATA[data], f"--search.epochs={epochs}", f"--seed={chance.randrange(1000)}"]
+    if space == "from a network" and data != "digits":
+        words.append("--space.init_args.arguments={in_channels: 3, classes: 3}")
     words += [f"--search.batch_size={16 if data == 'photos' else chance.choice([48, 64])}", "--accelerator=cpu"]
     words += _data(data, chance) + _search(epochs, chance) + _resources(space, chance)
     words += _sometimes(chance, 0.2, "--training.label_smoothing=0.1") + _sometimes(chance, 0.2, "--tuning.epochs=1")
@@ -139,7 +141,9 @@ def _resources(space: str, chance: random.Random) -> list[str]:
     words = _sometimes(chance, 0.4, f"--resources.penalty={chance.choice(['mild', 'moderate'])}")
     kind = chance.choice(["none", "budget", "budget", "sweep", "latency"])
     if kind == "budget":
-        words.append(f"--resources.max_{chance.choice(['params', 'macs', 'memory_access'])}=70%")
+        words.append(
+            f"--resources.max_{chance.choice(['params', 'macs', 'memory_access'])}={90 if space == 'sequences' else 70}%"
+        )
         words += _sometimes(chance, 0.3, "--resources.target=true")
         words += _sometimes(chance, 0.3, "--resources.exclude=false")
         words += _sometimes(chance, 0.5, f"--resources.pull={chance.choice(['expected', 'sampled'])}")

@@ -317,6 +317,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         first = training_batches(self.trainer, 1)
         states = random_state()
         for batch in first.seeded(self.seed) if first is not None else ():
+            batch = self.trainer.precision_plugin.convert_input(batch)
             self.regularization.prepare(self.trainer.strategy.batch_to_device(batch))
         set_random_state(states)
 

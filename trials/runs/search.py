@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from nni.nas.evaluator.pytorch import Lightning, Trainer
@@ -13,7 +15,7 @@ from pytorch_lightning import Callback
 
 from exports import Architecture
 from exports.run_folder import SearchResult
-from snas_nni import SNAS
+from snas_nni import SNAS, build_child
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
@@ -35,7 +37,8 @@ from trials.training.callbacks import EpochReport
 from trials.training.classifier import ClassificationTraining
 from trials.training.distillation import Distillation
 from trials.training.evaluation import child_accuracies, child_costs
-from trials.training.trainer import make_trainer
+from trials.training.number_types import NumberTypes, number_types, put_types
+from trials.training.trainer import KEEPS_TYPES, make_trainer
 
 __all__ = ["run_search"]
 
@@ -63,7 +66,8 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     space = make_space(settings.space, data)
     example, bounds = input_example(data), measured_bounds(settings.resources)
-    strategy = make_strategy(settings, accepts(bounds, data, example, progress))
+    types = partial(_types_of_child, settings, data)
+    strategy = make_strategy(settings, accepts(bounds, data, example, progress, types))
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
@@ -75,11 +79,9 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     seconds = session.seconds(checkpoints.seconds_before)
 
     sample, child = strategy.derive()
+    put_types(child, types(sample))
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
-    if settings.tuning.epochs:
-        progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
-        tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
     metrics = {
         **_search_metrics(checkpoints.table.last),
         "logits_learning_rate": strategy.oneshot_module.logits_learning_rate,
@@ -97,6 +99,9 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         example=example,
     )
     save_child(session.folder, architecture, child)  # before anything that can fail
+    if settings.tuning.epochs:
+        progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
+        tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
     device = evaluator.trainer.strategy.root_device
     metrics |= {
         **child_accuracies(child, held_out_batches(data), device),
@@ -120,6 +125,13 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     for warning in warnings_of(session.folder):
         progress.say(f"warning: {warning}")
     return result
+
+
+def _types_of_child(settings: RunSettings, data: ClassificationData, sample: Mapping[str, Any]) -> NumberTypes:
+    """The types that the space makes a child's numbers of; none where the search leaves them as they are."""
+    if settings.precision in KEEPS_TYPES:
+        return {}
+    return number_types(build_child(partial(make_space, settings.space, data), {}, sample))
 
 
 def _evaluator(

@@ -18,6 +18,7 @@ from exports.onnx_files.runtime_check import relative_difference
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.resources import count_child
 from trials.progress import Progress
+from trials.training.number_types import suited
 
 __all__ = [
     "Agreement",
@@ -130,12 +131,15 @@ def find_device(name: str) -> torch.device:
 
 
 def torch_predictor(model: nn.Module, device: torch.device | str = "cpu") -> Predictor:
-    """Return what ``model`` predicts on ``device``; the model is left there, in evaluation mode."""
+    """Return what ``model`` predicts on ``device``; the model is left there, in evaluation mode.
+
+    Inputs come in the type of its weights: those of a supernet that was trained in other ones than 32 bits differ.
+    """
     model.to(device).eval()
 
     def predict(inputs: Tensor) -> Tensor:
         with torch.inference_mode():
-            output = model(inputs.to(device))
+            output = model(suited(inputs.to(device), model))
         logits: Tensor = output[0] if isinstance(output, tuple) else output  # without an auxiliary head's
         return logits.cpu()
 
