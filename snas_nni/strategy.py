@@ -321,6 +321,7 @@ class SNAS(ChildrenOfSearch, DARTS):
             self._costs_for_batch,
             self.selection(),
             self.accept,
+            self._costs,
         )
         return self._search
 

@@ -141,9 +141,8 @@ def _resources(space: str, chance: random.Random) -> list[str]:
     words = _sometimes(chance, 0.4, f"--resources.penalty={chance.choice(['mild', 'moderate'])}")
     kind = chance.choice(["none", "budget", "budget", "sweep", "latency"])
     if kind == "budget":
-        words.append(
-            f"--resources.max_{chance.choice(['params', 'macs', 'memory_access'])}={90 if space == 'sequences' else 70}%"
-        )
+        share = 90 if space == "sequences" else 70
+        words.append(f"--resources.max_{chance.choice(['params', 'macs', 'memory_access'])}={share}%")
         words += _sometimes(chance, 0.3, "--resources.target=true")
         words += _sometimes(chance, 0.3, "--resources.exclude=false")
         words += _sometimes(chance, 0.5, f"--resources.pull={chance.choice(['expected', 'sampled'])}")

@@ -33,7 +33,7 @@ from snas_nni.one_shot.evidence.batches import training_batches
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.learning_rate import logits_learning_rate, settling_learning_rate
-from snas_nni.one_shot.lightning_compat import trainer_of
+from snas_nni.one_shot.lightning_compat import set_up_training_loaders, trainer_of
 from snas_nni.one_shot.optimizers import logits_optimizer, weights_optimizer, without_parameters
 from snas_nni.one_shot.progress import is_settling, is_warming_up, temperature_now
 from snas_nni.one_shot.regularization import Regularization
@@ -42,6 +42,7 @@ from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.one_shot.telemetry import EpochTelemetry
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.child_selection import ChildSelection
+from snas_nni.resources.cost_source import CostSource
 
 __all__ = ["SnasLightningModule"]
 
@@ -63,6 +64,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         count_costs: gets a training batch, returns the space's costs for the regularizers that want to know them.
         selection: the children that come into question; those of the distribution by default.
         accept: is asked about the children that are compared; see :class:`~snas_nni.SNAS`.
+        costs: where the costs come from; what is measured of them belongs to the checkpoint.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class SnasLightningModule(BaseOneShotLightningModule):
         count_costs: Callable[[Any], CostModel] | None = None,
         selection: ChildSelection | None = None,
         accept: Accept | None = None,
+        costs: CostSource | None = None,
     ) -> None:
         super().__init__(training_module)
         self.distribution = distribution
         self.settings = settings
         self.seed = seed
+        self.costs = costs
         self.regularization = Regularization(regularizers, count_costs)
         self.selection = selection or ChildSelection(distribution)
         self.settling = Settling(distribution, self.selection, settings, seed, accept)
@@ -254,6 +258,9 @@ class SnasLightningModule(BaseOneShotLightningModule):
         )
         if supernet is not None:
             self._undo.callback(watch_unsaved_buffers(supernet).remove)
+        if self._resumption.resumes:  # perhaps after its last step, and the child must be within the budget there too
+            set_up_training_loaders(self.trainer)
+            self._prepare_costs()
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:
@@ -313,8 +320,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         return sample
 
     def _prepare_costs(self) -> None:
-        """Count costs before the first step of a search that goes on, where a child is chosen before it."""
-        first = training_batches(self.trainer, 1)
+        """Count costs before the first step of a search that goes on: its child may be asked for before that."""
+        first = training_batches(self.trainer, 1) if self.regularization.waiting else None
         states = random_state()
         for batch in first.seeded(self.seed) if first is not None else ():
             batch = self.trainer.precision_plugin.convert_input(batch)
@@ -354,6 +361,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
             "epoch": self._telemetry.state_dict(),
             "regularizers": self.regularization.state_dict(),
             "settling": self.settling.state_dict(),
+            "costs": self.costs.state_dict() if self.costs is not None else {},
             **Resumption.state_dict(self.trainer, self.training_module),
         }
 
@@ -366,6 +374,8 @@ class SnasLightningModule(BaseOneShotLightningModule):
         self.regularization.load_state_dict(state["regularizers"])
         if "settling" in state:  # not in files from before there was any
             self.settling.load_state_dict(state["settling"])
+        if self.costs is not None:
+            self.costs.load_state_dict(state.get("costs", {}))
         self._resumption.load_state_dict(state, checkpoint)
 
     def on_train_start(self) -> None:

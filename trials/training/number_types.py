@@ -48,4 +48,7 @@ def suited(inputs: Tensor, network: nn.Module) -> Tensor:
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
     # Tied weights under each of their names, as in a state_dict.
-    return {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers(remove_duplicate=False))}
+    return {
+        **dict(network.named_parameters(remove_duplicate=False)),
+        **dict(network.named_buffers(remove_duplicate=False)),
+    }
