@@ -43,7 +43,10 @@ def run(count: int = 40, first: int = 0) -> dict[str, Any]:
     for number in range(first, first + count):
         drawn = draw(number)
         with tempfile.TemporaryDirectory() as place:
-            found = cut_and_compared(drawn, Path(place))
+            try:
+                found = cut_and_compared(drawn, Path(place))
+            except Exception as error:  # one that cannot be read is no reason to leave the others out
+                found = [f"{type(error).__name__}: {error}"]
         words = " ".join(drawn.words)
         print(f"search {number}: {'equal' if not found else found[:4]}: {words}", file=sys.stderr, flush=True)
         cuts = [f"{signal.Signals(cut.number).name} after {cut.share:.0%}" for cut in drawn.cuts]

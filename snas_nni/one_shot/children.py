@@ -176,7 +176,7 @@ class ChildrenOfSearch:
             raise SnasError(f"the checkpoint is not of a search of {type(space).__name__}: {error}") from error
         module.settling.load_state_dict(state.get("settling", {"chosen": None}))
         self.distribution.generator.set_state(state["generator"].cpu())
-        if module.costs is not None:
+        if module.costs is not None and strategy.latency_table is None:  # one that is given is of another device
             module.costs.load_state_dict(state.get("costs", {}))
         if example_input is not None:
             model = self.cost_model(example_input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,8 @@ class CostSource:
             ]
             for owner, polynomial in self.table.parts.items()
         ]
-        return {"parts": parts, "device": dict(self.table.device), "measurement": dict(self.table.measurement)}
+        about = {"device": dict(self.table.device), "measurement": dict(self.table.measurement)}
+        return {"parts": parts, **json.loads(json.dumps(about))}  # plain values: torch's version is a class of its own
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint: its latencies hold, whatever a file says or the machine is now."""

@@ -15,10 +15,13 @@ from trials.state.checkpoint_files import checkpoints_in, read_checkpoint
 pytestmark = pytest.mark.slow
 
 NAMED = re.findall(r"\b(?:16|32|64|bf16)-(?:true|mixed)\b", BaseRunSettings.__doc__ or "")
-WORDS = (
-    "search --space.init_args.channels=2 --space.init_args.cells=1 --space.init_args.nodes=1 --search.batch_size=1149 "
-    "--search.epochs=2 --search.candidates=2 --search.recalibration_batches=1 --accelerator=cpu --seed=5"
-).split()
+WORDS = [
+    "search",
+    *(f"--space.init_args.{name}" for name in ("channels=2", "cells=1", "nodes=1")),
+    *(f"--search.{name}" for name in ("batch_size=1149", "epochs=2", "candidates=2", "recalibration_batches=1")),
+    "--accelerator=cpu",
+    "--seed=5",
+]
 TRAINED_IN = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 
 
