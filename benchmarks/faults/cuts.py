@@ -71,7 +71,7 @@ def cut_and_compared(drawn: Drawn, place: Path) -> list[str]:
     """
     photos, cache = place / "photos", place / "cache"
     _write_photos(photos)
-    words = [word.format(photos=photos, cache=cache) for word in drawn.words]
+    words = [word.replace("{photos}", str(photos)).replace("{cache}", str(cache)) for word in drawn.words]
     whole, cut = place / "whole", place / "cut"
     code, said = _searched(["search", *words, f"--output={whole}"], drawn.folder, place)
     if code != 0:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
-from snas_nni.cost_model import CostModel
 from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.one_shot.evidence.batches import Batches
 from snas_nni.one_shot.evidence.comparing import Accept, compared, derive_judged, first_accepted
 from snas_nni.one_shot.evidence.judging import Judged
-from snas_nni.one_shot.lightning_module import SnasLightningModule
+from snas_nni.one_shot.evidence.settling import Settling
+from snas_nni.one_shot.evidence.verifying import refuse_another_network
+from snas_nni.one_shot.nni_strategy import NniStrategy
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Sweep
 from snas_nni.resources.child_selection import ChildSelection
@@ -26,34 +27,41 @@ from snas_nni.resources.child_selection import ChildSelection
 __all__ = ["ChildrenOfSearch"]
 
 
-class ChildrenOfSearch:
+class Searched(Protocol):
+    """A search that runs or ran, whichever loop it has."""
+
+    settings: SearchSettings
+    settling: Settling
+    distribution: ArchitectureDistribution
+    seed: int
+    training_module: Any
+
+    def held_out_batches(self) -> list[Batches]:
+        """The batches that children are compared on; none where there are no held-out data."""
+        ...
+
+    def recalibration_batches(self) -> Batches | None:
+        """The training batches that a child's BatchNorm statistics are measured on; None for none."""
+        ...
+
+
+class ChildrenOfSearch(NniStrategy):
     """What a strategy offers about its children once there is a supernet; :class:`~snas_nni.SNAS` derives from it.
 
     Attributes:
-        settings: of the search.
         budget_controller: knows the budget; None without one.
         accept: is asked about the children that are compared; None to take the best one.
         sweep: bounds what each step draws, in a search for every budget; None for none.
         budget_report: how the child that was chosen last meets the budget; None without one.
     """
 
-    settings: SearchSettings
     accept: Accept | None
     sweep: Sweep | None
     budget_controller: BudgetController | None
     budget_report: BudgetReport | None
     _mutated: Any
     model_space: Any
-    _search: SnasLightningModule | None
-
-    @property
-    @abstractmethod
-    def distribution(self) -> ArchitectureDistribution:
-        """The architecture distribution."""
-
-    @abstractmethod
-    def cost_model(self, example_input: Any = None) -> CostModel:
-        """What every child of the space costs."""
+    _search: Searched | None = None
 
     def selection(self, budget: Budget | None = None, example_input: Any = None) -> ChildSelection:
         """The children that come into question.
@@ -105,13 +113,14 @@ class ChildrenOfSearch:
 
         Raises:
             SettingError: no child meets the budget or is accepted, or the evaluator logs nothing to compare them by.
-            SnasError: no search was run, or there are no held-out data.
+            SnasError: no search was run, there are no held-out data to compare on, or the child turns out to be
+                another network than the supernet at its sample.
         """
         given = (candidates, budget, validation, training, accept)
         unasked = self.accept is not None and self._ran().settling.chosen is None
         if all(each is None for each in given) and not unasked:
             sample = self.chosen_sample()
-            return sample, derive_child(self._mutated, sample)
+            return sample, self._derived(sample, self._mutated)
         selection = self.selection(budget)
         count = self.settings.candidates if candidates is None else candidates
         if selection.controller is not None and not selection.controller.is_prepared:
@@ -125,7 +134,7 @@ class ChildrenOfSearch:
                 "(candidates), or ask for less."
             )
         self.budget_report = selection.report(best.sample)
-        return best.sample, derive_judged(training_module, self._mutated, best)
+        return best.sample, self.child_of(best, validation)
 
     def compare(
         self, candidates: int, *, budget: Budget | None = None, validation: Any = None, training: Any = None
@@ -151,6 +160,29 @@ class ChildrenOfSearch:
         """
         return compared(self._ran(), samples, validation=validation, training=training)
 
+    def child_of(self, judged: Judged, validation: Any = None) -> nn.Module:
+        """The child that was judged, with the BatchNorm statistics that it was judged with; it shares no weights.
+
+        Args:
+            judged: the child.
+            validation: loader of held-out batches that it is compared with the supernet on; the evaluator's if None.
+
+        Raises:
+            SnasError: it is another network than the supernet at its sample.
+        """
+        return self._derived_as_judged(self._mutated, judged, validation)
+
+    def _derived(self, sample: Mapping[str, Any], supernet: Any) -> nn.Module:
+        child = derive_child(supernet, sample)
+        if self._search is not None:
+            refuse_another_network(self._search, supernet, sample, child)
+        return child
+
+    def _derived_as_judged(self, supernet: Any, judged: Judged, validation: Any = None) -> nn.Module:
+        search = self._ran()
+        verify = partial(refuse_another_network, search, supernet, validation=validation)
+        return derive_judged(search.training_module, supernet, judged, verify)
+
     def restore(
         self, space: ModelSpace, training_module: Any, checkpoint: Mapping[str, Any], example_input: Any = None
     ) -> None:
@@ -165,9 +197,8 @@ class ChildrenOfSearch:
         Raises:
             SnasError: the checkpoint is not of a search, or not of this space.
         """
-        strategy: Any = self  # what it is mixed into
-        supernet = strategy.mutate_model(space)
-        module: SnasLightningModule = strategy.configure_oneshot_module(training_module)
+        supernet = self.mutate_model(space)
+        module = self.configure_oneshot_module(training_module)
         module.set_model(supernet)
         try:
             state = checkpoint["snas"]
@@ -176,14 +207,14 @@ class ChildrenOfSearch:
             raise SnasError(f"the checkpoint is not of a search of {type(space).__name__}: {error}") from error
         module.settling.load_state_dict(state.get("settling", {"chosen": None}))
         self.distribution.generator.set_state(state["generator"].cpu())
-        if module.costs is not None and strategy.latency_table is None:  # one that is given is of another device
+        if module.costs is not None and self.latency_table is None:  # one that is given is of another device
             module.costs.load_state_dict(state.get("costs", {}))
         if example_input is not None:
             model = self.cost_model(example_input)
             if self.budget_controller is not None:
                 self.budget_controller.prepare(model)
 
-    def _ran(self) -> SnasLightningModule:
+    def _ran(self) -> Searched:
         if self._search is None:
             raise SnasError("no search was run: run the experiment, or restore a checkpoint, first.")
         return self._search
@@ -200,14 +231,12 @@ class ChildrenOfSearch:
         chosen = self.chosen_sample()
         count = self.settings.candidates if limit is None else limit
         if count == 1:
-            yield DerivedModel.at(self.model_space, chosen)
+            yield DerivedModel.at(self.model_space, chosen, partial(self._derived, chosen))
             return
         judged = self.compare(count)
         settled = self._ran().settling.chosen
         if settled is not None:  # it was trained alone since it was chosen, and is what the search showed
-            yield DerivedModel.at(self.model_space, settled)
+            yield DerivedModel.at(self.model_space, settled, partial(self._derived, settled))
             judged = [each for each in judged if each.sample != settled][: count - 1]
         for each in judged:
-            yield DerivedModel.at(
-                self.model_space, each.sample, partial(derive_judged, self._ran().training_module, judged=each)
-            )
+            yield DerivedModel.at(self.model_space, each.sample, partial(self._derived_as_judged, judged=each))

@@ -10,7 +10,7 @@ from torch import nn
 from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.recalibration import put_statistics, statistics_restored
 from snas_nni.errors import SnasError
-from snas_nni.one_shot.evidence.batches import Batches, held_out, training_batches, validation_batches
+from snas_nni.one_shot.evidence.batches import Batches, held_out
 from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
 from snas_nni.one_shot.lightning_compat import trainer_of
 from snas_nni.one_shot.resume_state import random_state, set_random_state
@@ -19,6 +19,8 @@ __all__ = ["Accept", "compared", "derive_judged", "first_accepted"]
 
 Accept = Callable[[dict[str, Any], nn.Module], bool]
 """Is asked about a child: gets its NNI sample and a copy of it on the CPU, in evaluation mode."""
+
+Verify = Callable[[Mapping[str, Any], nn.Module], None]
 
 
 def compared(
@@ -31,10 +33,10 @@ def compared(
     """Judge children of a search and put the best first.
 
     Args:
-        module: the search's Lightning module, with the supernet in its evaluator's.
+        module: the search, with the supernet in its evaluator's module; has the held-out and the training batches.
         samples: NNI samples of the children; of equally good ones the first stays first.
-        validation: loader of held-out batches; None: those of the search's Trainer.
-        training: loader of training batches; None: those of the search's Trainer, where it has any.
+        validation: loader of held-out batches; None: those of the search.
+        training: loader of training batches; None: those of the search, where it has any.
 
     Raises:
         SnasError: there are no held-out batches.
@@ -42,30 +44,36 @@ def compared(
     """
     settings = module.settings
     trainer = trainer_of(module)
-    if validation is not None:
-        held_out_batches = [held_out(validation, settings.selection_share)]
-    else:
-        held_out_batches = validation_batches(trainer, settings.selection_share) if trainer is not None else []
+    held_out_batches = (
+        module.held_out_batches() if validation is None else [held_out(validation, settings.selection_share)]
+    )
     if not held_out_batches:
         raise SnasError(
             "there are no held-out data to compare children on: pass validation=..., a loader of batches as for the "
             "evaluator's validation_step, or give the evaluator val_dataloaders."
         )
     limit = settings.recalibration_batches
-    if training is not None:
-        training_part: Batches | None = Batches(training, limit) if limit else None
-    else:
-        training_part = training_batches(trainer, limit) if trainer is not None else None
+    training_part = module.recalibration_batches() if training is None else Batches(training, limit) if limit else None
     evaluator, distribution = module.training_module, module.distribution
     judge = Judge(evaluator, distribution, held_out_batches, training_part, trainer=trainer, seed=module.seed)
     return rank([judge(sample) for sample in samples], settings.selection_metric)
 
 
-def derive_judged(training_module: Any, supernet: Any, judged: Judged) -> nn.Module:
-    """The child that was judged, with the BatchNorm statistics that it was judged with."""
+def derive_judged(training_module: Any, supernet: Any, judged: Judged, verify: Verify | None = None) -> nn.Module:
+    """The child that was judged, with the BatchNorm statistics that it was judged with.
+
+    Args:
+        training_module: the evaluator's, which holds the supernet.
+        supernet: of the child.
+        judged: the child.
+        verify: is given the child while the supernet has its statistics; raises where it is another network.
+    """
     with statistics_restored(training_module):
         put_statistics(training_module, judged.statistics)
-        return derive_child(supernet, judged.sample)
+        child = derive_child(supernet, judged.sample)
+        if verify is not None:
+            verify(judged.sample, child)
+        return child
 
 
 def first_accepted(

@@ -24,7 +24,7 @@ from snas_nni.errors import SettingError
 from snas_nni.one_shot.evidence.batches import Batches, examples_in
 from snas_nni.one_shot.resume_state import random_state, set_random_state, undisturbed_metrics
 
-__all__ = ["Judge", "Judged", "rank"]
+__all__ = ["Judge", "Judged", "Listener", "rank"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Judge:
         """Measure the child of an NNI sample."""
         module, distribution = self._module, self._distribution
         modes = {each: each.training for each in module.modules()}
-        states, log, statistics = random_state(), _Log(module), Statistics()
+        states, log, statistics = random_state(), Listener(module), Statistics()
         try:
             with ExitStack() as stack:
                 stack.enter_context(torch.no_grad())
@@ -151,7 +151,7 @@ def rank(judged: Sequence[Judged], metric: str | None = None) -> list[Judged]:
     return sorted(judged, key=value, reverse=True)
 
 
-class _Log:
+class Listener:
     """Stands in for a module's ``log`` and takes means over examples."""
 
     def __init__(self, module: Any) -> None:
@@ -167,6 +167,7 @@ class _Log:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
+        """Hear what the module logs inside a block."""
         own = {name: vars(self._module).get(name) for name in ("log", "log_dict")}
         self._module.log, self._module.log_dict = self.log, self.log_dict
         try:
@@ -179,6 +180,7 @@ class _Log:
                     setattr(self._module, name, value)
 
     def log(self, name: str, value: Any, *_: Any, batch_size: int | None = None, **__: Any) -> None:
+        """As a Lightning module's."""
         if isinstance(value, Metric):
             self._metrics[name] = value
             return
@@ -187,9 +189,11 @@ class _Log:
         self._counts[name] += examples
 
     def log_dict(self, metrics: Mapping[str, Any], *arguments: Any, **more: Any) -> None:
+        """As a Lightning module's."""
         for name, value in metrics.items():
             self.log(name, value, *arguments, **more)
 
     def means(self) -> dict[str, float]:
+        """Return the means of what was heard, and what metric objects say."""
         means = {name: total / max(1, self._counts[name]) for name, total in self._sums.items()}
         return {**means, **{name: float(metric.compute()) for name, metric in self._metrics.items()}}
