@@ -18,7 +18,7 @@ from trials.training.trainer import SILENT
 
 __all__ = ["BASE_EPOCHS", "base_network", "train_from_scratch", "weights_of"]
 
-BASE_EPOCHS = 24
+BASE_EPOCHS = 20
 BATCH_SIZE = 128
 LEARNING_RATE = 0.1
 

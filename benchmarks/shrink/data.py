@@ -14,14 +14,14 @@ from trials.settings.run import DataSettings
 
 __all__ = ["HELD_OUT", "IMAGES", "SIDE", "images"]
 
-IMAGES = 5_000
+IMAGES = 3_000
 HELD_OUT = 1_000
 SIDE = 16
 
 
 @cache
 def images(path: str) -> ClassificationData:
-    """Return 5,000 training images, 1,000 held-out ones and all test images of a folder, at 16 x 16 pixels.
+    """Return 3,000 training images, 1,000 held-out ones and all test images of a folder, at 16 x 16 pixels.
 
     Args:
         path: folder with ``train/CLASS/*`` and ``test/CLASS/*``.

@@ -15,7 +15,6 @@ from torch import nn
 
 from benchmarks.shrink.base import BASE_EPOCHS, base_network, train_from_scratch, weights_of
 from benchmarks.shrink.data import images
-from benchmarks.shrink.networks import MAKERS
 from benchmarks.shrink.peers import LEAST, fastnas, narrower, torch_pruning
 from exports import build, load
 from snas_nni.resources import count_child
@@ -29,16 +28,14 @@ from trials.verbs.shrink import read_shrink_settings
 
 __all__ = ["METHODS", "SEARCH_EPOCHS", "TUNE_EPOCHS", "measure"]
 
-SEARCH_EPOCHS: Final = 4
-TUNE_EPOCHS: Final = 4
+SEARCH_EPOCHS: Final = 3
+TUNE_EPOCHS: Final = 3
 """Of this project's search and of its child; all others tune for both together."""
 PEER_LEARNING_RATE: Final = 0.05
 METHODS: Final = ("snas-nni", "fastnas", "magnitude", "taylor", "narrower")
 
 
-def measure(
-    kind: str, cost: str, share: float, method: str, seed: int, path: str, folder: Path
-) -> dict[str, Any]:
+def measure(kind: str, cost: str, share: float, method: str, seed: int, path: str, folder: Path) -> dict[str, Any]:
     """Make a trained network smaller, and say what it costs and reaches.
 
     Args:

@@ -108,7 +108,9 @@ def _pruned(measure: str, everywhere: bool, ratio: float, given: nn.Module, data
     if measure == "taylor":
         for inputs, labels in _batches(data):
             functional.cross_entropy(network(inputs), labels).backward()
-    importance = tp.importance.GroupTaylorImportance() if measure == "taylor" else tp.importance.GroupMagnitudeImportance()
+    importance = (
+        tp.importance.GroupTaylorImportance() if measure == "taylor" else tp.importance.GroupMagnitudeImportance()
+    )
     pruner = tp.pruner.BasePruner(
         network,
         _example(data),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import os
 import tempfile
@@ -15,16 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from exports.architecture.files import write_file
-from exports.code.modules import Source, source_of
+from exports.code.modules import source_of
+from exports.code.text import file_text
 from exports.errors import ArchitectureFileError, CodeExportError
 from exports.example_input import InputExample
 from exports.onnx_files.export import batch_maker, check_settings
 from exports.onnx_files.tracing import on_cpu, quiet
 
-__all__ = ["CodeReport", "export_code"]
+__all__ = ["CodeReport", "code_in_words", "export_code"]
 
 _TOLERANCE = 1e-5
-_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def export_code(
                 expected = [copied(batch_of(size)) for size in (1, 3)]
         except Exception as error:
             raise CodeExportError(f"the model does not run on inputs of that shape: {error}") from error
-        text = _text(source_of(copied, (batch_of(2),)), copied, weights)
+        text = file_text(source_of(copied, (batch_of(2),)), copied, weights)
         made = _made_by(text)
         try:
             made.load_state_dict(copied.state_dict())
@@ -105,57 +104,12 @@ def export_code(
     return CodeReport(Path(path), difference, text.count("\n"))
 
 
-def _text(source: Source, model: nn.Module, weights: str) -> str:
-    kind = type(model).__name__
-    count = sum(parameter.numel() for parameter in model.parameters())
-    calls = "\n".join([*source.classes.values(), source.call])
-    imports = ["from torch import Tensor, nn"] if "Tensor" in calls else ["from torch import nn"]
-    if "torch." in calls:
-        imports.insert(0, "import torch")
-    if "functional." in calls:
-        imports.append("from torch.nn import functional")
-    if any(name in calls for name in ("inf", "nan")):
-        imports.insert(0, "from math import inf, nan  # noqa: F401\n")
-    result = source.call.split("(")[0]
-    parts = [
-        f'"""{kind}: a network of {count:,} parameters, written by snas_nni as plain layers of torch.\n\n'
-        f"    from safetensors.torch import load_file\n\n    model = network()\n"
-        f'    model.load_state_dict(load_file("{weights}"))\n    model.eval()\n"""',
-        "\n".join(imports),
-        *(f"\n{text}" for text in source.classes.values()),
-        f"\ndef network() -> {result}:\n    \"\"\"Return the network with new weights.\"\"\"\n    return {_broken(source.call, 4)}",
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _broken(call: str, indent: int) -> str:
-    """Break a call into lines where it is too long for one, one argument a line."""
-    if indent + len(call) <= _WIDTH:
-        return call
-    tree = ast.parse(call, mode="eval").body
-    return _lines(tree, call, indent)
-
-
-def _lines(node: ast.expr, text: str, indent: int) -> str:
-    whole = ast.get_source_segment(text, node) or ""
-    if indent + len(whole) <= _WIDTH or not isinstance(node, (ast.Call, ast.List, ast.Dict)):
-        return whole
-    inner = " " * (indent + 4)
-    if isinstance(node, ast.List):
-        parts = [_lines(each, text, indent + 4) for each in node.elts]
-        return "[\n" + "".join(f"{inner}{part},\n" for part in parts) + " " * indent + "]"
-    if isinstance(node, ast.Dict):
-        pairs = [
-            f"{ast.unparse(key) if key else ''}: {_lines(value, text, indent + 4)}"
-            for key, value in zip(node.keys, node.values, strict=True)
-        ]
-        return "{\n" + "".join(f"{inner}{pair},\n" for pair in pairs) + " " * indent + "}"
-    arguments = [_lines(each, text, indent + 4) for each in node.args]
-    for each in node.keywords:
-        before = f"{each.arg}=" if each.arg else "**"
-        arguments.append(before + _lines(each.value, text, indent + 4))
-    head = ast.get_source_segment(text, node.func)
-    return f"{head}(\n" + "".join(f"{inner}{each},\n" for each in arguments) + " " * indent + ")"
+def code_in_words(report: CodeReport) -> str:
+    """Return one line about a file that was written."""
+    return (
+        f"{report.path}: {report.lines} lines of Python; its outputs differ from the child's by "
+        f"{report.max_difference:.1e} of the largest one"
+    )
 
 
 def _made_by(text: str) -> nn.Module:
@@ -178,7 +132,9 @@ def _made_by(text: str) -> nn.Module:
 def _difference(expected: Any, found: Any) -> float:
     pairs = zip(expected, found, strict=True) if isinstance(expected, tuple) else [(expected, found)]
     return max(
-        float((one - other).abs().max() / one.abs().max().clamp_min(1e-12)) if one.shape == other.shape else float("inf")
+        float((one - other).abs().max() / one.abs().max().clamp_min(1e-12))
+        if one.shape == other.shape
+        else float("inf")
         for one, other in pairs
         if one is not None
     )

@@ -31,7 +31,9 @@ def forward_source(graph: fx.Graph, module: nn.Module, name: str) -> str:
     written: Any = graph.python_code("self")
     lines = [line for line in written.src.splitlines() if line.strip()]
     start = next(index for index, line in enumerate(lines) if line.startswith("def forward("))
-    body = [_readable(line, module) for line in lines[start + 1 :]]
+    names = [node.name for node in graph.nodes if node.op == "placeholder"]
+    renamed = re.compile(rf" *(?:{'|'.join(names)}) = \w+(?:;.*)?")  # an input called like something of Python's
+    body = [_readable(line, module) for line in lines[start + 1 :] if not renamed.fullmatch(line)]
     for used, found in written.globals.items():
         if used in _KNOWN or used.startswith("_Tensor_") or not re.search(rf"\b{used}\b", "\n".join(body)):
             continue
@@ -39,7 +41,6 @@ def forward_source(graph: fx.Graph, module: nn.Module, name: str) -> str:
             f"{name} calls {getattr(found, '__module__', '?')}.{getattr(found, '__name__', used)}, which is not part "
             "of torch: write it with torch's own functions or as a module, or export to ONNX"
         )
-    names = [node.name for node in graph.nodes if node.op == "placeholder"]
     head = f"    def forward({', '.join(['self', *(f'{each}: Tensor' for each in names)])}):"
     return "\n".join([head, *(f"    {line}" for line in body)]).replace("torch.nn.functional.", "functional.")
 

@@ -22,9 +22,16 @@ def plain_type(layer: nn.Module) -> type[nn.Module] | None:
     kinds = [kind for kind in type(layer).__mro__ if kind.__module__.startswith("torch.nn.modules.")]
     if not kinds or kinds[0] is nn.Module or isinstance(layer, _CONTAINERS):
         return None
-    kind = kinds[0]
-    own = type(layer).forward is not kind.forward  # type: ignore[comparison-overlap]
-    return None if own or layer._forward_hooks or layer._forward_pre_hooks or not hasattr(nn, kind.__name__) else kind
+    kind: Any = kinds[0]
+    own: Any = type(layer)
+    return (
+        None
+        if own.forward is not kind.forward
+        or layer._forward_hooks
+        or layer._forward_pre_hooks
+        or not hasattr(nn, kind.__name__)
+        else kind
+    )
 
 
 def call_of(layer: nn.Module, path: str) -> str:
@@ -58,10 +65,11 @@ def _printed(layer: nn.Module, kind: type[nn.Module]) -> tuple[list[Any], dict[s
     """The arguments in what a layer prints, such as ``3, 8, kernel_size=(3, 3)``; without those of default value."""
     try:
         call = ast.parse(f"f({layer.extra_repr()})", mode="eval").body
-        assert isinstance(call, ast.Call)
+        if not isinstance(call, ast.Call):
+            return None
         positional = [ast.literal_eval(each) for each in call.args]
         named = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
-    except (SyntaxError, ValueError, AssertionError):
+    except (SyntaxError, ValueError):
         return None
     defaults = _defaults(kind)
     return positional, {

@@ -20,10 +20,13 @@ _TAKEN = {"nn", "torch", "functional", "Tensor", "Layers", "network", "device", 
 _BARE = '''class Layers(nn.Module):
     """Layers that whoever holds them runs one by one."""
 
-    def __init__(self, **layers: nn.Module) -> None:
+    def __init__(self, **parts) -> None:
         super().__init__()
-        for name, layer in layers.items():
-            self.add_module(name, layer)'''
+        for name, part in parts.items():
+            if type(part) is Tensor:
+                self.register_buffer(name, part)
+            else:
+                setattr(self, name, part)'''
 
 
 @dataclass
@@ -76,10 +79,8 @@ class _Writer:
         tensors = self._tensors(module, path)
         forward = self._forward(module, path)
         if forward is None:
-            if tensors:
-                raise CodeExportError(f"{path} holds {', '.join(tensors)}, and its forward cannot be followed by itself")
             self.source.classes.setdefault("Layers", _BARE)
-            return _call("Layers", _named(parts))
+            return _call("Layers", _named({**parts, **tensors}))
         name = self._class(type(module).__name__, list(parts), tensors, forward)
         return _call(name, _named({**parts, **tensors}))
 
@@ -95,7 +96,7 @@ class _Writer:
                     f"{path or 'the network'} holds the buffer {name}, which is not saved with the weights: register "
                     "it as persistent, or export to ONNX"
                 )
-            found[name] = f"torch.empty({tuple(buffer.shape)}, dtype={buffer.dtype})"
+            found[name] = f"torch.zeros({tuple(buffer.shape)}, dtype={buffer.dtype})"
         return found
 
     def _forward(self, module: nn.Module, path: str) -> str | None:
@@ -110,7 +111,7 @@ class _Writer:
             tracer = ValueTracer(lambda part, name: self._is_call(part, f"{path}.{name}".lstrip(".")), inputs)
             graph = tracer.trace(module)
             self._forwards[module] = forward_source(graph, module, path or "the network")
-        except Exception as error:
+        except Exception as error:  # whatever the user's forward raises of what it does not know
             if module is self._root:
                 if isinstance(error, CodeExportError):
                     raise
@@ -145,13 +146,14 @@ class _Writer:
 def _class_source(name: str, names: list[str], tensors: dict[str, str], forward: str) -> str:
     lines = [f"class {name}(nn.Module):"]
     if names and not all(_is_word(each) for each in names):
-        lines += ["    def __init__(self, **layers: nn.Module) -> None:", "        super().__init__()"]
-        lines += ["        for name, layer in layers.items():", "            self.add_module(name, layer)", ""]
+        lines += [*_BARE.splitlines()[3:], ""]
     elif names:
         lines += [f"    def __init__(self, {', '.join(names)}) -> None:", "        super().__init__()"]
         for each in names:
-            buffer = tensors.get(each, "").startswith("torch.empty")
-            lines.append(f"        self.register_buffer({each!r}, {each})" if buffer else f"        self.{each} = {each}")
+            buffer = tensors.get(each, "").startswith("torch.zeros")
+            lines.append(
+                f"        self.register_buffer({each!r}, {each})" if buffer else f"        self.{each} = {each}"
+            )
         lines.append("")
     return "\n".join([*lines, forward])
 

@@ -12,6 +12,9 @@ from torch.fx.proxy import TraceError
 
 __all__ = ["ValueTracer"]
 
+_OWN = ("torch", "_operator", "operator", "builtins", "math", "None")
+"""Modules of functions that may stand in the source; torch's built-in ones have none."""
+
 
 class ValueTracer(fx.Tracer):
     """torch.fx's tracer, which runs every operation on an example as well.
@@ -36,11 +39,13 @@ class ValueTracer(fx.Tracer):
         return self._is_leaf(m, module_qualified_name)
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> fx.Proxy:
-        """Record an operation, and run it."""
+        """Record an operation, and run it; functions that are not torch's are followed, wrapped for torch.fx or not."""
+        if kind == "call_function" and str(getattr(target, "__module__", None)).split(".")[0] not in _OWN:
+            return target(*args, **kwargs)
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **more)
         node = proxy.node
         if kind != "output":
-            given, named = (map_arg(each, self._values.__getitem__) for each in (node.args, node.kwargs))
+            given, named = (map_arg(each, self._value) for each in (node.args, node.kwargs))
             self._running = True
             try:
                 with torch.no_grad():
@@ -57,6 +62,11 @@ class ValueTracer(fx.Tracer):
         """Look up a parameter: itself in what runs on the example, otherwise as torch.fx does."""
         return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
 
+    def _value(self, node: fx.Node) -> Any:
+        if node not in self._values:  # torch.fx looks up buffers without asking
+            self._values[node] = self._run(node.op, node.target, (), {})
+        return self._values[node]
+
     def _run(self, kind: str, target: Any, args: Any, kwargs: Any) -> Any:
         if kind == "placeholder":
             return next(self._inputs)
@@ -69,14 +79,15 @@ class ValueTracer(fx.Tracer):
             found = getattr(found, name)
         return found(*args, **kwargs) if kind == "call_module" else found
 
-    def trace(self, root: nn.Module, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+    def trace(self, root: nn.Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None) -> fx.Graph:
         """Record a module's forward, without numbers that nothing needs once branches are taken."""
         graph = super().trace(root, concrete_args)
         for node in reversed(graph.nodes):
-            if not node.users and node.op not in ("placeholder", "output"):
-                # An operation on tensors may change one in place.
-                if node.op == "get_attr" or not isinstance(self._values[node], Tensor):
-                    graph.erase_node(node)
+            if node.users or node.op in ("placeholder", "output"):
+                continue
+            # An operation on tensors may change one in place.
+            if node.op == "get_attr" or not isinstance(self._value(node), Tensor):
+                graph.erase_node(node)
         return graph
 
     def to_bool(self, obj: fx.Proxy) -> bool:
@@ -85,11 +96,12 @@ class ValueTracer(fx.Tracer):
         Raises:
             TraceError: it depends on values in a tensor.
         """
-        value = self._values[obj.node]
+        value = self._value(obj.node)
         if isinstance(value, Tensor):
             raise TraceError("the network decides by values in a tensor what it computes")
         return bool(value)
 
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         """The parts of a tuple, a size or a tensor."""
-        return iter([obj[index] for index in range(len(self._values[obj.node]))])
+        parts: Any = obj
+        return iter([parts[index] for index in range(len(self._value(obj.node)))])

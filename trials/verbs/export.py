@@ -1,4 +1,4 @@
-"""``snas-nni export``: from an architecture file to an ONNX file that was run before it got its name."""
+"""``snas-nni export``: from an architecture file to an ONNX file or Python source, run before it got its name."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ def run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="snas-nni export",
         description="Rebuild the child of an architecture file with its weights, write it as ONNX, and compare it "
-        "with ONNX Runtime.",
+        "with ONNX Runtime; or write it as Python source that needs torch alone, and compare that.",
     )
     parser.add_argument("file", type=Path, help="architecture.json, or the folder of a run")
     parser.add_argument(
         "--output", type=Path, help="where the result goes, an ONNX file (default: model.onnx beside FILE)"
+    )
+    parser.add_argument(
+        "--as-code", type=Path, metavar="FILE", help="write Python source there; ONNX too only with --output"
     )
     parser.add_argument("--weights", type=Path, help="safetensors file (default: the recorded one)")
     parser.add_argument("--no-weights", action="store_true", help="export with new, untrained weights")
@@ -37,7 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(with_plain_options(arguments))
 
-    from exports import build, export_onnx, load
+    from exports import build, export_code, export_onnx, load
+    from exports.code.export import code_in_words
     from trials.progress import Progress
     from trials.settings.user_code import add_current_folder_to_path
 
@@ -49,9 +53,14 @@ def run(arguments: Sequence[str]) -> int:
         raise SettingError(f"--input-shape: is needed, as neither {options.file} nor a summary.json beside it says it")
     weights = False if options.no_weights else options.weights or True
     child = build(architecture, spaces=options.space, weights=weights)
+    progress = Progress(options.quiet)
+    if options.as_code is not None:
+        progress.say(code_in_words(export_code(child, options.as_code, example)))
+        if options.output is None:
+            return 0
     path = options.output or options.file.with_name("model.onnx")
     report = export_onnx(child, path, example, architecture=architecture)
-    Progress(options.quiet).say(
+    progress.say(
         f"{report.path}: {report.size:,} bytes, opset {report.opset}; ONNX Runtime differs from PyTorch by "
         f"{report.max_difference:.1e} of the largest output"
     )
