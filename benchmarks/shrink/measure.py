@@ -31,7 +31,9 @@ __all__ = ["METHODS", "SEARCH_EPOCHS", "TUNE_EPOCHS", "measure"]
 SEARCH_EPOCHS: Final = 3
 TUNE_EPOCHS: Final = 3
 """Of this project's search and of its child; all others tune for both together."""
-PEER_LEARNING_RATE: Final = 0.05
+LEARNING_RATE: Final = 0.05
+"""Of every method: at the start of the search, and of each training of a child, on the given weights."""
+WIDTHS: Final = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1]
 METHODS: Final = ("snas-nni", "fastnas", "magnitude", "taylor", "narrower")
 
 
@@ -83,7 +85,8 @@ def _arguments(kind: str, seed: int, path: str, weights: str) -> list[str]:
         f"--model=benchmarks.shrink.networks.{kind}", f"--weights={weights}", f"--seed={seed}",
         "--data.source=benchmarks.shrink.data.images", f"--data.options={json.dumps({'path': path})}",
         f"--search.epochs={SEARCH_EPOCHS}", "--search.batch_size=128", f"--tune-epochs={TUNE_EPOCHS}",
-        f"--space.init_args.min_channels={LEAST}", "--quiet",
+        f"--training.learning_rate={LEARNING_RATE}", f"--tuning.learning_rate={LEARNING_RATE}",
+        f"--space.init_args.min_channels={LEAST}", f"--space.init_args.widths={json.dumps(WIDTHS)}", "--quiet",
     ]  # fmt: skip
 
 
@@ -102,9 +105,7 @@ def _shrunk(kind: str, cost: str, share: float, seed: int, path: str, weights: P
 
 def _tune(child: nn.Module, given: nn.Module, data: ClassificationData, epochs: int, seed: int) -> None:
     """Train a peer's child as the command trains this project's: the same batches, and the given network as teacher."""
-    settings = read_shrink_settings(
-        [*_arguments("resnet", seed, "", ""), f"--tuning.learning_rate={PEER_LEARNING_RATE}"]
-    )
+    settings = read_shrink_settings(_arguments("resnet", seed, "", ""))
     teaching = settings.distillation
     teacher = Distillation(given.requires_grad_(False), teaching.weight, teaching.temperature)
     tune(child, data, settings, epochs, teacher)
