@@ -14,6 +14,7 @@ from exports import (
     export_onnx,
     load,
     load_weights,
+    open_predictor,
     published,
     read_architecture,
     save,
@@ -25,6 +26,7 @@ from exports.report import write_report
 from search_spaces import FromModel, NasBench201Space, SnasCellSpace, from_arch_string, space_from, to_arch_string
 from snas_nni.derivation.child import build_child, derive_child
 from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
+from snas_nni.one_shot.loop.plain import SearchLoop
 from snas_nni.one_shot.temperature import TemperatureSchedule
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources import (
@@ -69,6 +71,7 @@ __all__ = [
     "RegularizerTerm",
     "ResourcePenalty",
     "ResumableLoader",
+    "SearchLoop",
     "SettingError",
     "SnasCellSpace",
     "SnasError",
@@ -92,6 +95,7 @@ __all__ = [
     "load",
     "load_weights",
     "measure_latency",
+    "open_predictor",
     "penalty_level",
     "pictures_of",
     "published",
