@@ -107,7 +107,6 @@ class SnasLightningModule(BaseOneShotLightningModule):
             self._zero_gradients()
         self.search_step += 1
         self.advance_lr_schedulers(batch_idx)
-        self._resumption.end_batch(self.trainer)
         return output
 
     def _backward(self, batch: Any, batch_idx: int) -> Any:
@@ -126,6 +125,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
                 terms = [] if settled else self.regularization.terms(self.distribution, sample, self.search_step)
                 for name, term in terms:
                     self.log(f"penalty/{name}", term.value.detach(), on_step=False, on_epoch=True)
+                self._resumption.has_logged(self.trainer)
                 total = loss + sum(term.value for _, term in terms)
                 value = float(total.detach())
                 if devices_of(self.trainer) > 1:
@@ -289,6 +289,7 @@ class SnasLightningModule(BaseOneShotLightningModule):
         if devices_of(self.trainer) > 1:
             average_buffers(self)  # what the first device keeps is what all have
         self._log_search_metrics()
+        self._resumption.end_epoch(self.trainer)
         super().on_train_epoch_end()
 
     def _log_search_metrics(self) -> None:

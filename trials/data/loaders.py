@@ -8,7 +8,7 @@ from typing import Any
 import nni
 import torch
 from torch import Tensor, distributed
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from exports.example_input import InputExample
 from snas_nni.errors import SettingError
@@ -22,8 +22,7 @@ __all__ = ["BatchDataset", "EpochShuffle", "evaluation_loader", "held_out_batche
 Batch = tuple[Tensor, Tensor]
 
 # NNI's evaluators want their parts traced.
-_TrainingLoader = nni.trace(ResumableLoader)
-_EvaluationLoader = nni.trace(DataLoader)
+_Loader = nni.trace(ResumableLoader)
 
 _EVALUATION_BATCH = 256  # no gradients are kept, so only speed counts
 
@@ -153,7 +152,7 @@ def training_loader(data: ClassificationData, batch_size: int, seed: int, worker
         workers: processes that prepare batches; 0 prepares them in this one.
     """
     dataset = BatchDataset(data.train, data.normalisation, data.augmentation, seed)
-    return _TrainingLoader(
+    return _Loader(
         dataset=dataset,
         batch_size=batch_size,
         sampler=EpochShuffle(dataset, seed, batch_size if len(dataset) > batch_size else 1),
@@ -172,8 +171,8 @@ def held_out_batches(data: ClassificationData) -> dict[str, Any]:
 
 
 def evaluation_loader(data: ClassificationData, split: LabelledTensors, workers: int = 0) -> Any:
-    """All of ``split`` in order, normalised, not augmented."""
-    return _EvaluationLoader(
+    """All of ``split`` in order, normalised, not augmented; with a position, for a search that trains on it too."""
+    return _Loader(
         dataset=BatchDataset(split, data.normalisation),
         batch_size=_EVALUATION_BATCH,
         collate_fn=as_it_is,
