@@ -26,7 +26,7 @@ from typing import Any
 
 __all__ = [
     "DEFAULTS", "FORMAT", "VERSION", "TimerError", "command_timer", "device_of", "main", "measure", "onnxruntime_timer",
-    "repeated", "timing_of",
+    "repeated", "runtime_of", "timing_of",
 ]  # fmt: skip
 
 FORMAT, VERSION = "snas-nni/latency-measurements", 1
@@ -219,17 +219,13 @@ def device_of() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def document_of(
-    runs: Mapping[str, Sequence[Sequence[float]]], settings: Mapping[str, Any], command: str | None
-) -> dict[str, Any]:
-    """Return what was measured as plain values: the device, the runtime, and the timing of each file by its name."""
-    runtime: dict[str, Any] = {"name": command} if command else {"name": "onnxruntime", **settings}
-    if not command:
-        import onnxruntime
+def runtime_of(settings: Mapping[str, Any], command: str | None = None) -> dict[str, Any]:
+    """Describe what timed: ONNX Runtime with its version and settings, or another program by its command line."""
+    if command is not None:
+        return {"runtime": command}
+    import onnxruntime
 
-        runtime["version"] = onnxruntime.__version__
-    files = {Path(path).name: timing_of(passes) for path, passes in runs.items() if passes}
-    return {"format": FORMAT, "version": VERSION, "device": device_of(), "runtime": runtime, "files": files}
+    return {"runtime": "onnxruntime", "version": onnxruntime.__version__, **settings}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -244,9 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", default="latency.json", help="the JSON file to write (latency.json)")
     options = parser.parse_args(arguments)
     folder = Path(__file__).resolve().parent
-    settings = dict(DEFAULTS)
-    if (folder / "kit.json").is_file():
-        settings.update(json.loads((folder / "kit.json").read_text(encoding="utf-8"))["settings"])
+    kit = json.loads((folder / "kit.json").read_text(encoding="utf-8"))
+    settings = {**DEFAULTS, **kit["settings"]}
     settings.update({name: value for name in DEFAULTS if (value := getattr(options, name)) is not None})
     files = sorted((folder / "graphs").glob("*.onnx"))
     part = Path(options.output + ".part")  # what is measured so far, should this be cut off
@@ -271,7 +266,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on after the last whole pass, which is in {part}", file=sys.stderr)
         return 130
-    document = document_of(runs, settings, options.timer)
+    document = {
+        "format": FORMAT, "version": VERSION, "device": device_of(), "measurement": runtime_of(settings, options.timer),
+        "files": {Path(path).name: timing_of(passes) for path, passes in runs.items()}, "kit": kit,
+    }  # fmt: skip
     Path(options.output).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     part.unlink(missing_ok=True)
     print(f"written to {options.output}")

@@ -32,8 +32,8 @@ _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.1, 0.5))
 _COUNTED = ("macs", "memory_access")
 MOST_PAIRS = 40
 """Products of parts in a table at most: a solver has a variable for each."""
-_WORTH = 0.97
-"""A product of parts is kept where the error without it, times this, is not reached."""
+_WORTH = 0.9
+"""A product of parts is kept if the error on children that are left out falls to this share or below."""
 
 
 def fit_parts(
@@ -60,10 +60,9 @@ def fit_parts(
     known, general = _general(parts, costs, samples, rows, times)
     weights = (1 / times)[:, None]
     wanted = (times - known) / times
-    strength, error = min(((each, _left_out(rows * weights, wanted, each)) for each in _STRENGTHS), key=lambda x: x[1])
-    pairs = _pairs(parts, rows, weights, wanted, strength, error, most_pairs)
-    columns = [rows, *(rows[:, [a]] * rows[:, [b]] for a, b in pairs)]
-    values = _solve(np.hstack(columns) * weights, wanted, strength)
+    pairs = _pairs(parts, rows, weights, wanted, *_best(rows * weights, wanted), most_pairs)
+    columns = np.hstack([rows, *(rows[:, [a]] * rows[:, [b]] for a, b in pairs)]) * weights
+    values = _solve(columns, wanted, _best(columns, wanted)[0])
     found: dict[Owner, list[Polynomial]] = defaultdict(list)
     for owner, polynomial in general.items():
         found[owner].append(polynomial)
@@ -102,6 +101,11 @@ def _solve(columns: Array, wanted: Array, strength: float) -> Array:
     inner = scaled @ scaled.T + strength * np.eye(len(wanted))
     found: Array = scaled.T @ np.linalg.solve(inner, wanted) / scale
     return found
+
+
+def _best(columns: Array, wanted: Array) -> tuple[float, float]:
+    """The strength with the smallest error on children that are left out, and that error."""
+    return min(((each, _left_out(columns, wanted, each)) for each in _STRENGTHS), key=lambda found: found[1])
 
 
 def _left_out(columns: Array, wanted: Array, strength: float) -> float:
