@@ -1,10 +1,10 @@
 """How long ONNX files take, in ONNX Runtime or by the word of another program.
 
-A copy of this file is the script of a latency kit, so it needs onnxruntime and numpy and nothing of the project that it
-comes from. Every file is timed in several passes, each in another order: what disturbs the machine for a while then
-disturbs one pass of some files, and not all passes of one. In a pass a file is loaded, warmed up and run many times; the
-pass counts with a low quantile of these runs, and the file with the mean of the faster half of its passes. Passes far
-above that are counted, so that a reader knows whether the machine was quiet.
+A copy of this file is the script of a latency kit, so it needs onnxruntime and numpy, and nothing of this project.
+Every file is timed in several passes, each in another order: what disturbs the machine for a while then disturbs one
+pass of some files, and not all passes of one. In a pass a file is loaded, warmed up and run many times. The pass counts
+with a low quantile of these runs, and the file with the mean of the faster half of its passes. Passes far above that
+are counted, so that a reader knows whether the machine was quiet.
 """
 
 from __future__ import annotations
@@ -62,19 +62,16 @@ def onnxruntime_timer(settings: Mapping[str, Any]) -> Timer:
     import numpy
     import onnxruntime
 
-    if settings["provider"] not in onnxruntime.get_available_providers():
-        raise TimerError(
-            f"ONNX Runtime has no {settings['provider']} here; it has {', '.join(onnxruntime.get_available_providers())}"
-        )
+    here = onnxruntime.get_available_providers()
+    if settings["provider"] not in here:
+        raise TimerError(f"ONNX Runtime has no {settings['provider']} here; it has {', '.join(here)}")
 
     def timer(path: str) -> Sequence[float]:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # it prints errors that it raises as well
         options.intra_op_num_threads = int(settings["threads"])
         options.inter_op_num_threads = 1
-        options.graph_optimization_level = getattr(
-            onnxruntime.GraphOptimizationLevel, LEVELS[settings["optimization"]]
-        )
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, LEVELS[settings["optimization"]])
         try:
             session = onnxruntime.InferenceSession(path, options, providers=[settings["provider"]])
             inputs = {}
@@ -235,7 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, help="inputs of one run")
     parser.add_argument("--provider", help="execution provider of ONNX Runtime")
     parser.add_argument("--optimization", choices=list(LEVELS), help="of the graph, by ONNX Runtime")
-    parser.add_argument("--timer", metavar="COMMAND", help="gets a file as its last word (or for {}), prints milliseconds")
+    parser.add_argument(
+        "--timer", metavar="COMMAND", help="gets a file as its last word (or for {}), prints milliseconds"
+    )
     parser.add_argument("--passes", type=int, default=4, help="how often each graph is timed (4)")
     parser.add_argument("--output", default="latency.json", help="the JSON file to write (latency.json)")
     options = parser.parse_args(arguments)

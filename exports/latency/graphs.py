@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from typing import Any, cast
 
 import onnx
 import torch
@@ -56,7 +57,7 @@ def _quickly(model: nn.Module, inputs: Tensor) -> bytes | None:
             torch.onnx.export(
                 model,
                 (inputs,),
-                stream,
+                cast(Any, stream),  # a file too, says its documentation
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=[INPUT_NAME],

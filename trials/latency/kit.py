@@ -128,9 +128,7 @@ def read_kit(path: Path, spaces: Spaces = None) -> tuple[LatencyTable, Mapping[s
     plan = MeasurementPlan(costs, parts_of(supernet, distribution, costs, (example.batch(),)), fitted, held_out)
     timings = [_timing(document, f"{number:04d}.onnx", shown) for number in range(len(plan.samples))]
     measurement = {**_part(document, "measurement", dict, shown), **spread_of(timings), "int8": kit.get("int8") is True}
-    table = plan.table(
-        [each["milliseconds"] for each in timings], _part(document, "device", dict, shown), measurement
-    )
+    table = plan.table([each["milliseconds"] for each in timings], _part(document, "device", dict, shown), measurement)
     return table, distribution.choices
 
 
@@ -151,7 +149,9 @@ def _sample(value: Any, choices: Mapping[str, Choice], where: str) -> dict[str, 
             if chosen_categories(choice, found) != given:
                 raise IndexError
         except (IndexError, ValueError):
-            raise SettingError(f"{where}.{readable(label, 60)}: the space has no candidate {readable(given)}.") from None
+            raise SettingError(
+                f"{where}.{readable(label, 60)}: the space has no candidate {readable(given)}."
+            ) from None
     return found
 
 
@@ -160,7 +160,12 @@ def _timing(document: Mapping[str, Any], name: str, shown: str) -> dict[str, flo
     for key in ("milliseconds", "spread", "disturbed"):
         value = timing.get(key)
         low = 0 if key != "milliseconds" else 1e-9
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < 1e9 or math.isnan(value):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not low <= value < 1e9
+            or math.isnan(value)
+        ):
             raise SettingError(f"{shown}: files[{name}].{key}: must be a number above 0, not {readable(value)}.")
     return timing
 

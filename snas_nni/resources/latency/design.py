@@ -29,7 +29,9 @@ _EASE = 1e-3
 Samples = list[dict[str, Any]]
 
 
-def random_children(choices: Mapping[str, Choice], count: int, seed: int, known: Sequence[Mapping[str, Any]] = ()) -> Samples:
+def random_children(
+    choices: Mapping[str, Choice], count: int, seed: int, known: Sequence[Mapping[str, Any]] = ()
+) -> Samples:
     """Return different children, every candidate of every label equally probable; fewer where there are fewer.
 
     Args:
@@ -82,9 +84,7 @@ def designed_children(
     return chosen
 
 
-def values_of(
-    parts: Sequence[Part], costs: CostModel, samples: Sequence[Mapping[str, Any]]
-) -> NDArray[np.float64]:
+def values_of(parts: Sequence[Part], costs: CostModel, samples: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
     """Return how often each child has each part, shape ``(children, parts)``."""
     chosen = [costs.indices(sample) for sample in samples]
     labels = {label for part in parts for term in part.condition.terms for label, _ in term}

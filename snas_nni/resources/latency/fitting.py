@@ -37,7 +37,9 @@ _WORTH = 0.9
 
 
 def fit_parts(
-    parts: Sequence[Part], costs: CostModel, measured: Sequence[tuple[Mapping[str, Any], float]],
+    parts: Sequence[Part],
+    costs: CostModel,
+    measured: Sequence[tuple[Mapping[str, Any], float]],
     most_pairs: int = MOST_PAIRS,
 ) -> dict[Owner, Polynomial]:
     """Return milliseconds as polynomials in Z, by the choice that decides.

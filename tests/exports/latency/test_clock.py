@@ -53,8 +53,13 @@ def test_a_program_gets_the_file_and_its_numbers_are_milliseconds():
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [("print('done')", "printed no milliseconds"), ("print(0)", "printed no"), ("import sys; sys.exit('out of oil')", "out of oil")]
-)  # fmt: skip
+    ("code", "words"),
+    [
+        ("print('done')", "printed no milliseconds"),
+        ("print(0)", "printed no"),
+        ("import sys; sys.exit('out of oil')", "out of oil"),
+    ],
+)
 def test_a_program_that_fails_is_named(code, words):
     with pytest.raises(TimerError, match=words):
         timer_that_runs(code)("a.onnx")
@@ -87,7 +92,9 @@ def test_the_quick_graph_has_the_kernels_of_the_exact_one(tmp_path):
     import onnx
     import onnxruntime
 
-    model = nn.Sequential(nn.Conv2d(3, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(16, 4, 1))
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(16, 4, 1)
+    )
     kernels = []
     for exact in (False, True):
         options = onnxruntime.SessionOptions()

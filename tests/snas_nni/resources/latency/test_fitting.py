@@ -35,7 +35,9 @@ class Three(ModelSpace):
 
 
 def apart(sample):
-    time = 1.0 + {"conv": 0.5, "tanh": 0.2, "skip": 0.0}[sample["a"]] + {"conv": 0.3, "tanh": 0.7, "skip": 0}[sample["c"]]
+    time = (
+        1.0 + {"conv": 0.5, "tanh": 0.2, "skip": 0.0}[sample["a"]] + {"conv": 0.3, "tanh": 0.7, "skip": 0}[sample["c"]]
+    )
     return time + ({"small": 0.1, "large": 0.9}[sample["inner"]] if sample["b"] == "nested" else 0.0)
 
 
@@ -79,9 +81,7 @@ def test_noise_does_not_become_pairs(plan, space):
     measured = [(sample, apart(sample) * (1 + error)) for sample, error in zip(plan.fitted, noise, strict=True)]
     total = Polynomial.sum(fit_parts(plan.parts, plan.costs, measured).values())
     assert {term for term in total.terms if len(term) == 2} <= {(("b", 0), ("inner", 0)), (("b", 0), ("inner", 1))}
-    errors = [
-        abs(total.value(plan.costs.indices(sample)) / apart(sample) - 1) for sample in every_child(plan, space)
-    ]
+    errors = [abs(total.value(plan.costs.indices(sample)) / apart(sample) - 1) for sample in every_child(plan, space)]
     assert max(errors) < 0.04
 
 
