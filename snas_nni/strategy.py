@@ -31,6 +31,7 @@ from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable, Sweep
 from snas_nni.resources.cost_source import CostSource
 from snas_nni.resources.profiler_penalty import ProfilerPenalty
+from snas_nni.showing import arguments_in_words
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
 from snas_nni.supernet.hooks import hooks, refuse_aliases, refuse_shared_sizes
 from snas_nni.supernet.operation import SampledArguments
@@ -178,6 +179,7 @@ class SNAS(ChildrenOfSearch, DARTS):
         penalty: Any = None,
     ) -> None:
         given = locals()
+        self._call = arguments_in_words(SNAS.__init__, {name: given[name] for name in given if name != "self"})
         super().__init__(mutation_hooks=mutation_hooks)
         if gradient_clip_val is not None:
             given["weights_gradient_clip"] = gradient_clip_val
@@ -208,6 +210,10 @@ class SNAS(ChildrenOfSearch, DARTS):
         self._costs: CostSource  # of the supernet, like the distribution
         self._distribution: ArchitectureDistribution | None = None
         self._search: SnasLightningModule | None = None
+
+    def extra_repr(self) -> str:
+        """Return the arguments that are not as by default, for ``repr``."""
+        return self._call
 
     @property
     def distribution(self) -> ArchitectureDistribution:
