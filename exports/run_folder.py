@@ -9,7 +9,7 @@ from typing import Any
 
 from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, readable, reason_of
-from snas_nni.showing import html_table
+from snas_nni.showing.tables import html_table
 
 __all__ = ["RUN_FILES", "SearchResult", "Summary", "read_result", "read_summary"]
 

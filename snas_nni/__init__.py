@@ -22,6 +22,7 @@ _HOMES = {
     "RegularizerTerm": "regularizer",
     "ResourcePenalty": "resources",
     "ResumableLoader": "resumable_loader",
+    "SearchLoop": "one_shot.loop.plain",
     "SettingError": "errors",
     "SnasError": "errors",
     "TemperatureSchedule": "one_shot.temperature",

@@ -24,6 +24,7 @@ from exports.report import show_report, write_report
 from search_spaces import FromModel, NasBench201Space, SnasCellSpace, from_arch_string, space_from, to_arch_string
 from snas_nni.derivation.child import build_child, derive_child
 from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
+from snas_nni.one_shot.loop.plain import SearchLoop
 from snas_nni.one_shot.temperature import TemperatureSchedule
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources import (
@@ -66,6 +67,7 @@ __all__ = [
     "RegularizerTerm",
     "ResourcePenalty",
     "ResumableLoader",
+    "SearchLoop",
     "SettingError",
     "SnasCellSpace",
     "SnasError",

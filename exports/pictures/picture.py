@@ -17,7 +17,7 @@ from exports.pictures.narrow import narrow_drawing
 from exports.pictures.shapes import Drawing
 from exports.pictures.svg import to_svg
 from exports.pictures.wide import wide_drawing
-from snas_nni.showing import html_table
+from snas_nni.showing.tables import html_table
 
 __all__ = ["Picture", "cell_picture", "choices_picture", "pictures_of", "save_pictures"]
 

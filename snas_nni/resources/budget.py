@@ -9,7 +9,8 @@ from snas_nni.errors import SettingError
 from snas_nni.ranges import require_one_of
 from snas_nni.resources.cost_info import COSTS
 from snas_nni.resources.share import Bound, checked_bound
-from snas_nni.showing import arguments_in_words, html_table
+from snas_nni.showing.calls import arguments_in_words
+from snas_nni.showing.tables import html_table
 
 __all__ = ["Budget", "BudgetReport", "Pull"]
 

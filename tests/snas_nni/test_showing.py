@@ -4,7 +4,8 @@ import torch
 
 from snas_nni import SNAS, Budget
 from snas_nni.resources import BudgetReport
-from snas_nni.showing import arguments_in_words, html_table
+from snas_nni.showing.calls import arguments_in_words
+from snas_nni.showing.tables import html_table
 
 
 def test_tables_escape_everything():
