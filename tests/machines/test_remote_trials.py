@@ -102,9 +102,10 @@ def test_the_best_child_comes_back_from_the_machine_that_searched_it(
     assert best["final"]["default"] == max(trial["final"]["default"] for trial in document["trials"])
     folder = Path(document["best_folder"])
     assert f"fetching the best child from {best['host']}" in output
-    expected = uninterrupted(tmp_path, best["parameters"]["seed"], epochs=3)
-    for name in ("architecture.json", "weights.safetensors"):
-        assert (folder / name).read_bytes() == (expected / name).read_bytes()
+    (there,) = [found for machine in machines for found in machine.disk.glob(f"*/trials/{best['id']}/nnioutput/search")]
+    for name in ("architecture.json", "weights.safetensors", "model.onnx", "summary.json", "metrics.csv"):
+        assert (folder / name).read_bytes() == (there / name).read_bytes()
+    assert differences(uninterrupted(tmp_path, best["parameters"]["seed"], epochs=3), there) == []
     onnxruntime.InferenceSession(str(folder / "model.onnx"))
 
     gone = time.monotonic() + 20

@@ -19,7 +19,7 @@ from snas_nni.errors import SettingError
 from trials.experiments.display import LaunchDisplay, trial_table
 from trials.experiments.experiment_file import ExperimentFile, read_experiment_file
 from trials.experiments.manager import Manager, ManagerGoneError, last_lines, running_manager
-from trials.experiments.other_machines import FetchError, fetch
+from trials.experiments.other_machines import RUNNER_OUTPUT, FetchError, fetch, trial_lines
 from trials.experiments.trial_records import TrialRecord, trial_records
 from trials.progress import readable_duration
 from trials.state.failures import write_result
@@ -219,15 +219,21 @@ class _Experiment:
             return
         first = failed[0]
         print(f"error: no trial succeeded; trial {first.number} {first.status.lower()}", file=sys.stderr)
-        folder = first.folder(self._folder)
         if first.place is not None:
-            folder = self._options.output / str(self._id) / "failed"
-            try:
-                self._fetch(first, PurePosixPath(first.place), ("trialrunner_stdout",), folder)
-            except FetchError as error:
-                print(f"warning: {error}", file=sys.stderr)
-                return
-        self._print_end_of(folder, ("trial.stderr", "trial.log", "trialrunner_stdout"))
+            self._print_end_elsewhere(first)
+        else:
+            self._print_end_of(first.folder(self._folder), ("trial.stderr", "trial.log"))
+
+    def _print_end_elsewhere(self, trial: TrialRecord) -> None:
+        """Print the last lines of a trial that ran on another machine."""
+        folder = self._options.output / str(self._id) / "failed"
+        try:
+            self._fetch(trial, PurePosixPath(str(trial.place)), (RUNNER_OUTPUT,), folder)
+        except FetchError as error:
+            print(f"there is no error output: {error}", file=sys.stderr)
+            return
+        text = (folder / RUNNER_OUTPUT).read_text(encoding="utf-8", errors="replace")
+        print(f"{last_lines(trial_lines(text, trial.id))}\n(from {folder / RUNNER_OUTPUT})", file=sys.stderr)
 
     @staticmethod
     def _print_end_of(folder: Path, names: Sequence[str]) -> None:

@@ -19,7 +19,18 @@ from typing import Any
 from snas_nni.errors import SnasError
 from snas_nni.files import readable
 
-__all__ = ["FetchError", "RemoteMachine", "fetch", "machines_of", "on_loopback", "place_of"]
+__all__ = [
+    "RUNNER_OUTPUT",
+    "FetchError",
+    "RemoteMachine",
+    "fetch",
+    "machines_of",
+    "on_loopback",
+    "place_of",
+    "trial_lines",
+]
+
+RUNNER_OUTPUT = "trialrunner_stdout"  # NNI's name of it
 
 _CONNECT_SECONDS = 15
 _FETCH_SECONDS = 600.0
@@ -82,6 +93,21 @@ def place_of(url: object) -> tuple[str, str] | None:
     """Return host and folder out of what NNI says of a remote trial, ``file://host:/folder``; None if there is none."""
     found = re.fullmatch(r"file://(.+?):(/.*)", url) if isinstance(url, str) else None
     return (found[1], found[2]) if found else None
+
+
+def trial_lines(text: str, trial: str) -> str:
+    """Return what a trial printed, out of what NNI's runner on its machine printed: ``RUNNER_OUTPUT`` in its place.
+
+    Args:
+        text: of the runner, which tells when a trial begins and ends, and takes one trial after the other.
+        trial: its id.
+    """
+    begin = re.compile(rf"\[[^\]]*\] INFO {re.escape(trial)}: spawns a subprocess")
+    end = re.compile(rf"\[[^\]]*\] INFO {re.escape(trial)}: subprocess terminated")
+    lines = text.splitlines()
+    first = next((number + 1 for number, line in enumerate(lines) if begin.match(line)), len(lines))
+    last = next((number for number, line in enumerate(lines) if end.match(line)), len(lines))
+    return "\n".join(lines[first:last])
 
 
 def fetch(

@@ -8,7 +8,7 @@ import pytest
 from snas_nni.errors import SettingError
 from trials.experiments.experiment_file import read_experiment_file
 from trials.experiments.manager import free_port
-from trials.experiments.other_machines import FetchError, RemoteMachine, fetch, on_loopback, place_of
+from trials.experiments.other_machines import FetchError, RemoteMachine, fetch, on_loopback, place_of, trial_lines
 from trials.experiments.trial_records import trial_records
 
 
@@ -105,3 +105,21 @@ def test_what_cannot_be_fetched_says_why_and_how_to_do_it_by_hand(tmp_path: Path
     assert "names no such machine" in reason()
     assert "unusual name" in reason(silent, folder='/tmp/"\n!touch /tmp/x')
     assert not (tmp_path / "here").exists()
+
+
+def test_what_a_trial_printed_is_told_from_what_its_runner_did() -> None:
+    text = """\
+[2026-11-29 17:53:20.1] INFO first: spawns a subprocess (pid 7) to run command: ['a']
+done
+[2026-11-29 17:53:26.1] INFO first: subprocess terminated. Exit code is 0.
+[2026-11-29 17:53:28.4] INFO second: start to run trial
+[2026-11-29 17:53:28.5] INFO second: spawns a subprocess (pid 8) to run command: ['a']
+results go to x
+error: no such thing
+[2026-11-29 17:53:39.4] INFO second: subprocess terminated. Exit code is 2.
+Exception in thread
+"""
+    assert trial_lines(text, "second") == "results go to x\nerror: no such thing"
+    assert trial_lines(text, "first") == "done"
+    assert trial_lines(text, "fir") == ""
+    assert trial_lines(text.partition("error")[0], "second") == "results go to x"
