@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime
@@ -57,15 +60,44 @@ def experiment_file(folder: Path, machines: list[Machine], key: Path, epochs: in
     return path
 
 
-def launch(folder: Path, file: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["snas-nni", "launch", str(file), *words],
-        cwd=folder,
-        env={**environment(local=True), "HOME": str(folder), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Launched:
+    """A running ``snas-nni launch``."""
+
+    def __init__(self, folder: Path, file: Path) -> None:
+        self._printed = [folder / "stdout", folder / "stderr"]
+        with self._printed[0].open("w") as output, self._printed[1].open("w") as errors:
+            self.process = subprocess.Popen(
+                ["snas-nni", "launch", str(file)],
+                cwd=folder,
+                env={**environment(local=True), "HOME": str(folder), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+                stdout=output,
+                stderr=errors,
+            )
+
+    def ends(self, code: int) -> tuple[str, str]:
+        """Wait for its end; return what it printed."""
+        try:
+            self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+        output, errors = (path.read_text() for path in self._printed)
+        assert self.process.returncode == code, output + errors
+        return output, errors
+
+    def wait_for(self, what: Callable[[], object]) -> None:
+        """Wait until something is so, while it runs."""
+        deadline = time.monotonic() + PATIENCE
+        while not what():
+            assert self.process.poll() is None, [path.read_text() for path in self._printed]
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+
+    def statuses(self) -> list[str]:
+        """Ask the manager how the trials stand."""
+        found = re.search(r"http://127.0.0.1:(\d+)", self._printed[0].read_text())
+        assert found is not None  # the launcher prints it first
+        with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/api/v1/nni/trial-jobs", timeout=20) as response:
+            return [job["status"] for job in json.load(response)]
 
 
 def on(machine: Machine, key: Path, command: str) -> subprocess.CompletedProcess[str]:
@@ -87,9 +119,7 @@ def uninterrupted(folder: Path, seed: int, epochs: int) -> Path:
 def test_the_best_child_comes_back_from_the_machine_that_searched_it(
     tmp_path: Path, machines: list[Machine], key: Path
 ) -> None:
-    process = launch(tmp_path, experiment_file(tmp_path, machines, key, epochs=3))
-    output, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, output + errors
+    output, _ = Launched(tmp_path, experiment_file(tmp_path, machines, key, epochs=3)).ends(0)
     (record,) = (tmp_path / "runs").glob("*/experiment.json")
     document = json.loads(record.read_text())
     assert [trial["status"] for trial in document["trials"]] == ["SUCCEEDED"] * 2
@@ -119,9 +149,7 @@ def test_the_best_child_comes_back_from_the_machine_that_searched_it(
 def test_a_trial_that_fails_elsewhere_says_why_here(tmp_path: Path, machines: list[Machine], key: Path) -> None:
     file = experiment_file(tmp_path, machines[:1], key, epochs=1)
     file.write_text(file.read_text().replace("--search.epochs=1", "--search.epcohs=1"))
-    process = launch(tmp_path, file)
-    output, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1, output + errors
+    _, errors = Launched(tmp_path, file).ends(1)
     assert "no trial succeeded; trial 0 failed" in errors
     assert "there is no setting search.epcohs; did you mean search.epochs?" in errors
 
@@ -135,26 +163,19 @@ def line(process: psutil.Process) -> list[str]:
 
 def test_a_machine_that_fails_and_comes_back(tmp_path: Path, machines: list[Machine], key: Path) -> None:
     epochs = 30
-    process = launch(tmp_path, experiment_file(tmp_path, machines, key, epochs))
+    launched = Launched(tmp_path, experiment_file(tmp_path, machines, key, epochs))
     failing, staying = machines
-    deadline = time.monotonic() + PATIENCE
-    while not (found := list(failing.disk.glob("*/trials/*/nnioutput/search/checkpoints/epoch-000003*"))):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    pattern = "*/trials/*/nnioutput/search/checkpoints/epoch-000003*"
+    launched.wait_for(lambda: list(failing.disk.glob(pattern)))
     failing.off()
-    search = found[0].parent.parent
+    search = next(failing.disk.glob(pattern)).parent.parent
     assert not (search / "summary.json").exists(), "too late to show anything"
 
     # The trial on the other machine ends as if nothing had happened; the experiment waits for the lost one in vain.
-    while not list(staying.disk.glob("*/trials/*/nnioutput/search/summary.json")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    time.sleep(8)  # its result reaches the manager
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130, output + errors
+    launched.wait_for(lambda: "SUCCEEDED" in launched.statuses())
+    assert "RUNNING" in launched.statuses()
+    launched.process.send_signal(signal.SIGINT)
+    launched.ends(130)
     (record,) = (tmp_path / "runs").glob("*/experiment.json")
     document = json.loads(record.read_text())
     (done,) = [trial for trial in document["trials"] if trial["status"] == "SUCCEEDED"]

@@ -83,6 +83,8 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
                     experiment.watch(manager)
                 finally:
                     console.print("stopping the experiment")
+                    with contextlib.suppress(ManagerGoneError):
+                        experiment.look(manager, patience=2.0)  # a trial may have ended since
         except StoppedError as stopped:
             with contextlib.suppress(OSError):  # the terminal may be what has gone
                 experiment.finish()
@@ -118,7 +120,7 @@ class _Experiment:
             while self._status not in ("DONE", "ERROR", "STOPPED"):
                 try:
                     answer = manager.get("check-status")
-                    self._trials = trial_records(manager.get("trial-jobs"), manager.get("metric-data"))
+                    self.look(manager)
                 except ManagerGoneError as error:
                     self._status = "GONE"
                     print(f"error: {error}. Was the experiment stopped from outside?", file=sys.stderr)
@@ -128,6 +130,18 @@ class _Experiment:
                 time.sleep(_POLL_SECONDS)
         if self._status == "ERROR":
             print(f"error: NNI reports: {'; '.join(filter(None, answer['errors']))}", file=sys.stderr)
+
+    def look(self, manager: Manager, patience: float = 15.0) -> None:
+        """Ask how the trials stand.
+
+        Args:
+            manager: of the experiment.
+            patience: for how many seconds failures are retried.
+
+        Raises:
+            ManagerGoneError: no answer in that time.
+        """
+        self._trials = trial_records(manager.get("trial-jobs", patience), manager.get("metric-data", patience))
 
     def finish(self) -> bool:
         """Write and print what came out; return whether a trial succeeded. Works after an interrupted run too."""
