@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from exports.errors import ArchitectureFileError, OnnxExportError
     from exports.example_input import InputExample
     from exports.onnx_files.export import OnnxReport, export_onnx, read_architecture
+    from exports.onnx_files.prediction import open_predictor
     from exports.rebuilding.build import build
+    from exports.rebuilding.source_file import save_source
     from exports.rebuilding.weights import load_weights, save_weights
 
 __all__ = [
@@ -34,9 +36,11 @@ __all__ = [
     "export_onnx",
     "load",
     "load_weights",
+    "open_predictor",
     "published",
     "read_architecture",
     "save",
+    "save_source",
     "save_weights",
 ]
 
@@ -53,9 +57,11 @@ _HOMES = {
     "export_onnx": "onnx_files.export",
     "load": "architecture.files",
     "load_weights": "rebuilding.weights",
+    "open_predictor": "onnx_files.prediction",
     "published": "architecture.published_cells",
     "read_architecture": "onnx_files.export",
     "save": "architecture.files",
+    "save_source": "rebuilding.source_file",
     "save_weights": "rebuilding.weights",
 }
 

@@ -14,6 +14,7 @@ from exports.rebuilding.weights import save_tensors
 from exports.run_folder import SearchResult
 from trials.data.loaders import evaluation_loader
 from trials.data.types import ClassificationData
+from trials.runs.evidence.evidence_file import write_evidence
 from trials.runs.results import write_results
 from trials.runs.retrain_child import RetrainedChild
 from trials.runs.session import Session
@@ -77,6 +78,7 @@ class RetrainOutput:
         child.load_state_dict(best.weights)
         test = evaluate(torch_predictor(child, device), evaluation_loader(data, data.test))
         progress.say(f"PyTorch:      test accuracy {test.top1}")
+        write_evidence(self.folder, child, data, device)
         metrics = {
             "epoch": float(best.epoch),
             "validation_accuracy": best.accuracy,

@@ -20,7 +20,8 @@ from trials.data.types import ClassificationData
 from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
 from trials.runs.deployment import accepts, measured_on
-from trials.runs.random_children import random_children_accuracy
+from trials.runs.evidence.evidence_file import random_document, write_evidence
+from trials.runs.evidence.random_children import RandomChildren
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
 from trials.runs.teaching.teachers import find_distillation
@@ -67,7 +68,8 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
-    evaluator = _evaluator(session, data, distillation, [EpochReport(progress, session.trial), checkpoints])
+    random = RandomChildren(data, settings)
+    evaluator = _evaluator(session, data, distillation, [EpochReport(progress, session.trial), random, checkpoints])
     with session.training():
         _run_strategy(space, evaluator, strategy)
     if not evaluator.trainer.is_global_zero:
@@ -98,11 +100,11 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     )
     save_child(session.folder, architecture, child)  # before anything that can fail
     device = evaluator.trainer.strategy.root_device
-    metrics |= {
-        **child_accuracies(child, held_out_batches(data), device),
-        **child_costs(child.cpu(), example, progress),
-    }
-    metrics["random_validation_accuracy"] = random_children_accuracy(strategy, data, device)
+    if not random.moment and strategy.oneshot_module.settling.chosen is None:
+        random.judge(strategy.oneshot_module)
+    metrics |= {**child_accuracies(child, held_out_batches(data), device), **random.metrics}
+    write_evidence(session.folder, child, data, device, random_document(random, strategy, len(data.validation)))
+    metrics |= child_costs(child.cpu(), example, progress)
     report = strategy.budget_report
     summary = session.summary(data) | ({"budget": dict(report.bounds)} if report is not None else {})
     result = write_results(
