@@ -9,6 +9,7 @@ from typing import Any
 
 from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, readable, reason_of
+from snas_nni.metric import ACCURACY, DecidingMetric, recorded_metric
 
 __all__ = ["RUN_FILES", "SearchResult", "Summary", "read_result", "read_summary"]
 
@@ -79,13 +80,15 @@ class SearchResult:
 
     Attributes:
         output: folder with architecture.json, weights.safetensors, model.onnx, metrics.csv and summary.json.
-        metrics: accuracies in [0, 1], losses in nats, and what else was measured.
+        metrics: the deciding metric and the loss of each split, and what else was measured.
         parameters: number of parameters of the child.
+        metric: the one that decides.
     """
 
     output: Path
     metrics: dict[str, float]
     parameters: int
+    metric: DecidingMetric = ACCURACY
 
 
 def read_result(output: Path) -> SearchResult:
@@ -96,6 +99,7 @@ def read_result(output: Path) -> SearchResult:
     """
     try:
         document = parse_json(read_bounded(output / "summary.json", MAX_BYTES))
-        return SearchResult(output, dict(document["metrics"]), int(document["parameters"]))
+        metric = recorded_metric(document, {})
+        return SearchResult(output, dict(document["metrics"]), int(document["parameters"]), metric)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SettingError(f"{str(output / 'summary.json')!r} is not the summary of a run: {error}") from error

@@ -4,13 +4,15 @@
 
 * ``cost``: key of the cost in :data:`~snas_nni.resources.COSTS`, such as ``"params"``; ``title`` and ``unit`` are its
   words (``unit`` may be empty).
+* ``metric``: the one that decides: its ``name``, and whether ``higher_is_better``.
 * ``search``: path of the search's folder. ``tune_epochs``: epochs that each point's child was trained on by itself
   (random children are never trained on).
 * ``points``: by budget, ascending. Each has ``budget`` (the upper bound), ``cost`` (of the child, at most that),
-  ``accuracy`` (on the validation split, in [0, 1]), ``interval`` (Wilson's 95 % interval, ``[low, high]``),
+  the metric under its name (on the validation split; ``accuracy`` in [0, 1], say), ``interval`` (Wilson's 95 %
+  interval, ``[low, high]``, of an accuracy only),
   ``folder`` (name of the child's folder inside the sweep's) and ``parameters``. Two budgets may have the same child.
 * ``random``: uniform children with the weights of the search and BatchNorm statistics of their own. Each has ``cost``,
-  ``accuracy`` and ``interval``.
+  the metric and ``interval``.
 
 Keys may be added later; none changes its meaning.
 """
@@ -24,10 +26,11 @@ from typing import Any
 
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
+from snas_nni.metric import ACCURACY
 from snas_nni.resources import COSTS
 from trials.runs.derive import Restored
 from trials.runs.random_children import uniform_samples
-from trials.training.evaluation import Proportion
+from trials.tasks.evaluation import Proportion
 
 __all__ = ["FRONT_FILE", "front_of", "front_point", "random_points", "write_front"]
 
@@ -39,7 +42,7 @@ def front_point(search: Restored, bound: float, cost: str, result: SearchResult)
     return {
         "budget": bound,
         "cost": result.metrics[cost],
-        **_reached(search, result.metrics["validation_accuracy"]),
+        **_reached(search, result.metrics[search.data.task.metric.validation]),
         "folder": result.output.name,
         "parameters": result.parameters,
     }
@@ -56,7 +59,8 @@ def random_points(search: Restored, cost: str, count: int = 8, seed: int = 0) ->
     """
     judged = search.judge(uniform_samples(search.strategy.distribution, count, seed))
     model = search.cost_model()
-    points = [{"cost": model.of(each.sample)[cost], **_reached(search, each.metrics["val_acc"])} for each in judged]
+    logged = search.data.task.metric.logged
+    points = [{"cost": model.of(each.sample)[cost], **_reached(search, each.metrics[logged])} for each in judged]
     return sorted(points, key=lambda point: point["cost"])
 
 
@@ -69,6 +73,7 @@ def front_of(
         "cost": cost,
         "title": info.title,
         "unit": info.unit,
+        "metric": search.data.task.metric.as_document(),
         "search": str(search.folder),
         "tune_epochs": tune_epochs,
         "points": list(points),
@@ -83,7 +88,9 @@ def write_front(folder: Path, front: dict[str, Any]) -> Path:
     return path
 
 
-def _reached(search: Restored, accuracy: float) -> dict[str, Any]:
+def _reached(search: Restored, value: float) -> dict[str, Any]:
+    if search.data.task.metric != ACCURACY:
+        return {search.data.task.metric.name: value}
     count = len(search.data.validation)
-    proportion = Proportion(round(accuracy * count), count)
-    return {"accuracy": accuracy, "interval": list(proportion.interval())}
+    proportion = Proportion(round(value * count), count)
+    return {"accuracy": value, "interval": list(proportion.interval())}

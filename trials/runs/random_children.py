@@ -10,16 +10,14 @@ import torch
 from snas_nni import SNAS
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from trials.data.loaders import evaluation_loader
-from trials.data.types import ClassificationData
-from trials.training.evaluation import evaluate, torch_predictor
+from trials.data.types import TaskData
+from trials.training.evaluation import torch_predictor
 
-__all__ = ["random_children_accuracy", "uniform_samples"]
+__all__ = ["random_children_mean", "uniform_samples"]
 
 
-def random_children_accuracy(
-    strategy: SNAS, data: ClassificationData, device: torch.device, count: int = 5, seed: int = 0
-) -> float:
-    """Return the mean accuracy, on the validation split, of children drawn uniformly, with the supernet's weights.
+def random_children_mean(strategy: SNAS, data: TaskData, device: torch.device, count: int = 5, seed: int = 0) -> float:
+    """Return what children drawn uniformly reach on the validation split, with the supernet's weights: their mean.
 
     Of the candidates that the search was in: without those that a budget excluded.
 
@@ -34,8 +32,8 @@ def random_children_accuracy(
     total = 0.0
     for sample in uniform_samples(distribution, count, seed):
         with distribution.use(distribution.one_hot_sample(sample)):
-            found = evaluate(torch_predictor(strategy.supernet, device), evaluation_loader(data, data.validation))
-            total += found.top1.value
+            predict, batches = torch_predictor(strategy.supernet, device), evaluation_loader(data, data.validation)
+            total += data.task.evaluate(predict, batches).value
     return total / count
 
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import pytorch_lightning as lightning
 
 from exports.run_folder import SearchResult, read_result
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.results import final_numbers
 from trials.settings.run import BaseRunSettings
@@ -67,7 +67,7 @@ class Session(Generic[Settings]):
         """Return how long the run has taken, with the seconds before it was cut."""
         return before + time.monotonic() - self._start
 
-    def summary(self, data: ClassificationData) -> dict[str, Any]:
+    def summary(self, data: TaskData) -> dict[str, Any]:
         """Return what summary.json says of the run whatever it found.
 
         Args:
@@ -76,6 +76,7 @@ class Session(Generic[Settings]):
         return {
             "settings": recorded_settings(self.settings),
             "tuned": self.trial.parameters if self.trial is not None else {},
+            "metric": data.task.metric.as_document(),
             "class_names": list(data.class_names),
             "normalisation": asdict(data.normalisation) if data.normalisation else None,
         }

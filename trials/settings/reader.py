@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -22,6 +22,9 @@ from trials.settings.suggestions import did_you_mean
 __all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read_settings"]
 
 Settings = TypeVar("Settings")
+
+_FREE = ("space.init_args.", "data.options.", "evaluator.init_args.", "training.optimizer_args.")
+"""Groups of a tuner's parameters whose names are not this project's."""
 
 
 def read_settings(
@@ -63,7 +66,7 @@ def read_given(
     """
     tuned_arguments = [f"--{key}={_as_argument(value)}" for key, value in (tuned or {}).items()]
     for key in tuned or {}:
-        if key not in _known_keys(kind) and not key.startswith(("space.init_args.", "data.options.")):
+        if key not in _known_keys(kind) and not key.startswith(_FREE):
             near = did_you_mean(key, _known_keys(kind))
             raise SettingError(f"the tuner's search space has {readable(key)}, which is not a setting{near}")
         refuse_class_paths((tuned or {})[key], f"the tuner's {readable(key)}")
@@ -149,8 +152,10 @@ def _parser(kind: type) -> ArgumentParser:
     for name, group in groups_of(kind).items():
         if "class_path" in {each.name for each in fields(group)}:
             # jsonargparse reads a dataclass with a field class_path as something else
-            parser.add_argument(f"--{name}.class_path", type=str)
-            parser.add_argument(f"--{name}.init_args", type=dict[str, Any])
+            # and imports the class as soon as its arguments are added together.
+            for key, hint in get_type_hints(group).items():
+                if get_origin(hint) is not ClassVar:
+                    parser.add_argument(f"--{name}.{key}", type=hint)
         else:
             parser.add_class_arguments(group, name)
     flags = {each.name for each in fields(kind) if each.name == "quiet"}

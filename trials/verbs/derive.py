@@ -75,7 +75,8 @@ def run(arguments: Sequence[str]) -> int:
         measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
     )  # fmt: skip
     progress.say(
-        f"child: {result.metrics['validation_accuracy']:.1%} validation accuracy, {result.parameters:,} parameters; "
+        f"child: {result.metric.text(result.metrics[result.metric.validation])} validation {result.metric.title}, "
+        f"{result.parameters:,} parameters; "
         f"written to {result.output}"
     )
     return 0
@@ -100,9 +101,11 @@ def _sweep(
             search, {**bounds, cost: bound}, output / f"{number:02d}",
             measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
         )  # fmt: skip
-        point = front_point(search, bound, cost, result)
+        point, deciding = front_point(search, bound, cost, result), result.metric
         points.append(point)
-        progress.say(f"{cost} at most {bound:,.6g}: {point['cost']:,.6g}, {point['accuracy']:.1%} validation")
+        progress.say(
+            f"{cost} at most {bound:,.6g}: {point['cost']:,.6g}, {deciding.text(point[deciding.name])} validation"
+        )
     front = front_of(search, cost, points, random_points(search, cost), options.tune_epochs)
     progress.say(str(write_front(output, front)))
 
