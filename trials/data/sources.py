@@ -51,7 +51,7 @@ def load_data(
         channels = data.input_shape[0] if data.input_shape else 1
         data = replace(data, task=OwnTask(data.classes, evaluator, channels))
     if not isinstance(data.task, Classification):
-        progress.say(f"task: {data.task.name.replace('_', ' ')}; {data.task.metric.in_words} decides")
+        progress.say(f"task: {data.task.title}; {data.task.metric.in_words} decides")
     return data
 
 

@@ -83,7 +83,7 @@ class TaskData:
         """How many examples there are, of what shape, in how many classes, and what is done to those of training."""
         return (
             f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test examples of "
-            f"shape {self.input_shape}, {self.classes} {self.task.counted}; {augmentation_in_words(self.augmentation)}"
+            f"shape {self.input_shape}, {self.task.count_in_words}; {augmentation_in_words(self.augmentation)}"
         )
 
     @property

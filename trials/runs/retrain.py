@@ -138,5 +138,5 @@ def check_child(child: nn.Module, data: TaskData) -> None:
     if data.task.as_given(logits).shape != data.task.shape(targets):
         raise SettingError(
             f"space.init_args: the child gives outputs of shape {tuple(logits.shape[1:])}, but the data has "
-            f"{data.classes} {data.task.counted}"
+            f"{data.task.count_in_words}"
         )

@@ -37,7 +37,16 @@ def read_settings(
         tuned: parameters of a tuner.
         beneath: values in place of defaults, those of a group in a dictionary of their own.
     """
-    return made_of(merged(beneath or {}, read_given(arguments, tuned, RunSettings)), RunSettings)
+    given = read_given(arguments, tuned, RunSettings)
+    return made_of(merged(merged(_of_optimizer(given), beneath or {}), given), RunSettings)
+
+
+def _of_optimizer(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return learning rates for an optimizer that does not bear SGD's; nobody gave one."""
+    training = given.get("training", {})
+    if training.get("optimizer", "SGD") == "SGD" or "learning_rate" in training:
+        return {}
+    return {"training": {"learning_rate": 1e-3, "learning_rate_floor": 0.0}}
 
 
 def architecture_first(arguments: Sequence[str]) -> list[str]:

@@ -25,7 +25,7 @@ class MultiLabel(Task):
     """
 
     name: ClassVar[str] = "multi_label"
-    counted: ClassVar[str] = "labels"
+    counted: ClassVar[tuple[str, str]] = ("label", "labels")
 
     @property
     def metric(self) -> DecidingMetric:

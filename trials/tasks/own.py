@@ -38,10 +38,15 @@ class OwnTask(Task):
     """
 
     name: ClassVar[str] = "own"
-    counted: ClassVar[str] = "outputs"
+    counted: ClassVar[tuple[str, str]] = ("output", "outputs")
 
     evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     channels: int = 1
+
+    @property
+    def title(self) -> str:
+        """The user's module."""
+        return f"that of {self.evaluator.class_path}"
 
     @property
     def metric(self) -> DecidingMetric:

@@ -22,7 +22,7 @@ class Regression(Task):
     """Outputs and targets ``(B, numbers)``, mean squared error, mean absolute error. Lower is better."""
 
     name: ClassVar[str] = "regression"
-    counted: ClassVar[str] = "numbers to predict"
+    counted: ClassVar[tuple[str, str]] = ("number to predict", "numbers to predict")
 
     @property
     def metric(self) -> DecidingMetric:

@@ -33,8 +33,8 @@ class Task(ABC):
     name: ClassVar[str] = ""
     is_classification: ClassVar[bool] = False
     """Whether each input has one class, so that splits keep the share of each."""
-    counted: ClassVar[str] = "classes"
-    """What ``outputs`` counts, in words."""
+    counted: ClassVar[tuple[str, str]] = ("class", "classes")
+    """What ``outputs`` counts, in words: one, and several."""
 
     outputs: int
 
@@ -42,6 +42,16 @@ class Task(ABC):
     def metric(self) -> DecidingMetric:
         """The metric that decides."""
         return ACCURACY
+
+    @property
+    def count_in_words(self) -> str:
+        """Say how many outputs there are, and of what."""
+        return f"{self.outputs} {self.counted[self.outputs != 1]}"
+
+    @property
+    def title(self) -> str:
+        """The name in words."""
+        return self.name.replace("_", " ")
 
     # ---- data ----------------------------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ def class_weights(data: TaskData, setting: list[float] | str | None) -> Tensor |
         return balanced
     if len(setting) != data.classes:
         raise SettingError(
-            f"training.class_weights has {len(setting)} numbers, but the data has {data.classes} {data.task.counted} "
+            f"training.class_weights has {len(setting)} numbers, but the data has {data.task.count_in_words} "
             f"({', '.join(data.class_names[:8])}{', ...' * (data.classes > 8)})"
         )
     return torch.tensor(setting, dtype=torch.float32)

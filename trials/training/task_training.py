@@ -68,7 +68,7 @@ class TaskTraining(LightningModule):
         self.register_buffer("class_weights", class_weights, persistent=False)
         # A number for each batch where the metric is a mean of them: a strategy may run one step under two names.
         accumulated = not _is_mean(task)
-        self.metrics = nn.ModuleDict({stage: task.new_metric() for stage in _STAGES if accumulated})
+        self.metrics = nn.ModuleDict({f"of_{stage}": task.new_metric() for stage in _STAGES if accumulated})
         self.distillation: Distillation | None = None
         """A teacher, whose outputs count in the training loss."""
 
@@ -116,15 +116,15 @@ class TaskTraining(LightningModule):
         return self.task.loss(outputs, targets, self.class_weights, self.label_smoothing)
 
     def _check(self, inputs: Any, outputs: Tensor, targets: Tensor) -> None:
-        wanted, count = self.task.shape(targets), self.task.outputs
+        wanted = self.task.shape(targets)
         if outputs.shape == wanted:
             return
         sides = f"inputs of shape {tuple(inputs.shape[1:])}" if isinstance(inputs, Tensor) else "inputs"
         raise SettingError(
             f"the network gives outputs of shape {tuple(outputs.shape)} for {len(targets)} {sides}, but the data has "
-            f"{count} {self.task.counted}, so {wanted} is needed: give the last layer of "
-            f"{place_of(type(self.model))} {count} outputs. An argument 'classes' or 'num_classes' of its constructor "
-            "is filled in from the data"
+            f"{self.task.count_in_words}, so {wanted} is needed: give the last layer of "
+            f"{place_of(type(self.model))} {self.task.outputs} outputs. An argument 'classes' or 'num_classes' of its "
+            "constructor is filled in from the data"
         )
 
     def _evaluate(self, stage: str, batch: tuple[Any, Tensor]) -> None:
@@ -136,8 +136,8 @@ class TaskTraining(LightningModule):
         # On several devices each has its part of the training examples, and all of the others.
         common = {"on_step": False, "on_epoch": True, "sync_dist": stage == "train"}
         name = f"{stage}_{self.task.metric.logged.removeprefix('val_')}"
-        if stage in self.metrics:
-            metric: Any = self.metrics[stage]
+        if self.metrics:
+            metric: Any = self.metrics[f"of_{stage}"]
             metric.update(outputs.detach(), targets)
             self.log(name, metric, on_step=False, on_epoch=True)
         else:
