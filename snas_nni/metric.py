@@ -10,7 +10,7 @@ from typing import Any, Final
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
 
-__all__ = ["ACCURACY", "TASK_METRICS", "DecidingMetric", "metric_of_evaluator", "recorded_metric"]
+__all__ = ["ACCURACY", "TASK_METRICS", "DecidingMetric", "metric_of_evaluator", "recorded_metric", "reported_metric"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DecidingMetric:
     @property
     def title(self) -> str:
         """The name in words."""
-        return self.name.replace("_", " ")
+        return " ".join(_SPELLED.get(word, word) for word in self.name.split("_"))
 
     @property
     def in_words(self) -> str:
@@ -116,6 +116,8 @@ class DecidingMetric:
         return cls(**known)
 
 
+_SPELLED: Final = {"iou": "IoU", "f1": "F1", "auc": "AUC"}
+
 ACCURACY: Final = DecidingMetric("accuracy", logged="val_acc")
 
 TASK_METRICS: Final[Mapping[str, DecidingMetric]] = {
@@ -139,6 +141,14 @@ def metric_of_evaluator(logged: str, mode: str | None) -> DecidingMetric:
         return ACCURACY
     lower = mode == "min" or (mode is None and any(word in logged for word in ("loss", "error")))
     return DecidingMetric(logged.removeprefix("val_"), not lower, percent=False, logged=logged)
+
+
+def reported_metric(*reports: Mapping[str, Any]) -> DecidingMetric:
+    """Return the metric that the reports of an NNI trial name, the first that names one; accuracy where none does."""
+    for report in reports:
+        if "metric" in report:
+            return recorded_metric(report, {})
+    return ACCURACY
 
 
 def recorded_metric(summary: Mapping[str, Any], settings: Mapping[str, Any]) -> DecidingMetric:

@@ -31,6 +31,8 @@ class ExperimentFile:
         concurrency: how many run at once.
         ends: whether the experiment comes to an end by itself.
         local: whether its trials run on this machine.
+        optimize_mode: what the tuner does with the trials' metric, maximize or minimize; None for a tuner that does
+            not ask for it.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class ExperimentFile:
     concurrency: int
     ends: bool
     local: bool
+    optimize_mode: str | None = None
 
 
 def read_experiment_file(path: str | Path) -> ExperimentFile:
@@ -67,7 +70,16 @@ def read_experiment_file(path: str | Path) -> ExperimentFile:
         concurrency=config.trial_concurrency,
         ends=config.max_trial_number is not None or config.max_experiment_duration is not None,
         local=getattr(service, "platform", None) == "local",
+        optimize_mode=_optimize_mode(config),
     )
+
+
+def _optimize_mode(config: Any) -> str | None:
+    """Return the tuner's direction; that of NNI's own ones is maximize where the file does not say."""
+    given = (config.tuner.class_args or {}).get("optimize_mode")
+    if given is None and config.tuner.name not in (None, "GridSearch", "Random"):
+        return "maximize"
+    return str(given) if given in ("maximize", "minimize") else None
 
 
 def _check_search_space_file(path: Path, named: object) -> None:
