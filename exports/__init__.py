@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from exports.errors import ArchitectureFileError, OnnxExportError
     from exports.example_input import InputExample
     from exports.onnx_files.export import OnnxReport, export_onnx, read_architecture
+    from exports.onnx_files.prediction import open_predictor
     from exports.rebuilding.build import build
     from exports.rebuilding.weights import load_weights, save_weights
 
@@ -34,6 +35,7 @@ __all__ = [
     "export_onnx",
     "load",
     "load_weights",
+    "open_predictor",
     "published",
     "read_architecture",
     "save",
@@ -53,6 +55,7 @@ _HOMES = {
     "export_onnx": "onnx_files.export",
     "load": "architecture.files",
     "load_weights": "rebuilding.weights",
+    "open_predictor": "onnx_files.prediction",
     "published": "architecture.published_cells",
     "read_architecture": "onnx_files.export",
     "save": "architecture.files",

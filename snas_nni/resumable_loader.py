@@ -66,6 +66,10 @@ class ResumableLoader(DataLoader[Any]):
             self._skip, self._given, self._epoch_start, self._loaded = position
             self.generator.set_state(drawn)
 
+    def end_epoch(self) -> None:
+        """Say that no more batches of this epoch will be asked for, where there are some: the next one starts anew."""
+        self._epoch_start = None
+
     def state_dict(self) -> dict[str, Any]:
         """Return the position: batches given in this epoch, and the generator's state at its start."""
         if self._loaded is not None:

@@ -9,39 +9,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from nni.mutable import Mutable
-from nni.nas.nn.pytorch import ModelSpace
-from torch import nn
 
 from snas_nni.cost_model import CostModel
-from snas_nni.derivation.loose_ends import InputMemory
-from snas_nni.derivation.portability import portability_notes
-from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
-from snas_nni.distribution.choices import choice_of
-from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
-from snas_nni.nni_compat import DARTS, BaseSuperNetModule
+from snas_nni.errors import SettingError
 from snas_nni.one_shot.children import ChildrenOfSearch
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.lightning_module import SnasLightningModule
+from snas_nni.one_shot.loop.plain import Judgment, SearchLoop
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.one_shot.temperature import Shape
-from snas_nni.one_shot.trial_record import trial_record_kept
 from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable, Sweep
-from snas_nni.resources.cost_source import CostSource
 from snas_nni.resources.profiler_penalty import ProfilerPenalty
-from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
-from snas_nni.supernet.hooks import hooks, refuse_aliases, refuse_shared_sizes
-from snas_nni.supernet.operation import SampledArguments
-from snas_nni.supernet.stage import prepare_stages, replacement_hook
 
 __all__ = ["SNAS"]
 
 _logger = logging.getLogger(__name__)
 
 
-class SNAS(ChildrenOfSearch, DARTS):
+class SNAS(ChildrenOfSearch):
     """Stochastic Neural Architecture Search (Xie et al., ICLR 2019, arXiv 1812.09926).
 
     One relaxed architecture is drawn per training step and shared by all modules of a label; one backward pass on
@@ -205,114 +192,10 @@ class SNAS(ChildrenOfSearch, DARTS):
         self.cost_convention = cost_convention
         self.example_input = example_input
         self.budget_report: BudgetReport | None = None
-        self._costs: CostSource  # of the supernet, like the distribution
-        self._distribution: ArchitectureDistribution | None = None
-        self._search: SnasLightningModule | None = None
-
-    @property
-    def distribution(self) -> ArchitectureDistribution:
-        """The architecture distribution; there is one after :meth:`mutate_model`."""
-        if self._distribution is None:
-            raise SnasError("there is no supernet yet: run the experiment, or call mutate_model(space), first.")
-        return self._distribution
-
-    def cost_model(self, example_input: Any = None) -> CostModel:
-        """What every child of the space costs.
-
-        Args:
-            example_input: input of one example, or a tuple of arguments; not needed once costs were counted.
-
-        Raises:
-            SnasError: there is neither; or an operation cannot be counted.
-        """
-        _ = self.distribution  # raises where there is no supernet yet
-        return self._costs.model(example_input)
-
-    # ---- what NNI asks of a strategy -----------------------------------------------------------------------------
-
-    def mutate_model(self, model: ModelSpace) -> ModelSpace:
-        """Turn a model space into a supernet, in place.
-
-        Raises:
-            UnsupportedSpaceError: names the label or module that cannot be searched, the reason, the way out.
-        """
-        if not isinstance(model, ModelSpace):
-            raise UnsupportedSpaceError(
-                f"{type(model).__name__} is not a model space. Derive the network from nni.nas.nn.pytorch.ModelSpace."
-            )
-        if any(isinstance(module, BaseSuperNetModule) for module in model.modules()):
-            raise UnsupportedSpaceError(
-                f"{type(model).__name__} is a supernet already. Make a new space: it can be turned into one only once."
-            )
-        try:
-            mutables = model.simplify()
-        except ValueError as error:
-            raise UnsupportedSpaceError(
-                f"{error}. Modules with the same label share one choice, so they need the same candidates in the same "
-                "order: give them equal candidate names, or labels of their own."
-            ) from error
-        choices = {label: choice_of(mutable) for label, mutable in mutables.items()}
-        if not choices:
-            raise UnsupportedSpaceError(
-                f"{type(model).__name__} has nothing to choose. Put a LayerChoice, InputChoice, Repeat, Cell or a "
-                "mutable layer into it."
-            )
-        self._distribution = ArchitectureDistribution(
-            choices,
-            initial_std=self.settings.initial_logits_std,
-            seed=self.seed,
-            sample_per_layer=self.settings.sample_per_layer,
-            skip_tolerance=self.settings.skip_tolerance,
-        )
-        self._mutated = model
-        self._costs = CostSource(
-            model,
-            self._distribution,
-            convention=self.cost_convention,
-            example_input=self.example_input,
-            latency_table=self.latency_table,
-            wanted={cost for regularizer in self.regularizers for cost in regularizer.costs},
-            agreed=broadcast_from_rank_zero,
-        )
-        prepare_stages(model, self._distribution.bind)
-        # DARTS.mutate_model would create logits of its own.
-        supernet: ModelSpace = super(DARTS, self).mutate_model(model)
-        refuse_aliases(supernet)
-        if self.settings.sampling == "relaxed":
-            refuse_shared_sizes(supernet)
-        InputMemory.attach(supernet, self._distribution)
-        unused = [label for label, readers in self._distribution.readers.items() if not readers]
-        if unused:
-            raise UnsupportedSpaceError(
-                f"label '{', '.join(unused)}': the space chooses a value that no module of it uses in a way that can "
-                "be searched (it was read by ensure_frozen or add_mutable). Use LayerChoice, InputChoice, Repeat, "
-                "Cell or a mutable layer for it, or fix the value."
-            )
-        for note in portability_notes(supernet):
-            _logger.warning("%s", note)
-        return supernet
-
-    def default_mutation_hooks(self) -> list[Callable[..., Any]]:
-        """Supernet forms of all of NNI's mutables."""
-        return hooks()
-
-    def run_hook(self, hook: Callable[..., Any], name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
-        """Give this project's hooks the distribution, and hooks written for NNI's DARTS their logits and softmax."""
-        foreign = ForeignMemo(self.distribution, memo)
-        return replacement_hook(hook)(
-            module,
-            name,
-            foreign,
-            {
-                "distribution": self.distribution,
-                "softmax": SampledSoftmax(foreign),
-                "mixed_op_sampling": SampledArguments,
-            },
-        )
 
     def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
         """The search around the evaluator's Lightning module."""
-        self._search = SnasLightningModule(
+        module = SnasLightningModule(
             training_module,
             self.distribution,
             self.settings,
@@ -322,7 +205,64 @@ class SNAS(ChildrenOfSearch, DARTS):
             self.selection(),
             self.accept,
         )
-        return self._search
+        self._search = module
+        return module
+
+    def loop(
+        self,
+        optimizer: torch.optim.Optimizer,
+        train: Any,
+        *,
+        epochs: int,
+        validation: Any = None,
+        judge: Judgment | None = None,
+    ) -> SearchLoop:
+        """The search in a loop of your own, without Lightning, after :meth:`mutate_model`.
+
+        Args:
+            optimizer: of the supernet's weights; its learning rate is yours to change between epochs.
+            train: training batches, such as a ``DataLoader``; its length is that of an epoch.
+            epochs: of the whole search.
+            validation: held-out batches, on which children are compared before the search settles on one. Without
+                them it settles on the most probable one.
+            judge: gets one of these, runs the supernet on it, and returns what it reaches there, the larger the better.
+
+        Raises:
+            SettingError: nobody knows how many batches an epoch has, no epoch is left to search in, or a setting needs
+                Lightning's loop.
+            SnasError: there is no supernet yet.
+
+        Examples:
+            >>> from torch.nn.functional import cross_entropy
+            >>> from snas_nni import SnasCellSpace
+            >>> strategy = SNAS(seed=0)
+            >>> supernet = strategy.mutate_model(SnasCellSpace(channels=2, cells=1, nodes=1))
+            >>> train = [(torch.zeros(4, 3, 8, 8), torch.arange(4))]
+            >>> search = strategy.loop(torch.optim.SGD(supernet.parameters(), lr=0.05), train, epochs=2)
+            >>> for epoch in search:
+            ...     for images, labels in train:
+            ...         with search.sample(images):
+            ...             loss = search.step(cross_entropy(supernet(images), labels))
+            >>> sample, child = strategy.derive()
+        """
+        distribution = self.distribution  # raises where there is no supernet yet
+        search = SearchLoop(
+            self._mutated,
+            optimizer,
+            train,
+            epochs,
+            distribution=distribution,
+            settings=self.settings,
+            seed=self.seed,
+            regularizers=self.regularizers,
+            count_costs=self._costs_for_batch,
+            selection=self.selection(),
+            accept=self.accept,
+            validation=validation,
+            judge=judge,
+        )
+        self._search = search
+        return search
 
     def _costs_for_batch(self, batch: Any) -> CostModel:
         model = self._costs.for_batch(batch)
@@ -331,26 +271,3 @@ class SNAS(ChildrenOfSearch, DARTS):
             # On several devices what the solver left open in time must be the same.
             self.distribution.exclude(broadcast_from_rank_zero(self.budget_controller.excluded))
         return model
-
-    def mutate_evaluator(self, evaluator: Any) -> Any:
-        """Wrap the evaluator; choices inside it are refused."""
-        if isinstance(evaluator, Mutable) and evaluator.simplify():
-            raise UnsupportedSpaceError(
-                f"the evaluator holds choices of its own ({', '.join(evaluator.simplify())}). A one-shot search trains "
-                "one supernet with one evaluator: fix their values, or tune them with nnictl around the search."
-            )
-        return super().mutate_evaluator(evaluator)
-
-    def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]) -> Any:
-        """Training batches; pairs of training and validation batches for bi-level updates."""
-        if self.settings.bilevel:
-            return {"train": train_dataloader_fn(), "val": val_dataloader_fn()}
-        return train_dataloader_fn()
-
-    def val_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]) -> Any:
-        """Held-out batches, which NNI's DARTS family does without."""
-        return val_dataloader_fn()
-
-    def _run(self) -> None:
-        with trial_record_kept():
-            super()._run()

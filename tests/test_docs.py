@@ -112,6 +112,14 @@ def test_from_model(capsys):
     assert "fc: is an output of the model" in capsys.readouterr().out
 
 
+def test_deploy(workplace, capsys):
+    ask, read = blocks("docs/deploy.md")
+    found = run(ask)
+    assert found["answer"].top(1)[0][0] in map(str, range(10))
+    assert run(read)["names"] == list(map(str, range(10)))
+    assert len(run(read)["preparation"]["mean"]) == 1
+
+
 def test_report(workplace):
     (code,) = blocks("docs/report.md")
     found = run(code)
@@ -150,7 +158,7 @@ class TestEveryPage:
 
 def test_readme_leads_to_the_pages():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for page in ("your_own_space", "settings", "resources", "report", "hub_spaces", "from_model"):
+    for page in ("your_own_space", "settings", "resources", "report", "hub_spaces", "from_model", "deploy"):
         assert f"(docs/{page}.md)" in text
 
 

@@ -23,6 +23,7 @@ _VERBS = {
     "retrain": "train an architecture.json from scratch, at full size, or on with its weights",
     "evaluate": "measure a result folder on the test split, in PyTorch and in ONNX Runtime",
     "quantize": "make an 8-bit ONNX file of a result folder",
+    "predict": "ask a result folder's ONNX file about images or an array of inputs",
     "export": "turn an architecture.json into a checked ONNX file",
     "show": "print an architecture.json so that people can read it",
     "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
@@ -31,6 +32,7 @@ _VERBS = {
     "env": "print the shell's line after which nnictl itself starts a manager that others do not reach",
     "report": "write one HTML page about a search or an experiment",
 }
+_FOLDERS = {"card": "deploy", "export": "deploy", "predict": "deploy", "quantize": "deploy"}
 USER_ERROR = 2
 INTERRUPTED = 130
 ENOUGH_READ = 141  # what a shell reports of a program that a closed pipe ended
@@ -59,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from snas_nni.errors import SnasError  # on demand: it costs seconds, which plain help should not take
 
     try:
-        code: int = importlib.import_module(f"trials.verbs.{verb}").run(rest)
+        module = ".".join(["trials.verbs", *([_FOLDERS[verb]] if verb in _FOLDERS else []), verb])
+        code: int = importlib.import_module(module).run(rest)
         sys.stdout.flush()
         return code
     except BrokenPipeError:

@@ -15,6 +15,8 @@ from exports.architecture.files import as_text, from_text, write_file
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError, OnnxExportError
 from exports.example_input import InputExample
+from exports.onnx_files.description import Description
+from exports.onnx_files.preparation import Layout, with_preparation
 from exports.onnx_files.runtime_check import largest_difference
 from exports.onnx_files.tracing import INPUT_NAME, OUTPUT_NAME, check_output, checked_bytes, on_cpu, quiet, traced_model
 from snas_nni.errors import SettingError
@@ -55,6 +57,8 @@ def export_onnx(
     architecture: Architecture | None = None,
     batch_sizes: Sequence[int] = (1, 3),
     tolerance: float = 1e-4,
+    description: Description | None = None,
+    preprocessing: Layout | None = None,
 ) -> OnnxReport:
     """Write ``model`` in evaluation mode as one ONNX file of free batch size, and prove that it runs.
 
@@ -70,11 +74,15 @@ def export_onnx(
         architecture: the record to put into the file; ``read_architecture`` gets it back.
         batch_sizes: batch sizes to compare at, each at least 1; the model is traced at another one.
         tolerance: largest difference allowed, as a fraction of the largest absolute output; above 0.
+        description: what the file shall say about its use; see :func:`exports.onnx_files.description.read_description`.
+        preprocessing: put the description's preparation of images into the file, whose input is then uint8, ``NCHW`` or
+            ``NHWC``; None leaves the input as the network has it.
 
     Raises:
         OnnxExportError: the export, the check or the comparison failed; the message has the numbers. No file
             is left behind, and an older file of that name is untouched.
-        SettingError: ``input_shape``, ``batch_sizes`` or ``tolerance`` is out of range.
+        SettingError: ``input_shape``, ``batch_sizes`` or ``tolerance`` is out of range, or there is no preparation
+            of images of 8 bits to put into the file.
 
     Examples:
         >>> import pathlib, tempfile
@@ -88,14 +96,19 @@ def export_onnx(
     check_settings(input_shape, batch_sizes, tolerance)
     with quiet():
         copied = on_cpu(model)
+        if preprocessing is not None:
+            copied, description = taking_images(copied, description, preprocessing)
+            input_shape = description.example
         batch_of = batch_maker(input_shape, copied)
         # A batch of 1 would be taken for a constant, and one that is compared later would prove less.
         traced = next(size for size in range(2, len(batch_sizes) + 3) if size not in batch_sizes)
         for size in (traced, *batch_sizes):
             check_output(copied, batch_of(size))
         proto = traced_model(copied, batch_of(traced))
+        properties = {} if description is None else description.as_properties()
         if architecture is not None:
-            onnx.helper.set_model_props(proto, {METADATA_KEY: as_text(architecture)})
+            properties[METADATA_KEY] = as_text(architecture)
+        onnx.helper.set_model_props(proto, properties)
         content = checked_bytes(proto)
         difference = largest_difference(content, copied, batch_of, batch_sizes, tolerance)
     try:
@@ -131,6 +144,17 @@ def read_architecture(path: str | Path) -> Architecture:
         "Export it with export_onnx(..., architecture=...)",
         path,
     )
+
+
+def taking_images(model: nn.Module, description: Description | None, layout: Layout) -> tuple[nn.Module, Description]:
+    """Return a network that prepares images of 8 bits itself, and what is to be said of its file."""
+    preparation = None if description is None else description.preparation
+    if description is None or preparation is None:
+        raise SettingError(
+            "preprocessing: the inputs are no images, or nothing says how images were prepared in training (which "
+            "summary.json does beside an architecture file), so there is nothing to put into the file"
+        )
+    return with_preparation(model, preparation, layout), description.of_images(preparation, layout)
 
 
 def check_settings(

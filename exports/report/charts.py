@@ -1,4 +1,4 @@
-"""Line and scatter charts as SVG elements: axes from round number to round number, nothing to load."""
+"""Line charts as SVG elements: axes from round number to round number, nothing to load."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exports.pictures.svg import number
 from exports.report.metrics_log import Points
 from exports.report.numbers import compact, ticks
 
-__all__ = ["Dot", "Series", "line_chart", "scatter_chart", "thinned"]
+__all__ = ["Frame", "Series", "chart_svg", "line_chart", "thinned"]
 
 WIDTH, HEIGHT = 350.0, 205.0
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 20.0, 10.0, 40.0
@@ -30,20 +30,8 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Dot:
-    """A trial in a scatter chart; ``on_front`` if no other beats it."""
-
-    x: float
-    y: float
-    name: str
-    link: str
-    hint: str
-    on_front: bool
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """The axes: round numbers to round numbers, and where a value is on the page."""
+class Frame:
+    """The axes: ticks ``xs`` and ``ys`` at round numbers, ``low`` to ``high`` across, and where a value is."""
 
     xs: list[float]
     ys: list[float]
@@ -51,12 +39,15 @@ class _Frame:
     high: float
 
     def x(self, value: float) -> float:
+        """Return where a value is across."""
         return LEFT + (WIDTH - LEFT - RIGHT) * (value - self.low) / ((self.high - self.low) or 1)
 
     def y(self, value: float) -> float:
+        """Return where a value is down."""
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - self.ys[0]) / ((self.ys[-1] - self.ys[0]) or 1)
 
     def svg(self, x_name: str, x_text: Callable[[float], str], y_text: Callable[[float], str]) -> list[str]:
+        """Return the elements of grid and axes."""
         lines = []
         for value in self.ys:
             y = number(self.y(value))
@@ -96,11 +87,11 @@ def line_chart(
     values = [value for _, value in every] + [0.0] + [each for each in (bound, top) if each is not None]
     low, high = min(epochs), max(epochs)
     whole = [each for each in ticks(low, high, 6) if low <= each <= high and each == int(each)]
-    frame = _Frame(
+    frame = Frame(
         sorted({low, *whole} if low == 1 else set(whole) or {low}), ticks(min(values), max(values), 4), low, high
     )
     if low == high:
-        frame = _Frame([low], frame.ys, low - 0.5, high + 0.5)
+        frame = Frame([low], frame.ys, low - 0.5, high + 0.5)
     body = frame.svg("epoch", lambda value: f"{value:g}", text)
     if bound is not None:
         body.append(f'<path class="bound" d="M{number(LEFT)} {number(frame.y(bound))}H{number(WIDTH - RIGHT)}"/>')
@@ -117,7 +108,7 @@ def line_chart(
                 f'<circle class="mark mark-{line.color}" cx="{number(frame.x(x))}" cy="{number(frame.y(y))}" r="3">'
                 f"<title>{hint}</title></circle>"
             )
-    return _svg(f"{label}. " + "; ".join(_in_words(line, text) for line in series if line.points), body)
+    return chart_svg(f"{label}. " + "; ".join(_in_words(line, text) for line in series if line.points), body)
 
 
 def thinned(points: Points, places: int = MOST_PLACES) -> Points:
@@ -140,38 +131,19 @@ def thinned(points: Points, places: int = MOST_PLACES) -> Points:
     return kept
 
 
-def scatter_chart(
-    label: str, x_name: str, dots: Sequence[Dot], x_text: Callable[[float], str], y_text: Callable[[float], str]
-) -> str:
-    """Draw points and the stairs of the Pareto front; neither axis needs to begin at zero, as both are labelled."""
-    xs = ticks(min(dot.x for dot in dots), max(dot.x for dot in dots), 5)
-    ys = ticks(min(dot.y for dot in dots), max(dot.y for dot in dots), 4)
-    frame = _Frame(xs, ys, xs[0], xs[-1])
-    body = frame.svg(x_name, x_text, y_text)
-    front = sorted((dot.x, dot.y) for dot in dots if dot.on_front)
-    if front:
-        stairs = f"M{number(frame.x(front[0][0]))} {number(frame.y(front[0][1]))}"
-        stairs += "".join(f"H{number(frame.x(x))}V{number(frame.y(y))}" for x, y in front[1:])
-        body.append(f'<path class="front" d="{stairs}H{number(WIDTH - RIGHT)}"/>')
-    for dot in sorted(dots, key=lambda dot: dot.on_front):
-        x, y = frame.x(dot.x), frame.y(dot.y)
-        kind = "dot front-dot" if dot.on_front else "dot"
-        anchor, shift = ("end", -8) if x > WIDTH - RIGHT - 24 else ("start", 8)
-        body.append(
-            f'<a href="{escape(dot.link)}" aria-label="{escape(dot.hint)}"><circle class="{kind}" cx="{number(x)}" '
-            f'cy="{number(y)}" r="5"><title>{escape(dot.hint)}</title></circle><text x="{number(x + shift)}" '
-            f'y="{number(y - 5)}" text-anchor="{anchor}">{escape(dot.name)}</text></a>'
-        )
-    # Not an image to assistive software: it has links in it.
-    return _svg(label, body, role="group")
-
-
 def _in_words(line: Series, text: Callable[[float], str]) -> str:
     (first, start), (last, end) = line.points[0], line.points[-1]
     return f"{line.name} from {text(start)} in epoch {first} to {text(end)} in epoch {last}"
 
 
-def _svg(label: str, body: Sequence[str], role: str = "img") -> str:
+def chart_svg(label: str, body: Sequence[str], role: str = "img") -> str:
+    """Return an SVG element of a chart's size.
+
+    Args:
+        label: what is shown, for those who cannot see it.
+        body: its elements.
+        role: ``group`` where there are links in it.
+    """
     return (
         f'<svg class="chart" viewBox="0 0 {number(WIDTH)} {number(HEIGHT)}" role="{role}" '
         f'aria-label="{escape(label)}">{"".join(body)}</svg>'

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from exports.report.charts import Dot, scatter_chart
 from exports.report.experiment import Experiment, Trial
 from exports.report.numbers import as_number, compact, duration, percent, plain_text
 from exports.report.run_charts import Chart
 from exports.report.run_view import RunView, Tile, view_run
+from exports.report.scatter import Dot, scatter_chart
 
 __all__ = ["ExperimentView", "TrialView", "pareto_front", "view_experiment"]
 
@@ -152,9 +152,9 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
                 value,
                 accuracy,
                 str(trial.number),
-                f"#{_anchor(trial)}",
                 f"{_name(trial)}: {percent(accuracy)}, {value:,.0f} {title}",
-                trial.number in front,
+                "front" if trial.number in front else "plain",
+                f"#{_anchor(trial)}",
             )
             for trial, value, accuracy in found
         ]

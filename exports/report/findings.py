@@ -10,7 +10,7 @@ from exports.pictures.graph import CellGraph
 from exports.report.numbers import compact, percent
 from exports.report.run import Run
 
-__all__ = ["Finding", "findings"]
+__all__ = ["GAINED_ACCURACY", "OPEN_ENTROPY", "Finding", "entropy_share", "findings", "still_moving"]
 
 STILL_LOGITS = 0.05
 """Root mean square change of the log-probabilities over a whole search, in nats, below which nothing was learnt."""
@@ -62,11 +62,17 @@ def _logits(run: Run) -> list[Finding]:
     return [Finding("warning", f"The logits hardly moved ({moved:.2g} nats over the whole search). {rate}")]
 
 
-def _entropy(run: Run) -> list[Finding]:
+def entropy_share(run: Run) -> float | None:
+    """Share of the largest possible entropy that the search ended with; None where it is not known."""
     share = run.log.last("search/entropy_share")
     if share is None and run.architecture is not None and run.architecture.entropy:
         largest = sum(math.log(max(1, len(each))) for each in run.architecture.probabilities.values())
         share = sum(run.architecture.entropy.values()) / largest if largest else None
+    return share
+
+
+def _entropy(run: Run) -> list[Finding]:
+    share = entropy_share(run)
     if share is None or share <= OPEN_ENTROPY:
         return []
     return [
@@ -79,31 +85,41 @@ def _entropy(run: Run) -> list[Finding]:
     ]
 
 
-def _moving(run: Run) -> list[Finding]:
-    """Say which choices the last tenth of the search, or its last epoch, still changed."""
+def still_moving(run: Run) -> list[str]:
+    """Labels whose probabilities the last tenth of the search, or its last epoch, still changed."""
     moved: list[str] = []
-    probabilities = run.probabilities()
-    for label, by_candidate in probabilities.items():
-        for points in by_candidate.values():
+    # While a chosen child trains alone the logits rest: the search has ended before.
+    moving = [epoch for epoch, value in run.log.points("search/logit_movement") if value > 0]
+    end = moving[-1] if moving else math.inf
+    for label, by_candidate in run.probabilities().items():
+        for every in by_candidate.values():
+            points = [point for point in every if point[0] <= end] or every
             last_epoch, last = points[-1]
             before = [value for epoch, value in points if epoch <= last_epoch - max(1, last_epoch // 10)]
             if before and abs(last - before[-1]) > MOVED_PROBABILITY:
                 moved.append(label)
                 break
+    return moved
+
+
+def _moving(run: Run) -> list[Finding]:
+    moved = still_moving(run)
     if not moved:
         return []
     names = ", ".join(moved[:3]) + ", ..." * (len(moved) > 3)
     return [
         Finding(
             "warning",
-            f"{len(moved)} of {len(probabilities)} choices were still moving when the search ended ({names}): a longer "
-            "one may well end with another child.",
+            f"{len(moved)} of {len(run.probabilities())} choices were still moving when the search ended ({names}): a "
+            "longer one may well end with another child.",
         )
     ]
 
 
 def _random(run: Run) -> list[Finding]:
-    child, random = (run.metrics.get(f"{name}validation_accuracy") for name in ("", "random_"))
+    # At the same moment, with the same weights; older runs compared with the child after its own training.
+    child = run.metrics.get("chosen_validation_accuracy", run.metrics.get("validation_accuracy"))
+    random = run.metrics.get("random_validation_accuracy")
     if child is None or random is None or child >= random + GAINED_ACCURACY:
         return []
     return [

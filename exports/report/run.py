@@ -11,6 +11,7 @@ from typing import Any
 from exports.architecture.files import load
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
+from exports.report.evidence.reading import EVIDENCE_FILE, Evidence, read_evidence
 from exports.report.metrics_log import MetricsLog, Points
 from exports.report.numbers import as_mapping, as_number
 from exports.run_folder import RUN_FILES
@@ -33,6 +34,7 @@ class Run:
         settings: settings of the search, nested.
         log: numbers by epoch.
         problems: what is missing or cannot be read, one sentence each.
+        evidence: right and wrong by class, children of chance; empty for runs that left none.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Run:
     settings: Mapping[str, Any] = field(default_factory=dict)
     log: MetricsLog = field(default_factory=MetricsLog)
     problems: tuple[str, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -106,7 +109,8 @@ def read_run(folder: Path) -> Run:
     architecture = _read(folder / "architecture.json", load, problems)
     settings = as_mapping(summary.get("settings")) or as_mapping(_read(folder / "settings.yml", read_yaml, problems))
     log = _read(folder / "metrics.csv", MetricsLog.read, problems) or MetricsLog()
-    return Run(folder, architecture, summary, settings, log, tuple(problems))
+    evidence = _read(folder / EVIDENCE_FILE, read_evidence, problems) or Evidence()
+    return Run(folder, architecture, summary, settings, log, tuple(problems), evidence)
 
 
 def _read(path: Path, reader: Any, problems: list[str]) -> Any:

@@ -11,14 +11,27 @@ from exports.report.charts import Series, line_chart
 from exports.report.heat_map import heat_map
 from exports.report.numbers import compact, percent
 from exports.report.run import Run
+from exports.report.scatter import Dot, scatter_chart
 from snas_nni.resources import COSTS
 
-__all__ = ["Chart", "HeatMaps", "accuracy_chart", "cost_charts", "cost_title", "heat_maps", "search_charts"]
+__all__ = [
+    "Chart",
+    "HeatMaps",
+    "accuracy_chart",
+    "cost_charts",
+    "cost_title",
+    "heat_maps",
+    "random_chart",
+    "search_charts",
+]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart with its headline, and ``(color, name, last value, dashed)`` of its lines."""
+    """A drawn chart with its headline, and ``(color, name, last value, dashed)`` of its lines.
+
+    The color of dots is the class of a dot, such as ``random-dot``.
+    """
 
     title: str
     svg: Markup
@@ -49,6 +62,31 @@ def accuracy_chart(run: Run) -> Chart | None:
         top=1.0,
         note="The child and sampled networks on validation data.",
     )
+
+
+def random_chart(run: Run) -> Chart | None:
+    """Draw the child beside children of chance, over their parameters; None where costs or children are not known."""
+    child, size = run.evidence.child, run.parameters
+    random = [(each, each.cost) for each in run.evidence.random]
+    if child is None or size is None or not random or any(cost is None for _, cost in random):
+        return None
+    dots = [
+        Dot(cost, each.accuracy, "", f"random child: {percent(each.accuracy)}, {cost:,.0f} parameters", "random",
+            interval=each.interval)
+        for each, cost in random if cost is not None
+    ]  # fmt: skip
+    hint = f"child: {percent(child.accuracy)}, {size:,.0f} parameters"
+    dots.append(Dot(size, child.accuracy, "child", hint, "chosen", interval=child.interval))
+    mean = sum(each.accuracy for each, _ in random) / len(random)
+    label = f"The child and {len(random)} random children: {percent(child.accuracy)} against {percent(mean)} on average"
+    svg = scatter_chart(label, "parameters of the child", dots, compact, lambda value: f"{100 * value:.4g} %")
+    legend = (
+        ("chosen-dot", "the child when it was chosen", percent(child.accuracy), False),
+        ("random-dot", "random children, mean", percent(mean), False),
+    )
+    when = "before the child was trained alone" if run.evidence.moment == "settling" else "at the end of the search"
+    note = f"Validation accuracy with its 95 % interval {when}: the same weights, BatchNorm statistics of their own."
+    return Chart("The child beside random children", Markup(svg), legend, note)
 
 
 def search_charts(run: Run) -> list[Chart]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -12,11 +12,21 @@ from exports.errors import ArchitectureFileError
 from exports.pictures.palette import FAMILIES, family_of
 from exports.pictures.picture import cell_picture, choices_picture
 from exports.pictures.svg import to_svg
+from exports.report.evidence.answers import Answer, BoundRow, answers, bound_rows
+from exports.report.evidence.classes_view import ClassesView, classes_view
 from exports.report.findings import Finding, findings
 from exports.report.heat_map import shown_epochs
 from exports.report.numbers import as_mapping, as_number, compact, duration, percent, plain_text
 from exports.report.run import Run
-from exports.report.run_charts import Chart, HeatMaps, accuracy_chart, cost_charts, heat_maps, search_charts
+from exports.report.run_charts import (
+    Chart,
+    HeatMaps,
+    accuracy_chart,
+    cost_charts,
+    heat_maps,
+    random_chart,
+    search_charts,
+)
 from exports.report.usage import Usage, usage_of
 from snas_nni.resources import COSTS
 
@@ -59,6 +69,10 @@ class RunView:
     folder: str
     space: str
     tiles: list[Tile]
+    answers: list[Answer]
+    bounds: list[BoundRow]
+    random: Chart | None
+    classes: ClassesView | None
     findings: list[Finding]
     problems: tuple[str, ...]
     pictures: list[tuple[str, Markup, Markup]]
@@ -80,19 +94,25 @@ class RunView:
 def view_run(run: Run) -> RunView:
     """Write and draw everything."""
     pictures, families = _pictures(run)
+    bounds, random, search, usage = bound_rows(run), random_chart(run), search_charts(run), usage_of(run)
+    sections = {"#child": pictures, "#budget": bounds, "#random": random, "#epochs": search, "#use": usage}
     return RunView(
         folder=str(run.folder),
         space=_space(run),
         tiles=_tiles(run),
+        answers=[each if sections.get(each.link) else replace(each, link="") for each in answers(run)],
+        bounds=bounds,
+        random=random,
+        classes=classes_view(run.evidence),
         findings=findings(run),
         problems=run.problems,
         pictures=pictures,
         families=families,
         accuracy=accuracy_chart(run),
-        search=search_charts(run),
+        search=search,
         costs=cost_charts(run),
         heat=heat_maps(run),
-        usage=usage_of(run),
+        usage=usage,
         measured=[(name, f"{value:,.6g}") for name, value in run.metrics.items()],
         tuned=list(_flat(as_mapping(run.summary.get("tuned")))),
         settings=list(_flat(run.settings)),
@@ -114,7 +134,7 @@ def _tiles(run: Run) -> list[Tile]:
     metrics, tiles = run.metrics, []
     for key, name in (("test_accuracy", "Test accuracy"), ("validation_accuracy", "Validation accuracy")):
         if key in metrics:
-            tiles.append(Tile(name, percent(metrics[key]), f"{metrics[key]:.6g}"))
+            tiles.append(Tile(name, percent(metrics[key]), _interval(run, key) or f"{metrics[key]:.6g}"))
     last = run.log.last("val_acc")
     if not tiles and last is not None:
         tiles.append(Tile("Child in the last epoch", percent(last), f"{last:.6g}, on validation data"))
@@ -127,6 +147,14 @@ def _tiles(run: Run) -> list[Tile]:
     if "seconds" in metrics:
         tiles.append(Tile("Time", duration(metrics["seconds"]), f"{metrics['seconds']:,.1f} s"))
     return tiles
+
+
+def _interval(run: Run, key: str) -> str:
+    split = run.evidence.splits.get(key.removesuffix("_accuracy"))
+    if split is None or split.whole.interval is None:
+        return ""
+    low, high = split.whole.interval
+    return f"95 % interval {100 * low:.1f} to {percent(high)}"
 
 
 def _pictures(run: Run) -> tuple[list[tuple[str, Markup, Markup]], list[tuple[str, str]]]:

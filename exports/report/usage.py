@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from exports.example_input import InputExample
+from exports.onnx_files.description import Description, described_by_summary
 from exports.report.numbers import as_mapping, as_number
 from exports.report.run import Run
 from snas_nni.errors import SettingError
@@ -16,11 +18,16 @@ KNOWN_SPACES = ("search_spaces.", "snas_nni.", "nni.nas.hub.")
 
 @dataclass(frozen=True)
 class Usage:
-    """Code for PyTorch and for ONNX Runtime (empty where the file is missing), and what the input has to be."""
+    """The command that asks the network, code for PyTorch and for ONNX Runtime, and what the input has to be.
+
+    All are empty where the file that they need is missing. The command and the code for ONNX Runtime go the whole way:
+    from an image file to the name of a class, where inputs are images.
+    """
 
     pytorch: str
     onnx: str
     inputs: str
+    command: str = ""
 
 
 def usage_of(run: Run) -> Usage | None:
@@ -42,15 +49,61 @@ def usage_of(run: Run) -> Usage | None:
             "with torch.no_grad():\n"
             f"    logits = child(torch.zeros(1, {zeros}{of_type}))"
         )
+    command = ""
     if (run.folder / "model.onnx").is_file():
-        onnx = (
+        described = _described(run, example)
+        onnx = _of_images(described) if described is not None and described.preparation is not None else ""
+        command = f"snas-nni predict {shlex.quote(str(run.folder))} {'image.png' if onnx else '--input inputs.npy'}"
+        onnx = onnx or (
             "import numpy\n"
             "import onnxruntime\n"
             'session = onnxruntime.InferenceSession("model.onnx")\n'
             f"inputs = numpy.zeros((1, {zeros}), dtype=numpy.{dtype})\n"
             'logits, = session.run(None, {"input": inputs})'
         )
-    return Usage(pytorch, onnx, _inputs(run, shape)) if pytorch or onnx else None
+    return Usage(pytorch, onnx, _inputs(run, shape), command) if pytorch or onnx else None
+
+
+def _of_images(described: Description) -> str:
+    """Write the code from an image file to the name of its class; empty where that cannot be said."""
+    preparation, channels = described.preparation, described.example.shape[0]
+    if preparation is None or preparation.scale is None or channels not in (1, 3) or not described.class_names:
+        return ""
+    height, width = preparation.size
+    mode = "L" if channels == 1 else "RGB"
+    image = f'numpy.atleast_3d(Image.open("image.png").convert("{mode}").resize(({width}, {height})))'
+    scaled = image if preparation.scale == 1 else f"{image} * {preparation.scale:.10g}"
+    lines = [f"inputs = {scaled}  # height, width, channels"]
+    if preparation.mean:
+        lines.append(f"inputs = (inputs - {_list(preparation.mean)}) / {_list(preparation.deviation)}")
+    if preparation.crop is not None:
+        top, left = (max(0, side - preparation.crop) // 2 for side in (height, width))
+        lines.append(f"inputs = inputs[{top}:{top + preparation.crop}, {left}:{left + preparation.crop}]")
+    return "\n".join(
+        [
+            "import json",
+            "import numpy",
+            "import onnxruntime",
+            "from PIL import Image",
+            'session = onnxruntime.InferenceSession("model.onnx")',
+            'names = json.loads(session.get_modelmeta().custom_metadata_map["snas_nni.class_names"])',
+            *lines,
+            "inputs = inputs.transpose(2, 0, 1)[None].astype(numpy.float32)",
+            'logits, = session.run(None, {"input": inputs})',
+            "print(names[logits.argmax()])",
+        ]
+    )
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return f"[{', '.join(f'{value:.6g}' for value in values)}]"
+
+
+def _described(run: Run, example: InputExample | None) -> Description | None:
+    try:
+        return None if example is None else described_by_summary(run.summary, example)
+    except SettingError:
+        return None  # the page says what it can
 
 
 def _example(run: Run) -> InputExample | None:

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from snas_nni.distribution.choices import Choice, chosen_categories
 from snas_nni.distribution.concrete import concrete_log_density, concrete_log_sample, entropy, gumbel_noise
+from snas_nni.distribution.excluding import Excluded
 from snas_nni.distribution.sample import ChoiceReader, CurrentSample, Sample
-from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
+from snas_nni.distribution.single_path import one_path
+from snas_nni.errors import SettingError, UnsupportedSpaceError
 
 __all__ = ["ArchitectureDistribution"]
 
@@ -63,9 +65,8 @@ class ArchitectureDistribution(nn.Module):
                 for label, choice in self.choices.items()
             }
         )
-        self.excluded: dict[str, tuple[int, ...]] = {}
-        """Categories that no child may have, by label; a checkpoint keeps them."""
-        self._masks: dict[tuple[str, torch.device], Tensor] = {}
+        self._shapes = {label: choice.rows(self.logits_of(label)).shape for label, choice in self.choices.items()}
+        self._excluded = Excluded(self._shapes)
         self._tilt: Mapping[str, Tensor] = {}
 
     def exclude(self, categories: Mapping[str, Iterable[int]]) -> None:
@@ -80,35 +81,22 @@ class ArchitectureDistribution(nn.Module):
         Raises:
             SnasError: an unknown label, a category that does not exist, or none that would be left.
         """
-        excluded = {label: tuple(sorted(set(indices))) for label, indices in categories.items() if tuple(indices)}
-        for label, indices in excluded.items():
-            shape = self.rows_of(label).shape if label in self.choices else None
-            if shape is None or shape[0] != 1 or not 0 <= indices[0] <= indices[-1] < shape[1]:
-                raise SnasError(f"label '{label}': categories {list(indices)} cannot be excluded, there are none such.")
-            if len(indices) == shape[1]:
-                raise SnasError(f"label '{label}': all of its candidates are excluded; no child is left.")
-        self.excluded = excluded
-        self._masks = {}
+        self._excluded = Excluded(self._shapes, categories)
         self._mode_sample = None
+
+    @property
+    def excluded(self) -> dict[str, tuple[int, ...]]:
+        """Categories that no child may have, by label; a checkpoint keeps them."""
+        return self._excluded.categories
 
     @property
     def is_decided(self) -> bool:
         """Whether every label has one category left."""
-        return all(
-            self.choices[label].rows(self.logits_of(label)).shape[-1] - len(self.excluded.get(label, ())) == 1
-            for label in self.choices
-        )
+        return self._excluded.leaves_one
 
     def exclude_in(self, label: str, rows: Tensor) -> Tensor:
         """Rows of logits, shape ``(..., rows, C)``, with -inf in place of the excluded categories of ``label``."""
-        if label not in self.excluded:
-            return rows
-        key = (label, rows.device)
-        if key not in self._masks:
-            mask = torch.zeros(rows.shape[-1], dtype=torch.bool)
-            mask[list(self.excluded[label])] = True
-            self._masks[key] = mask.to(rows.device)
-        return rows.masked_fill(self._masks[key], -torch.inf)
+        return self._excluded.masked(label, rows)
 
     def get_extra_state(self) -> dict[str, list[int]]:
         """What a checkpoint keeps beside the logits: the excluded categories."""
@@ -220,9 +208,7 @@ class ArchitectureDistribution(nn.Module):
         relaxed = self.draw(1.0)  # whose argmax is distributed as softmax(a), whatever the temperature
         log_rows, rows = {}, {}
         for label, log_z in relaxed.log_rows.items():
-            chosen = nn.functional.one_hot(log_z.detach().argmax(-1), log_z.shape[-1]).to(log_z.dtype)
-            log_rows[label] = chosen.log()
-            rows[label] = _ScoreFunctionOneHot.apply(self.rows_of(label).expand_as(chosen), chosen)
+            log_rows[label], rows[label] = one_path(log_z, self.rows_of(label))
         return Sample(self.choices, log_rows, temperature, rows=rows, is_one_hot=True)
 
     def use(self, sample: Sample) -> AbstractContextManager[Sample]:
@@ -301,19 +287,3 @@ class ArchitectureDistribution(nn.Module):
     def entropies(self) -> dict[str, float]:
         """Entropy of each label in nats."""
         return {label: float(entropy(self.rows_of(label)).sum()) for label in self.choices}
-
-
-class _ScoreFunctionOneHot(torch.autograd.Function):
-    """One-hot rows that are constants forward and send credit times score backward; ``apply(logits, one_hot)``."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, one_hot: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, one_hot)
-        return one_hot.clone()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        logits, one_hot = ctx.saved_tensors
-        credit = (gradient * one_hot).sum(-1, keepdim=True)
-        return credit * (one_hot - torch.softmax(logits, -1)), None

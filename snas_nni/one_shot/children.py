@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
-from snas_nni.cost_model import CostModel
 from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
+from snas_nni.one_shot.evidence.batches import Batches
 from snas_nni.one_shot.evidence.comparing import Accept, compared, derive_judged, first_accepted
 from snas_nni.one_shot.evidence.judging import Judged
-from snas_nni.one_shot.lightning_module import SnasLightningModule
+from snas_nni.one_shot.evidence.settling import Settling
+from snas_nni.one_shot.nni_strategy import NniStrategy
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Sweep
 from snas_nni.resources.child_selection import ChildSelection
@@ -26,34 +26,41 @@ from snas_nni.resources.child_selection import ChildSelection
 __all__ = ["ChildrenOfSearch"]
 
 
-class ChildrenOfSearch:
+class Searched(Protocol):
+    """A search that runs or ran, whichever loop it has."""
+
+    settings: SearchSettings
+    settling: Settling
+    distribution: ArchitectureDistribution
+    seed: int
+    training_module: Any
+
+    def held_out_batches(self) -> list[Batches]:
+        """The batches that children are compared on; none where there are no held-out data."""
+        ...
+
+    def recalibration_batches(self) -> Batches | None:
+        """The training batches that a child's BatchNorm statistics are measured on; None for none."""
+        ...
+
+
+class ChildrenOfSearch(NniStrategy):
     """What a strategy offers about its children once there is a supernet; :class:`~snas_nni.SNAS` derives from it.
 
     Attributes:
-        settings: of the search.
         budget_controller: knows the budget; None without one.
         accept: is asked about the children that are compared; None to take the best one.
         sweep: bounds what each step draws, in a search for every budget; None for none.
         budget_report: how the child that was chosen last meets the budget; None without one.
     """
 
-    settings: SearchSettings
     accept: Accept | None
     sweep: Sweep | None
     budget_controller: BudgetController | None
     budget_report: BudgetReport | None
     _mutated: Any
     model_space: Any
-    _search: SnasLightningModule | None
-
-    @property
-    @abstractmethod
-    def distribution(self) -> ArchitectureDistribution:
-        """The architecture distribution."""
-
-    @abstractmethod
-    def cost_model(self, example_input: Any = None) -> CostModel:
-        """What every child of the space costs."""
+    _search: Searched | None = None
 
     def selection(self, budget: Budget | None = None, example_input: Any = None) -> ChildSelection:
         """The children that come into question.
@@ -165,9 +172,8 @@ class ChildrenOfSearch:
         Raises:
             SnasError: the checkpoint is not of a search, or not of this space.
         """
-        strategy: Any = self  # what it is mixed into
-        supernet = strategy.mutate_model(space)
-        module: SnasLightningModule = strategy.configure_oneshot_module(training_module)
+        supernet = self.mutate_model(space)
+        module = self.configure_oneshot_module(training_module)
         module.set_model(supernet)
         try:
             state = checkpoint["snas"]
@@ -181,7 +187,7 @@ class ChildrenOfSearch:
             if self.budget_controller is not None:
                 self.budget_controller.prepare(model)
 
-    def _ran(self) -> SnasLightningModule:
+    def _ran(self) -> Searched:
         if self._search is None:
             raise SnasError("no search was run: run the experiment, or restore a checkpoint, first.")
         return self._search

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from snas_nni.errors import SettingError
-from snas_nni.one_shot.progress import settling_epochs, settling_progress
+from snas_nni.one_shot.progress import Position, settling_epochs, settling_progress
 from snas_nni.one_shot.settings import SearchSettings
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "logits_learning_rate",
     "logits_steps",
     "settling_learning_rate",
+    "steps_in",
 ]
 
 PAPER = 3e-4
@@ -44,7 +45,7 @@ def derived_learning_rate(steps: int) -> float:
 
 
 def logits_steps(trainer: Any, settings: SearchSettings) -> int:
-    """Return how many steps the logits' optimizer has in a whole search, however many are done.
+    """Return how many steps the logits' optimizer has in a whole search of Lightning's, however many are done.
 
     Raises:
         SettingError: the Trainer does not know how many.
@@ -56,12 +57,17 @@ def logits_steps(trainer: Any, settings: SearchSettings) -> int:
             "logits_learning_rate: how large it has to be follows from the number of steps, and the Trainer or the "
             f"training loader does not say how many there are. Give a number, such as the paper's {PAPER}."
         )
+    return steps_in(epochs, batches, settings)
+
+
+def steps_in(epochs: int, batches: float, settings: SearchSettings) -> int:
+    """Return how many steps the logits' optimizer has in so many epochs of so many batches."""
     each = math.ceil(batches / settings.accumulate_batches)
     return max(1, each * (epochs - settings.warmup_epochs - settling_epochs(settings, epochs)))
 
 
 def logits_learning_rate(trainer: Any, settings: SearchSettings) -> float:
-    """Return the learning rate that is set, or the one that follows from the length of the search.
+    """Return the learning rate that is set, or the one that follows from the length of a search of Lightning's.
 
     Raises:
         SettingError: neither is known.
@@ -72,7 +78,7 @@ def logits_learning_rate(trainer: Any, settings: SearchSettings) -> float:
 
 
 @contextmanager
-def settling_learning_rate(optimizer: Any, trainer: Any, settings: SearchSettings) -> Iterator[None]:
+def settling_learning_rate(optimizer: Any, position: Position, settings: SearchSettings) -> Iterator[None]:
     """Let the weights of the chosen child learn faster inside the block than the evaluator's schedule says by then.
 
     A schedule that falls over the whole search has little left when one child is trained alone, whose weights were
@@ -82,10 +88,10 @@ def settling_learning_rate(optimizer: Any, trainer: Any, settings: SearchSetting
 
     Args:
         optimizer: of the weights; its groups know their first learning rate where there is a schedule.
-        trainer: of the search.
+        position: of the current step.
         settings: of the search.
     """
-    progress = settling_progress(trainer, settings)
+    progress = settling_progress(position, settings)
     scheduled = [group["lr"] for group in optimizer.param_groups]
     if progress is not None:
         share = settings.settle_learning_rate * (1 + math.cos(math.pi * progress)) / 2

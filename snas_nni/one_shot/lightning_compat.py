@@ -15,10 +15,11 @@ from torchmetrics import Metric
 __all__ = [
     "add_to_running_sum",
     "batch_index",
+    "begin_loaders_anew",
     "metric_state",
     "running_sums",
-    "saved_loader_states",
     "set_metric_state",
+    "take_loader_states",
     "trainer_of",
     "training_loaders",
     "validation_loaders",
@@ -50,10 +51,22 @@ def validation_loaders(trainer: Any) -> list[tuple[Any, float]]:
     return list(zip(loaders if isinstance(loaders, (list, tuple)) else [loaders], loop.max_batches, strict=True))
 
 
-def saved_loader_states(checkpoint: Mapping[str, Any]) -> list[Any]:
-    """States of the training loaders that have one, as a checkpoint keeps them."""
-    found: list[Any] = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
+def take_loader_states(checkpoint: Mapping[str, Any]) -> list[Any]:
+    """Take the states of the training loaders out of a loaded checkpoint, so that Lightning does not give them.
+
+    It does so in some cases only: in a search that was cut within an epoch, and if nobody has asked for the number of
+    batches before the loops are restored.
+    """
+    found: list[Any] = checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", [])
     return found
+
+
+def begin_loaders_anew(trainer: Any) -> None:
+    """Make the iterators of the training loaders once more, for loaders whose state has changed since they were made.
+
+    For the start of a training: within it, batches would be lost.
+    """
+    iter(trainer.fit_loop._data_fetcher)
 
 
 def running_sums(trainer: Any) -> dict[str, dict[str, Tensor]]:

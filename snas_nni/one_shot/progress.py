@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.lightning_compat import batch_index
 from snas_nni.one_shot.settings import SearchSettings
 
-__all__ = ["is_settling", "is_warming_up", "settling_epochs", "settling_progress", "temperature_now"]
+__all__ = [
+    "Position",
+    "is_settling",
+    "is_warming_up",
+    "position_of",
+    "settling_epochs",
+    "settling_progress",
+    "temperature_now",
+]
 
 
-def is_warming_up(trainer: Any, settings: SearchSettings) -> bool:
+@dataclass(frozen=True)
+class Position:
+    """Where a search stands, whichever loop runs it.
+
+    Attributes:
+        epoch: the current one, counted from 0.
+        epochs: of the whole search; None or below 1 where nobody knows.
+        batch: the current one of the epoch, counted from 0; -1 before the first.
+        batches: of an epoch; infinite where nobody knows.
+    """
+
+    epoch: int
+    epochs: int | None
+    batch: int = -1
+    batches: float = math.inf
+
+
+def position_of(trainer: Any) -> Position:
+    """Where Lightning's Trainer stands."""
+    return Position(trainer.current_epoch, trainer.max_epochs, batch_index(trainer), trainer.num_training_batches)
+
+
+def is_warming_up(position: Position, settings: SearchSettings) -> bool:
     """Whether the logits are still frozen."""
-    return bool(trainer.current_epoch < settings.warmup_epochs)
+    return position.epoch < settings.warmup_epochs
 
 
 def settling_epochs(settings: SearchSettings, epochs: int) -> int:
@@ -32,35 +63,34 @@ def settling_epochs(settings: SearchSettings, epochs: int) -> int:
     return settings.settle_epochs
 
 
-def is_settling(trainer: Any, settings: SearchSettings) -> bool:
+def is_settling(position: Position, settings: SearchSettings) -> bool:
     """Whether the current epoch trains the chosen child alone."""
-    epochs = trainer.max_epochs or 0
-    return bool(epochs > 0 and trainer.current_epoch >= epochs - settling_epochs(settings, epochs))
+    epochs = position.epochs or 0
+    return epochs > 0 and position.epoch >= epochs - settling_epochs(settings, epochs)
 
 
-def settling_progress(trainer: Any, settings: SearchSettings) -> float | None:
+def settling_progress(position: Position, settings: SearchSettings) -> float | None:
     """Part of the settling that is behind the current step, in [0, 1); None before it.
 
     It moves every step, or every epoch where nobody knows how many steps one has.
     """
-    if not is_settling(trainer, settings):
+    if position.epochs is None or not is_settling(position, settings):
         return None
-    epochs = settling_epochs(settings, trainer.max_epochs)
-    done: float = trainer.current_epoch - (trainer.max_epochs - epochs)
-    batches = trainer.num_training_batches
-    if 0 < batches < math.inf:
-        done += min(batch_index(trainer), batches) / batches
+    epochs = settling_epochs(settings, position.epochs)
+    done: float = position.epoch - (position.epochs - epochs)
+    if 0 < position.batches < math.inf:
+        done += min(position.batch, position.batches) / position.batches
     return done / epochs
 
 
-def temperature_now(trainer: Any, settings: SearchSettings) -> float:
+def temperature_now(position: Position, settings: SearchSettings) -> float:
     """The temperature of the current step; that of progress 0 while warming up, and of progress 1 while settling.
 
     Raises:
         SettingError: the Trainer does not know how long the search is, or warming up and settling leave no epoch of it.
     """
     schedule, warmup = settings.temperature, settings.warmup_epochs
-    epochs = trainer.max_epochs
+    epochs = position.epochs
     if epochs is None or epochs <= 0:
         raise SettingError("the Trainer needs max_epochs: the temperature falls over the epochs of the search.")
     if epochs <= warmup:
@@ -72,16 +102,15 @@ def temperature_now(trainer: Any, settings: SearchSettings) -> float:
             "epoch is left to search in."
         )
     epochs -= settling
-    if is_warming_up(trainer, settings):
+    if is_warming_up(position, settings):
         return schedule(0.0)
-    done: float = trainer.current_epoch - warmup + 1
+    done: float = position.epoch - warmup + 1
     if schedule.per == "step":
-        batches = trainer.num_training_batches
+        batches = position.batches
         if batches == math.inf:
             raise SettingError(
                 "temperature_interval='step' needs to know how many batches an epoch has, and the training loader "
                 "does not say. Use 'epoch', or set the Trainer's limit_train_batches."
             )
-        position = min(batch_index(trainer) + 1, batches)
-        done = done - 1 + position / batches
+        done = done - 1 + min(position.batch + 1, batches) / batches
     return schedule(done / (epochs - warmup))

@@ -15,12 +15,14 @@ from torchmetrics import Metric
 from snas_nni.one_shot.lightning_compat import (
     add_to_running_sum,
     batch_index,
+    begin_loaders_anew,
     metric_state,
     running_sums,
-    saved_loader_states,
     set_metric_state,
+    take_loader_states,
     training_loaders,
 )
+from snas_nni.resumable_loader import ResumableLoader
 
 __all__ = [
     "PartialMeans",
@@ -61,7 +63,8 @@ def undisturbed_metrics(module: nn.Module) -> Iterator[None]:
 class PartialMeans:
     """Reads and completes the running sums behind Lightning's ``log(..., on_epoch=True)``.
 
-    They are added back after the first step of the resumed epoch, because only then does Lightning know the names.
+    They are added back once each name was logged for the first time in the resumed epoch, because only then does
+    Lightning know it, and before it is logged again, so that numbers are added in the order of an uninterrupted epoch.
     """
 
     def __init__(self) -> None:
@@ -77,7 +80,7 @@ class PartialMeans:
         self._sums = dict(state)
 
     def complete(self, trainer: Any) -> None:
-        """Add the remembered sums to those of the step that was just logged."""
+        """Add the remembered sums to what was just logged under their names."""
         self._sums = {key: saved for key, saved in self._sums.items() if not add_to_running_sum(trainer, key, saved)}
 
 
@@ -91,6 +94,7 @@ class Resumption:
     def __init__(self) -> None:
         self._means = PartialMeans()
         self._within_epoch: dict[str, Any] | None = None
+        self._random: dict[str, Any] | None = None
         self._loader_states: list[Any] = []
 
     @staticmethod
@@ -111,19 +115,31 @@ class Resumption:
             state: what :meth:`state_dict` returned.
             checkpoint: Lightning's, for the states of the loaders.
         """
+        self._random = state["random"]
         set_random_state(state["random"])
-        self._loader_states = saved_loader_states(checkpoint)
+        self._loader_states = take_loader_states(checkpoint)
         if state["within_epoch"]:
             self._means.load_state_dict(state["means"])
             self._within_epoch = state
 
     def start_training(self, trainer: Any) -> None:
-        """Give loaders their states; Lightning does that only for a search that was cut within an epoch."""
+        """Give loaders their states, and let them begin with the random states of the checkpoint."""
+        if self._random is None:
+            return
         loaders = [loader for loader in training_loaders(trainer) if hasattr(loader, "load_state_dict")]
-        if self._within_epoch is None and len(loaders) == len(self._loader_states):
-            for loader, state in zip(loaders, self._loader_states, strict=True):
-                loader.load_state_dict(state)
-        self._loader_states = []
+        # Fewer states than loaders: of a former version, which kept none of a bi-level search's second one.
+        for loader, state in zip(loaders, self._loader_states, strict=False):
+            loader.load_state_dict(state)
+        set_random_state(self._random)
+        begin_loaders_anew(trainer)
+        self._random, self._loader_states = None, []
+
+    @staticmethod
+    def end_epoch(trainer: Any) -> None:
+        """Let loaders forget where they are: an epoch may end before they do."""
+        for loader in training_loaders(trainer):
+            if isinstance(loader, ResumableLoader):
+                loader.end_epoch()
 
     def start_batch(self, training_module: nn.Module) -> None:
         """In an epoch that goes on, restore what its start has changed."""
@@ -132,8 +148,8 @@ class Resumption:
             set_metric_states(training_module, self._within_epoch["metrics"])
             self._within_epoch = None
 
-    def end_batch(self, trainer: Any) -> None:
-        """Complete the means of an epoch that goes on, once its first step was logged."""
+    def has_logged(self, trainer: Any) -> None:
+        """Complete the means of an epoch that goes on; to be called after each number that a step logs at most once."""
         self._means.complete(trainer)
 
 

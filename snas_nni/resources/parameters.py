@@ -14,6 +14,7 @@ from snas_nni.distribution.trace import Owner
 from snas_nni.nni_compat import MixedOperation
 from snas_nni.resources.operations import Convention, is_normalization
 from snas_nni.supernet.base import SampledModule
+from snas_nni.supernet.evaluating import drawing_apart
 
 __all__ = ["parameter_polynomials"]
 
@@ -68,7 +69,8 @@ def parameter_polynomials(
         else:
             visit(module, condition, owner)
 
-    visit(model, ONE, None)
+    with drawing_apart(model):  # layers that are sliced are made to be measured
+        visit(model, ONE, None)
     for key, size in sizes.items():
         total[owners[key]].append(_any(conditions[key]) * float(size))
     return {owner: Polynomial.sum(parts) for owner, parts in total.items()}

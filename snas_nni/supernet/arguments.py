@@ -16,7 +16,7 @@ from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.nni_compat import BaseSuperNetModule, plain_type
 from snas_nni.supernet.base import Counterpart, SampledModule
-from snas_nni.supernet.operation import mutable_arguments
+from snas_nni.supernet.sliced.operation import mutable_arguments
 from snas_nni.supernet.weighting import same_shape
 
 __all__ = ["MixedArguments"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -11,20 +11,34 @@ from torch import nn
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.trace import Trace
 
-__all__ = ["evaluating"]
+__all__ = ["drawing_apart", "evaluating"]
+
+
+def drawing_apart(model: nn.Module) -> AbstractContextManager[None]:
+    """Let a block draw from copies of PyTorch's generators, those of the model's devices included.
+
+    A search that goes on may look at its network at another step than one that was never cut (to count costs, say),
+    and must draw the same numbers afterwards. Layers that are made to be looked at draw weights, a user's own layers
+    noise.
+    """
+    devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
+    return torch.random.fork_rng(devices=list(devices))
 
 
 @contextmanager
 def evaluating(
     model: nn.Module, distribution: ArchitectureDistribution | None = None, trace: Trace | None = None
 ) -> Iterator[None]:
-    """Evaluation mode without gradients, attention in plain operations, and the trace for a supernet."""
+    """Evaluation mode without gradients, attention in plain operations, and the trace for a supernet.
+
+    What is drawn on the way is as in :func:`drawing_apart`.
+    """
     training = {module: module.training for module in model.modules()}
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), drawing_apart(model):
             if distribution is None:
                 yield
             else:

@@ -5,19 +5,67 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nni.nas.nn.pytorch import MutableModule
+from nni.nas.nn.pytorch import ModelSpace, MutableModule
 from torch import nn
 
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.choices import Choice, choice_of
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.nni_compat import BaseSuperNetModule
 from snas_nni.supernet.arguments import MixedArguments
 from snas_nni.supernet.cell import MixedCell
 from snas_nni.supernet.inputs import MixedInput
 from snas_nni.supernet.layer import MixedLayer
-from snas_nni.supernet.operation import SLICED_OPERATIONS
 from snas_nni.supernet.repeat import MixedRepeat
+from snas_nni.supernet.sliced.layers import SLICED_OPERATIONS
 
-__all__ = ["hooks", "refuse_aliases", "refuse_leftovers", "refuse_shared_sizes"]
+__all__ = ["choices_of", "hooks", "refuse_aliases", "refuse_leftovers", "refuse_shared_sizes", "refuse_unread"]
+
+
+def choices_of(model: Any) -> dict[str, Choice]:
+    """The choice behind each label of a model space that can be turned into a supernet.
+
+    Raises:
+        UnsupportedSpaceError: it is no model space, is a supernet already, has labels that are used in two ways, or
+            has nothing to choose.
+    """
+    if not isinstance(model, ModelSpace):
+        raise UnsupportedSpaceError(
+            f"{type(model).__name__} is not a model space. Derive the network from nni.nas.nn.pytorch.ModelSpace."
+        )
+    if any(isinstance(module, BaseSuperNetModule) for module in model.modules()):
+        raise UnsupportedSpaceError(
+            f"{type(model).__name__} is a supernet already. Make a new space: it can be turned into one only once."
+        )
+    try:
+        mutables = model.simplify()
+    except ValueError as error:
+        raise UnsupportedSpaceError(
+            f"{error}. Modules with the same label share one choice, so they need the same candidates in the same "
+            "order: give them equal candidate names, or labels of their own."
+        ) from error
+    choices = {label: choice_of(mutable) for label, mutable in mutables.items()}
+    if not choices:
+        raise UnsupportedSpaceError(
+            f"{type(model).__name__} has nothing to choose. Put a LayerChoice, InputChoice, Repeat, Cell or a "
+            "mutable layer into it."
+        )
+    return choices
+
+
+def refuse_unread(distribution: ArchitectureDistribution) -> None:
+    """Refuse a label that no module of the supernet reads.
+
+    Raises:
+        UnsupportedSpaceError: names the labels and the way out.
+    """
+    unused = [label for label, readers in distribution.readers.items() if not readers]
+    if unused:
+        raise UnsupportedSpaceError(
+            f"label '{', '.join(unused)}': the space chooses a value that no module of it uses in a way that can "
+            "be searched (it was read by ensure_frozen or add_mutable). Use LayerChoice, InputChoice, Repeat, "
+            "Cell or a mutable layer for it, or fix the value."
+        )
 
 
 def refuse_leftovers(module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> bool:

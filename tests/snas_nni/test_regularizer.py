@@ -9,7 +9,7 @@ import torch
 from snas_nni import Regularizer, RegularizerTerm, SettingError
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import OneOf
-from snas_nni.one_shot.regularization import Regularization
+from snas_nni.one_shot.loop.regularization import Regularization
 from snas_nni.regularizer import as_regularizer, name_of
 
 

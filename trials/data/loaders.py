@@ -8,22 +8,30 @@ from typing import Any
 import nni
 import torch
 from torch import Tensor, distributed
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from exports.example_input import InputExample
+from exports.onnx_files.preparation import Preparation
 from snas_nni.errors import SettingError
 from snas_nni.importing.own_packages import remake
 from snas_nni.resumable_loader import ResumableLoader
-from trials.data.augmentation import Augmentation, Normalization
+from trials.data.augmentation import Augmentation, CentralCrop, Normalization
 from trials.data.types import LabelledTensors, TaskData
 
-__all__ = ["BatchDataset", "EpochShuffle", "evaluation_loader", "held_out_batches", "input_example", "training_loader"]
+__all__ = [
+    "BatchDataset",
+    "EpochShuffle",
+    "evaluation_loader",
+    "held_out_batches",
+    "input_example",
+    "preparation_of",
+    "training_loader",
+]
 
 Batch = tuple[Tensor, Tensor]
 
 # NNI's evaluators want their parts traced.
-_TrainingLoader = nni.trace(ResumableLoader)
-_EvaluationLoader = nni.trace(DataLoader)
+_Loader = nni.trace(ResumableLoader)
 
 _EVALUATION_BATCH = 256  # no gradients are kept, so only speed counts
 
@@ -153,7 +161,7 @@ def training_loader(data: TaskData, batch_size: int, seed: int, workers: int = 0
         workers: processes that prepare batches; 0 prepares them in this one.
     """
     dataset = BatchDataset(data.train, data.normalisation, data.augmentation, seed)
-    return _TrainingLoader(
+    return _Loader(
         dataset=dataset,
         batch_size=batch_size,
         sampler=EpochShuffle(dataset, seed, batch_size if len(dataset) > batch_size else 1),
@@ -172,8 +180,8 @@ def held_out_batches(data: TaskData) -> dict[str, Any]:
 
 
 def evaluation_loader(data: TaskData, split: LabelledTensors, workers: int = 0) -> Any:
-    """All of ``split`` in order, normalised, not augmented."""
-    return _EvaluationLoader(
+    """All of ``split`` in order, normalised, not augmented; with a position, for a search that trains on it too."""
+    return _Loader(
         dataset=BatchDataset(split, data.normalisation),
         batch_size=_EVALUATION_BATCH,
         collate_fn=as_it_is,
@@ -193,3 +201,31 @@ def input_example(data: TaskData) -> InputExample:
     if data.normalisation is None:
         return InputExample.of(prepared[0], *(split.inputs for split in splits))
     return InputExample.of(*prepared)
+
+
+def preparation_of(data: TaskData, resized: bool) -> Preparation | None:
+    """Describe how an image becomes an input of a network; None where inputs are no images.
+
+    What 8 bits mean follows from the training data: bytes are bytes, numbers from 0 to 1 are bytes divided by 255,
+    other numbers from 0 to 255 are bytes as they are; of numbers beyond that nothing is known.
+
+    Args:
+        data: the splits.
+        resized: whether images of other sizes were scaled to that of the training data.
+    """
+    if len(data.input_shape) != 3:
+        return None
+    raw, (_, height, width), normalization = data.train.inputs, data.input_shape, data.normalisation
+    if raw[:1].dtype == torch.uint8:
+        scale: float | None = 1 / 255 if normalization is not None else 1.0
+    else:
+        low, high = float(raw.min()), float(raw.max())
+        scale = None if low < 0 or not high <= 255 else 1 / 255 if high <= 1 else 1.0
+    return Preparation(
+        (height, width),
+        scale,
+        mean=normalization.mean if normalization is not None else (),
+        deviation=normalization.deviation if normalization is not None else (),
+        resize=resized and height == width,
+        crop=normalization.side if isinstance(normalization, CentralCrop) else None,
+    )

@@ -24,7 +24,9 @@ from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.components import make_space, make_strategy, sweep_of
 from trials.runs.deployment import accepts, measured_on
+from trials.runs.evidence.evidence_file import write_evidence
 from trials.runs.results import save_child, write_results
+from trials.runs.session import facts_of
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
@@ -177,13 +179,12 @@ def derive_child_of(
         **child_metrics(child, held_out_batches(data), torch.device("cpu"), data.task),
         **child_costs(child.cpu(), example, progress),
     }
+    write_evidence(output, child, data)
     summary = {
         "settings": recorded_settings(settings),
         "derived_from": str(search.folder),
         "tune_epochs": tune_epochs,
-        "metric": data.task.metric.as_document(),
-        "class_names": list(data.class_names),
-        "normalisation": asdict(data.normalisation) if data.normalisation else None,
+        **facts_of(data, settings.data),
     }
     return write_results(
         output,

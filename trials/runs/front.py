@@ -26,11 +26,10 @@ from typing import Any
 
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
-from snas_nni.metric import ACCURACY
 from snas_nni.resources import COSTS
 from trials.runs.derive import Restored
-from trials.runs.random_children import uniform_samples
-from trials.tasks.evaluation import Proportion
+from trials.runs.evidence.evidence_file import reached
+from trials.runs.evidence.random_children import uniform_samples
 
 __all__ = ["FRONT_FILE", "front_of", "front_point", "random_points", "write_front"]
 
@@ -89,8 +88,4 @@ def write_front(folder: Path, front: dict[str, Any]) -> Path:
 
 
 def _reached(search: Restored, value: float) -> dict[str, Any]:
-    if search.data.task.metric != ACCURACY:
-        return {search.data.task.metric.name: value}
-    count = len(search.data.validation)
-    proportion = Proportion(round(value * count), count)
-    return {"accuracy": value, "interval": list(proportion.interval())}
+    return reached(value, len(search.data.validation), search.data.task.metric)

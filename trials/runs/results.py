@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from exports import Architecture, InputExample, OnnxExportError, export_onnx, save, save_weights
+from exports.onnx_files.description import described_by_summary
 from exports.report.findings import findings
 from exports.report.run import read_run
 from exports.run_folder import SearchResult
@@ -83,7 +84,8 @@ def write_results(
     """
     architecture = save_child(output, architecture, child)
     try:
-        report = export_onnx(child, output / "model.onnx", example, architecture=architecture)
+        description = described_by_summary({**summary, "metrics": architecture.metrics}, example)
+        report = export_onnx(child, output / "model.onnx", example, architecture=architecture, description=description)
         checked = check(report.path) if check is not None else {}
         if measure is not None:
             metrics = {**architecture.metrics, **measure(report.path)}

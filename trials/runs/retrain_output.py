@@ -16,6 +16,7 @@ from exports.run_folder import SearchResult
 from snas_nni.metric import ACCURACY, DecidingMetric
 from trials.data.loaders import evaluation_loader
 from trials.data.types import TaskData
+from trials.runs.evidence.evidence_file import write_evidence
 from trials.runs.results import write_results
 from trials.runs.retrain_child import RetrainedChild
 from trials.runs.session import Session
@@ -88,6 +89,7 @@ class RetrainOutput:
         child.load_state_dict(best.weights)
         test = task.evaluate(torch_predictor(child, device), evaluation_loader(data, data.test))
         progress.say(f"PyTorch:      test {deciding.title} {test}")
+        write_evidence(self.folder, child, data, device)
         training = deciding.logged_in_training
         metrics = {
             "epoch": float(best.epoch),

@@ -21,7 +21,8 @@ from trials.data.types import TaskData
 from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
 from trials.runs.deployment import accepts, measured_on
-from trials.runs.random_children import random_children_mean
+from trials.runs.evidence.evidence_file import random_document, write_evidence
+from trials.runs.evidence.random_children import RandomChildren
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
 from trials.runs.teaching.teachers import find_distillation
@@ -68,9 +69,9 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
-    evaluator = _evaluator(
-        session, data, distillation, [EpochReport(progress, session.trial, data.task.metric), checkpoints]
-    )
+    random = RandomChildren(data, settings)
+    report = EpochReport(progress, session.trial, data.task.metric)
+    evaluator = _evaluator(session, data, distillation, [report, random, checkpoints])
     with session.training():
         _run_strategy(space, evaluator, strategy)
     if not evaluator.trainer.is_global_zero:
@@ -101,12 +102,12 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     )
     save_child(session.folder, architecture, child)  # before anything that can fail
     device = evaluator.trainer.strategy.root_device
-    metrics |= {
-        **child_metrics(child, held_out_batches(data), device, data.task),
-        **child_costs(child.cpu(), example, progress),
-    }
+    if not random.moment and strategy.oneshot_module.settling.chosen is None:
+        random.judge(strategy.oneshot_module)
     deciding = data.task.metric
-    metrics[f"random_{deciding.validation}"] = random_children_mean(strategy, data, device)
+    metrics |= {**child_metrics(child, held_out_batches(data), device, data.task), **random.metrics}
+    write_evidence(session.folder, child, data, device, random_document(random, strategy, len(data.validation)))
+    metrics |= child_costs(child.cpu(), example, progress)
     met = strategy.budget_report
     summary = session.summary(data) | ({"budget": dict(met.bounds)} if met is not None else {})
     result = write_results(

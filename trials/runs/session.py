@@ -13,10 +13,11 @@ from typing import Any, Generic, TypeVar
 import pytorch_lightning as lightning
 
 from exports.run_folder import SearchResult, read_result
+from trials.data.loaders import preparation_of
 from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.results import final_numbers
-from trials.settings.run import BaseRunSettings
+from trials.settings.run import BaseRunSettings, DataSettings
 from trials.state.checkpoint_files import epochs_done
 from trials.state.ddp_workers import as_main_process, main_process, open_or_join
 from trials.state.failures import failures_explained
@@ -25,7 +26,7 @@ from trials.state.output_folder import OutputFolder, recorded_settings
 from trials.state.signals import Stopping
 from trials.training.trainer import quieten_libraries
 
-__all__ = ["Session", "run_in_session"]
+__all__ = ["Session", "facts_of", "run_in_session"]
 
 Settings = TypeVar("Settings", bound=BaseRunSettings)
 
@@ -76,10 +77,25 @@ class Session(Generic[Settings]):
         return {
             "settings": recorded_settings(self.settings),
             "tuned": self.trial.parameters if self.trial is not None else {},
-            "metric": data.task.metric.as_document(),
-            "class_names": list(data.class_names),
-            "normalisation": asdict(data.normalisation) if data.normalisation else None,
+            **facts_of(data, self.settings.data),
         }
+
+
+def facts_of(data: TaskData, settings: DataSettings) -> dict[str, Any]:
+    """Return what summary.json says of the data, as far as the network's users need to know it.
+
+    Args:
+        data: the splits.
+        settings: of the data.
+    """
+    preparation = preparation_of(data, settings.image_size is not None)
+    return {
+        "metric": data.task.metric.as_document(),
+        # Names that a network's user may show for what it answers: the outputs of other tasks are no classes.
+        "class_names": list(data.class_names) if data.task.is_classification else [],
+        "normalisation": asdict(data.normalisation) if data.normalisation else None,
+        "preparation": preparation.as_document() if preparation else None,
+    }
 
 
 def run_in_session(

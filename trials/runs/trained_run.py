@@ -67,7 +67,7 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
     summary = read_summary(folder)
     task, evaluator = _task_of(architecture, space)
     loaded = load_data(_data_settings(architecture, data, space), progress, task, evaluator)
-    if summary.class_names is not None and list(loaded.class_names) != summary.class_names:
+    if summary.class_names and list(loaded.class_names) != summary.class_names:
         ours, theirs = _some(summary.class_names), _some(loaded.class_names)
         raise SettingError(
             f"data.source: {summary.path.name} says that the network was trained for {len(summary.class_names)} "

@@ -48,7 +48,7 @@ class RetrainTrainingSettings:
     """How the weights are trained. The recipe has its own defaults, and a run's folder its own task.
 
     Args:
-        task: classification, regression, multi_label, segmentation or sequence_labeling
+        task: or regression, multi_label, segmentation, sequence_labeling
         class_weights: in the training loss: a list, or balanced; null for equal ones
         optimizer: a name of torch.optim, such as AdamW, or your.own.Optimizer
         optimizer_args: further arguments of the optimizer

@@ -102,7 +102,7 @@ class TrainingSettings:
     """How the weights are trained: for what, by which optimizer, with a cosine learning rate.
 
     Args:
-        task: classification, regression, multi_label, segmentation or sequence_labeling
+        task: or regression, multi_label, segmentation, sequence_labeling
         class_weights: in the training loss: a list, or balanced; null for equal ones
         optimizer: a name of torch.optim, such as AdamW, or your.own.Optimizer
         optimizer_args: further arguments of the optimizer

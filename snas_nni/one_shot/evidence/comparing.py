@@ -10,7 +10,7 @@ from torch import nn
 from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.recalibration import put_statistics, statistics_restored
 from snas_nni.errors import SnasError
-from snas_nni.one_shot.evidence.batches import Batches, held_out, training_batches, validation_batches
+from snas_nni.one_shot.evidence.batches import Batches, held_out
 from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
 from snas_nni.one_shot.lightning_compat import trainer_of
 from snas_nni.one_shot.resume_state import random_state, set_random_state
@@ -31,10 +31,10 @@ def compared(
     """Judge children of a search and put the best first.
 
     Args:
-        module: the search's Lightning module, with the supernet in its evaluator's.
+        module: the search, with the supernet in its evaluator's module; has the held-out and the training batches.
         samples: NNI samples of the children; of equally good ones the first stays first.
-        validation: loader of held-out batches; None: those of the search's Trainer.
-        training: loader of training batches; None: those of the search's Trainer, where it has any.
+        validation: loader of held-out batches; None: those of the search.
+        training: loader of training batches; None: those of the search, where it has any.
 
     Raises:
         SnasError: there are no held-out batches.
@@ -42,20 +42,16 @@ def compared(
     """
     settings = module.settings
     trainer = trainer_of(module)
-    if validation is not None:
-        held_out_batches = [held_out(validation, settings.selection_share)]
-    else:
-        held_out_batches = validation_batches(trainer, settings.selection_share) if trainer is not None else []
+    held_out_batches = (
+        module.held_out_batches() if validation is None else [held_out(validation, settings.selection_share)]
+    )
     if not held_out_batches:
         raise SnasError(
             "there are no held-out data to compare children on: pass validation=..., a loader of batches as for the "
             "evaluator's validation_step, or give the evaluator val_dataloaders."
         )
     limit = settings.recalibration_batches
-    if training is not None:
-        training_part: Batches | None = Batches(training, limit) if limit else None
-    else:
-        training_part = training_batches(trainer, limit) if trainer is not None else None
+    training_part = module.recalibration_batches() if training is None else Batches(training, limit) if limit else None
     evaluator, distribution = module.training_module, module.distribution
     judge = Judge(evaluator, distribution, held_out_batches, training_part, trainer=trainer, seed=module.seed)
     return rank([judge(sample) for sample in samples], settings.selection_metric)

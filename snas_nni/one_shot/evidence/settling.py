@@ -17,7 +17,7 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.choices import chosen_categories
 from snas_nni.distribution.sample import Sample
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
-from snas_nni.one_shot.evidence.batches import training_batches, validation_batches
+from snas_nni.one_shot.evidence.batches import Batches
 from snas_nni.one_shot.evidence.comparing import Accept, first_accepted
 from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
 from snas_nni.one_shot.settings import SearchSettings
@@ -62,20 +62,24 @@ class Settling:
         choices = self._distribution.choices
         return {label: choice.value(self._chosen[str(label)]) for label, choice in choices.items()}
 
-    def choose(self, training_module: Any, trainer: Any) -> None:
+    def choose(
+        self, training_module: Any, validation: Sequence[Batches], training: Batches | None, trainer: Any = None
+    ) -> None:
         """Choose the child by what the candidates reach on held-out data, and give it statistics of its own.
 
         Where nothing can be compared (one candidate, no held-out data), it is the most probable one.
 
         Args:
             training_module: the evaluator's Lightning module, which holds the supernet.
-            trainer: of the search; has the loaders.
+            validation: held-out batches.
+            training: training batches for BatchNorm statistics; None for those of the supernet.
+            trainer: Lightning's, where there is one.
 
         Raises:
             SettingError: the evaluator logs nothing to compare children by.
         """
         samples: list[dict[str, Any]] = broadcast_from_rank_zero(self._selection.candidates(self._settings.candidates))
-        judged = self._judged(samples, training_module, trainer)
+        judged = self._judged(samples, training_module, validation, training, trainer)
         if self._accept is not None:
             supernet = next(each for each in training_module.modules() if isinstance(each, ModelSpace))
             accepted = first_accepted(training_module, supernet, judged, self._accept)
@@ -90,16 +94,20 @@ class Settling:
         choices = self._distribution.choices
         self._chosen = {str(label): chosen_categories(choice, best.sample) for label, choice in choices.items()}
 
-    def _judged(self, samples: Sequence[dict[str, Any]], training_module: Any, trainer: Any) -> list[Judged]:
-        settings = self._settings
-        validation = validation_batches(trainer, settings.selection_share)
+    def _judged(
+        self,
+        samples: Sequence[dict[str, Any]],
+        training_module: Any,
+        validation: Sequence[Batches],
+        training: Batches | None,
+        trainer: Any,
+    ) -> list[Judged]:
         if len(samples) > 1 and not validation:
             _logger.warning("there are no validation data to compare children on: the most probable one is trained.")
         if len(samples) == 1 or not validation:
             return [Judged(sample) for sample in samples]
-        training = training_batches(trainer, settings.recalibration_batches)
         judge = Judge(training_module, self._distribution, validation, training, trainer=trainer, seed=self._seed)
-        return rank([judge(sample) for sample in samples], settings.selection_metric)
+        return rank([judge(sample) for sample in samples], self._settings.selection_metric)
 
     def sample(self) -> Sample | None:
         """The one-hot sample of the chosen child; None before there is one."""

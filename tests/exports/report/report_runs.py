@@ -87,7 +87,39 @@ def write_metrics(path, made):
             writer.writerow({"epoch": epoch, "step": 10 * epoch, **train})
 
 
-def write_run(folder, record=None, made=None, **summary):
+def share(right, count, predicted=None):
+    return {"right": right, "count": count, "interval": [0.5, 0.75], "predicted": predicted}
+
+
+EVIDENCE = {
+    "metric": "accuracy",
+    "class_names": ["cat", "dog"],
+    "splits": {
+        "validation": {
+            **share(14, 16),
+            "classes": [share(7, 8, 8), share(7, 8, 8)],
+            "confused": [[0, 1, 1], [1, 0, 1]],
+            "complete": True,
+        },
+        "test": {
+            **share(13, 16),
+            "classes": [share(6, 8, 7), share(7, 8, 9)],
+            "confused": [[0, 1, 2], [1, 0, 1]],
+            "complete": True,
+        },
+    },
+    "random": {
+        "moment": "settling",
+        "child": {"accuracy": 0.8, "interval": [0.7, 0.85]},
+        "children": [
+            {"accuracy": 0.5, "interval": [0.4, 0.6], "params": 3000},
+            {"accuracy": 0.3, "interval": [0.2, 0.4], "params": 5000},
+        ],
+    },
+}
+
+
+def write_run(folder, record=None, made=None, evidence=None, **summary):
     record = record or architecture()
     folder.mkdir(parents=True, exist_ok=True)
     save(record, folder / "architecture.json")
@@ -95,6 +127,8 @@ def write_run(folder, record=None, made=None, **summary):
     (folder / "settings.yml").write_text(yaml.safe_dump(record.settings))
     (folder / "weights.safetensors").write_bytes(b"")
     (folder / "model.onnx").write_bytes(b"")
+    if evidence is not None:
+        (folder / "evidence.json").write_text(json.dumps(evidence))
     document = {
         "settings": record.settings,
         "tuned": {"search.logits_learning_rate": 0.125},

@@ -59,7 +59,7 @@ def test_the_front_is_marked(experiment):
     assert any("against parameters. On the front: trials 0, 1" in label for label in labels)
     circles = [attributes["class"] for tag, attributes in page.attributes if tag == "circle"]
     assert circles.count("dot front-dot") == 4  # two trials against parameters, and against MACs
-    assert circles.count("dot") == 2
+    assert circles.count("dot plain-dot") == 2
     assert page.words.count("front") == 2
 
 

@@ -3,8 +3,12 @@
 import json
 
 import numpy as np
+import pytest
+import torch
+from PIL import Image
 
-from exports import build, export_onnx, load
+from exports import InputExample, build, export_onnx, load
+from exports.onnx_files.description import described_by_summary
 from exports.report.run import read_run
 from exports.report.usage import usage_of
 
@@ -25,7 +29,35 @@ def test_both_snippets_run_in_the_runs_folder_and_agree(saved, monkeypatch):
 
 def test_code_is_given_for_the_files_that_are_there(saved):
     usage = usage_of(read_run(saved.parent))
-    assert usage.onnx == ""
+    assert usage.onnx == usage.command == ""
     assert "torch.zeros(1, ...)" in usage.pytorch
     saved.unlink()
     assert usage_of(read_run(saved.parent)) is None
+
+
+@pytest.mark.parametrize("crop", [None, 8])
+def test_the_code_for_images_goes_from_a_file_to_a_class(saved, monkeypatch, capsys, crop):
+    folder, side = saved.parent, 12 if crop else 8
+    child = build(load(saved), spaces="small_export_spaces").eval()
+    mean, deviation = [0.5, 0.4, 0.3], [0.25, 0.2, 0.1]
+    summary = {
+        "input": {"shape": [3, 8, 8], "dtype": "float32"},
+        "class_names": ["ant", "bee", "cat", "dog", "eel"],
+        "preparation": {"size": [side, side], "scale": 1 / 255, "mean": mean, "deviation": deviation, "crop": crop},
+    }
+    (folder / "summary.json").write_text(json.dumps(summary))
+    described = described_by_summary(summary, InputExample((3, 8, 8)))
+    export_onnx(child, folder / "model.onnx", (3, 8, 8), batch_sizes=(1,), description=described)
+    image = torch.randint(0, 256, (side, side, 3), dtype=torch.uint8).numpy()
+    Image.fromarray(image).save(folder / "image.png")
+    usage = usage_of(read_run(folder))
+    monkeypatch.chdir(folder)
+    names = {}
+    exec(usage.onnx, names)
+    middle = image[2:10, 2:10] if crop else image
+    inputs = (torch.tensor(middle) / 255 - torch.tensor(mean)) / torch.tensor(deviation)
+    expected = child(inputs.permute(2, 0, 1)[None]).detach().numpy()
+    np.testing.assert_allclose(names["logits"], expected, rtol=1e-4, atol=1e-4)
+    said = capsys.readouterr().out.strip()
+    assert said == summary["class_names"][int(expected.argmax())]
+    assert usage.command == f"snas-nni predict {folder} image.png"

@@ -12,8 +12,8 @@ from exports.conformance import check_space
 from search_spaces import FromModel, space_from
 from snas_nni import SNAS, derive_child
 from snas_nni.resources import count_child
-from snas_nni.supernet.operation import SlicedConv2d
-from snas_nni.supernet.segments import parts_of
+from snas_nni.supernet.sliced.layers import SlicedConv2d
+from snas_nni.supernet.sliced.segments import parts_of
 
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 SETTINGS = {"widths": (0.25, 0.5, 1.0), "kernels": (3,), "min_channels": 4}

@@ -6,14 +6,27 @@ from types import SimpleNamespace
 import pytest
 
 from snas_nni import SettingError
-from snas_nni.one_shot.progress import is_settling, is_warming_up, settling_epochs, temperature_now
+from snas_nni.one_shot.progress import (
+    Position,
+    is_settling,
+    is_warming_up,
+    position_of,
+    settling_epochs,
+    temperature_now,
+)
 from snas_nni.one_shot.settings import SearchSettings
 
 
 def trainer(epoch=0, epochs=10, batch=0, batches=5):
-    """The four numbers of a Trainer that the temperature depends on."""
+    """Where a Trainer with these numbers stands."""
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_idx=batch))
-    return SimpleNamespace(current_epoch=epoch, max_epochs=epochs, num_training_batches=batches, fit_loop=loop)
+    return position_of(
+        SimpleNamespace(current_epoch=epoch, max_epochs=epochs, num_training_batches=batches, fit_loop=loop)
+    )
+
+
+def test_it_is_read_off_a_trainer():
+    assert trainer(3, 7, 2, 5) == Position(3, 7, 2, 5)
 
 
 def settings(per="epoch", warmup=0, settle=0):

@@ -12,7 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from snas_nni import SnasError, resources
-from snas_nni.resources import Convention, operations, register_operation
+from snas_nni.resources import Convention, register_operation
+from snas_nni.resources.operations import macs, names
 
 EVERYTHING, PAPER = Convention(), Convention.paper()
 
@@ -309,7 +310,7 @@ def test_counting_leaves_the_network_as_it_was():
 
 @pytest.fixture
 def _restored():
-    tables = [operations._COMPUTE, operations._FREE, operations._NORMALIZATION, operations._ACTIVATION]
+    tables = [macs.HANDLERS, names.FREE, names.NORMALIZATION, names.ACTIVATION]
     before = [copy.copy(table) for table in tables]
     yield
     for table, content in zip(tables, before, strict=True):

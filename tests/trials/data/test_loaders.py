@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from exports.onnx_files.preparation import Preparation
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Augmentation
-from trials.data.loaders import BatchDataset, EpochShuffle, evaluation_loader, training_loader
+from trials.data.augmentation import Augmentation, CentralCrop, Normalization
+from trials.data.loaders import BatchDataset, EpochShuffle, evaluation_loader, preparation_of, training_loader
 from trials.data.types import ClassificationData, LabelledTensors
 
 
@@ -88,3 +89,35 @@ def test_devices_without_a_whole_batch_are_refused(monkeypatch: pytest.MonkeyPat
     with pytest.raises(SettingError, match=r"batch_size is \d+, but \d+ training examples on 2 devices .* no batch"):
         len(loader)
     assert len(training_loader(source, len(source.train) // 2, seed=4)) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype", "normalized", "scale"),
+    [
+        (0, 255, torch.uint8, True, 1 / 255),
+        (0, 255, torch.uint8, False, 1.0),
+        (0, 1, torch.float32, True, 1 / 255),
+        (0, 200, torch.float32, False, 1.0),
+        (-1, 1, torch.float32, False, None),
+        (0, 1000, torch.float32, True, None),
+    ],
+)
+def test_what_8_bits_mean_follows_from_the_training_data(low, high, dtype, normalized, scale):
+    images = torch.full((4, 1, 4, 4), high, dtype=dtype)
+    images[0] = low
+    split = LabelledTensors(images, torch.arange(4))
+    found = ClassificationData(
+        split, split, split, tuple("abcd"), Normalization((0.5,), (2.0,)) if normalized else None
+    )
+    expected = Preparation((4, 4), scale, *(((0.5,), (2.0,)) if normalized else ()))
+    assert preparation_of(found, resized=False) == expected
+
+
+def test_a_middle_that_is_cut_and_inputs_that_are_no_images():
+    images = torch.zeros(4, 3, 6, 6, dtype=torch.uint8)
+    split = LabelledTensors(images, torch.arange(4))
+    crop = CentralCrop((0.0,) * 3, (1.0,) * 3, 4)
+    found = preparation_of(ClassificationData(split, split, split, tuple("abcd"), crop), resized=True)
+    assert (found.crop, found.resize, found.size) == (4, True, (6, 6))
+    table = LabelledTensors(torch.zeros(4, 9), torch.arange(4))
+    assert preparation_of(ClassificationData(table, table, table, tuple("abcd")), resized=False) is None

@@ -10,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from exports import build, load, read_architecture
+from exports import build, load, open_predictor, read_architecture
 from snas_nni.errors import SettingError
 from trials.cli import main
 from trials.runs.search import run_search
@@ -52,6 +52,11 @@ def test_writes_everything(finished: Path) -> None:
     assert architecture.seed == 5
     assert build(architecture)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert read_architecture(finished / "model.onnx").sample == architecture.sample
+    described = open_predictor(finished).description
+    assert described.class_names == tuple("0123456789")
+    assert described.preparation.as_document() == summary["preparation"]
+    assert described.preparation.mean == tuple(summary["normalisation"]["mean"])
+    assert described.metrics["test_accuracy"] == metrics["test_accuracy"]
     assert validated_epochs(finished) == ["0", "1", "2"]
 
 

@@ -7,7 +7,7 @@ from nni.nas.nn.pytorch import MutableBatchNorm2d, MutableConv2d, MutableLinear
 
 from snas_nni import SNAS, derive_child
 from snas_nni.resources import count_child
-from snas_nni.supernet.segments import Segments, parts_of, segmented
+from snas_nni.supernet.sliced.segments import Segments, parts_of, segmented
 
 IMAGE = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
 

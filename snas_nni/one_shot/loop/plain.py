@@ -1,0 +1,255 @@
+"""The search in a loop of one's own, without Lightning: the same steps, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import torch
+from nni.nas.nn.pytorch import ModelSpace
+from torch import Tensor, nn
+
+from snas_nni.cost_model import CostModel
+from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
+from snas_nni.derivation.portability import watch_unsaved_buffers
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.sample import Sample
+from snas_nni.errors import SettingError, SnasError
+from snas_nni.one_shot.evidence.batches import Batches, held_out
+from snas_nni.one_shot.evidence.comparing import Accept
+from snas_nni.one_shot.evidence.settling import Settling
+from snas_nni.one_shot.learning_rate import derived_learning_rate, settling_learning_rate, steps_in
+from snas_nni.one_shot.loop.regularization import Regularization
+from snas_nni.one_shot.loop.step import SearchStep
+from snas_nni.one_shot.optimizers import logits_optimizer, without_parameters
+from snas_nni.one_shot.progress import Position, is_settling, is_warming_up, temperature_now
+from snas_nni.one_shot.settings import SearchSettings
+from snas_nni.regularizer import Regularizer
+from snas_nni.resources.child_selection import ChildSelection
+
+__all__ = ["Judgment", "SearchLoop"]
+
+Judgment = Callable[[Any], Any]
+"""Gets a held-out batch, runs the supernet on it, and returns what the child reaches, the larger the better: a number
+or a scalar tensor, the mean over the batch; or several by name, of which ``selection_metric`` names the one that
+decides."""
+
+
+class SearchLoop:
+    """A search whose loop is the user's own; :meth:`snas_nni.SNAS.loop` makes it.
+
+    Iterating it gives the epochs. For each batch, the supernet runs inside :meth:`sample`, and :meth:`step` does the
+    rest: penalty or budget, one backward pass, both optimizers. The temperature falls, the logits warm up and the
+    search settles by the settings of the strategy. Outside the loop the supernet runs as its most probable child;
+    inside :meth:`child` as the one that would be derived now.
+
+    Args:
+        supernet: that the strategy made.
+        optimizer: of the weights. The logits have one of their own.
+        train: batches; its length is that of an epoch.
+        epochs: of the whole search, at least 1.
+        distribution: of the search.
+        settings: of the search.
+        seed: of what loaders draw while children are compared.
+        regularizers: terms added to the loss.
+        count_costs: gets a batch, returns the costs of the space.
+        selection: the children that come into question.
+        accept: is asked about the children that are compared; see :class:`~snas_nni.SNAS`.
+        validation: held-out batches, on which children are compared before the search settles.
+        judge: says what the supernet reaches on one of these.
+
+    Attributes:
+        metrics: numbers of the last epoch: entropies, probabilities, credits, those of the budget.
+        training_module: holds the supernet.
+
+    Raises:
+        SettingError: nobody knows how many batches an epoch has, or a setting needs Lightning's loop.
+    """
+
+    def __init__(
+        self,
+        supernet: ModelSpace,
+        optimizer: torch.optim.Optimizer,
+        train: Any,
+        epochs: int,
+        *,
+        distribution: ArchitectureDistribution,
+        settings: SearchSettings,
+        seed: int,
+        regularizers: Sequence[Regularizer],
+        count_costs: Callable[[Any], CostModel],
+        selection: ChildSelection,
+        accept: Accept | None = None,
+        validation: Any = None,
+        judge: Judgment | None = None,
+    ) -> None:
+        _refuse_lightnings(settings)
+        if epochs < 1:
+            raise SettingError(f"epochs must be at least 1, got {epochs}.")
+        if (validation is None) != (judge is None):
+            raise SettingError("validation and judge go together: held-out batches, and what is reached on one.")
+        try:
+            batches = len(train)
+        except TypeError as error:
+            raise SettingError("train does not say how many batches an epoch has: give it a length.") from error
+        self.supernet = supernet
+        self.optimizer = without_parameters(optimizer, distribution.parameters())
+        self.distribution = distribution
+        self.settings = settings
+        self.seed = seed
+        self.settling = Settling(distribution, selection, settings, seed, accept)
+        self.training_module = _Judging(supernet, judge)
+        self.metrics: dict[str, float] = {}
+        self._selection = selection
+        self._regularization = Regularization(regularizers, count_costs)
+        self._step = SearchStep(distribution, settings, self._regularization, selection)
+        self._train, self._validation = train, validation
+        self._position = Position(0, epochs, -1, batches)
+        temperature_now(self._position, settings)  # refuses a search in which no epoch is left
+        rate = settings.logits_learning_rate
+        self.logits_optimizer = logits_optimizer(
+            distribution, settings, derived_learning_rate(steps_in(epochs, batches, settings)) if rate is None else rate
+        )
+        self._running: Sample | None = None
+
+    def __iter__(self) -> Iterator[int]:
+        """Give the epochs, counted from 0; settles on a child when it is time to.
+
+        Raises:
+            SettingError: the search is over, or what ``judge`` returns cannot be compared.
+        """
+        epochs, batches = self._position.epochs or 0, self._position.batches
+        if self._position.epoch > 0:
+            raise SettingError("this search has run: make another one with strategy.loop(...).")
+        with ExitStack() as undo:
+            device = next(self.supernet.parameters()).device.type
+            undo.callback(
+                use_fast_kernels_in_training(self.supernet, self.supernet, device, self.settings.channels_last)
+            )
+            undo.callback(watch_unsaved_buffers(self.supernet).remove)
+            for epoch in range(epochs):
+                self._position = Position(epoch, epochs, -1, batches)
+                self._step.telemetry.begin()
+                if self.settled and self.settling.chosen is None:
+                    self.settling.choose(self.training_module, self.held_out_batches(), self.recalibration_batches())
+                self.supernet.train()
+                yield epoch
+                found = self._step.telemetry.end(epoch, self.temperature, self.resting)
+                self.metrics = {**(found or {}), **self._regularization.metrics(self.distribution)}
+
+    @contextmanager
+    def sample(self, batch: Any) -> Iterator[Sample]:
+        """Run the supernet with one sample inside a ``with`` block, in which :meth:`step` is called once.
+
+        Args:
+            batch: its inputs, or the batch that begins with them: costs are counted on the first example of the first.
+
+        Raises:
+            SettingError: the block did not call :meth:`step`.
+        """
+        self._regularization.prepare(batch)
+        place = self._position
+        self._position = Position(place.epoch, place.epochs, place.batch + 1, place.batches)
+        drawn = self._child() if self.settled else self._step.draw(self.temperature)
+        self._running = drawn
+        try:
+            with self.distribution.use(drawn):
+                yield drawn
+            if self._running is not None:
+                raise SettingError("nothing was learned from this sample: call search.step(loss) inside the block.")
+        finally:
+            self._running = None
+
+    def step(self, loss: Tensor) -> float:
+        """Learn from a batch: add penalty and budget to the loss, send one backward pass, let both optimizers step.
+
+        Args:
+            loss: of the task, a scalar, computed inside :meth:`sample`.
+
+        Returns:
+            The loss with everything added.
+
+        Raises:
+            SettingError: there is no sample, or it has had its step.
+            NotFiniteError: the loss is not.
+        """
+        sample, position, settings = self._running, self._position, self.settings
+        if sample is None:
+            raise SettingError("a step belongs to a sample: call it once inside `with search.sample(batch):`.")
+        self._running = None
+        total, terms = self._step.total(loss, sample, self.settled)
+        value = float(total.detach())
+        self._step.watch(value, sample, terms, position.epoch, self.temperature)
+        (total / settings.accumulate_batches).backward()  # type: ignore[no-untyped-call]
+        if self._step.is_due(position.batch, position.batch + 1 >= position.batches):
+            if settings.weights_gradient_clip is not None:
+                weights = [each for group in self.optimizer.param_groups for each in group["params"]]
+                nn.utils.clip_grad_norm_(weights, settings.weights_gradient_clip)
+            with settling_learning_rate(self.optimizer, position, settings):
+                self.optimizer.step()
+            if not self.resting:
+                self._step.step_logits(self.logits_optimizer)
+            self.optimizer.zero_grad()
+            self.logits_optimizer.zero_grad()
+        self._step.number += 1
+        return value
+
+    def child(self) -> AbstractContextManager[Sample]:
+        """Run the supernet as the child that would be derived now, inside a ``with`` block."""
+        return self.distribution.use(self._child())
+
+    def held_out_batches(self) -> list[Batches]:
+        """The batches that children are compared on; none without ``validation``."""
+        return [] if self._validation is None else [held_out(self._validation, self.settings.selection_share)]
+
+    def recalibration_batches(self) -> Batches | None:
+        """The training batches that a child's BatchNorm statistics are measured on; None for none."""
+        count = self.settings.recalibration_batches
+        return Batches(self._train, count) if count else None
+
+    def _child(self) -> Sample:
+        return self.distribution.one_hot_sample(self.settling.chosen or self._selection.current())
+
+    @property
+    def temperature(self) -> float:
+        """The temperature of the current step."""
+        return temperature_now(self._position, self.settings)
+
+    @property
+    def settled(self) -> bool:
+        """Whether one child is trained alone now."""
+        return is_settling(self._position, self.settings)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the logits do not move: while warming up, and once one child is trained alone."""
+        return is_warming_up(self._position, self.settings) or self.settled
+
+
+class _Judging(nn.Module):
+    """Holds the supernet where Lightning's loop has the evaluator's module, for those who compare children."""
+
+    def __init__(self, supernet: nn.Module, judge: Judgment | None) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self._judge = judge
+
+    def validation_step(self, batch: Any, index: int, *_: Any) -> None:
+        if self._judge is None:
+            raise SnasError("children are compared by what judge returns: give it to strategy.loop(...).")
+        found = self._judge(batch)
+        self.log_dict(found if isinstance(found, Mapping) else {"val_acc": found})
+
+    def log_dict(self, metrics: Mapping[str, Any]) -> None:
+        """Nobody listens."""
+
+
+def _refuse_lightnings(settings: SearchSettings) -> None:
+    """Refuse what only Lightning's loop does, where it would be without effect."""
+    for name, wanted in (("bilevel", False), ("samples_per_step", 1), ("spread_samples", False)):
+        if getattr(settings, name) != wanted:
+            raise SettingError(
+                f"{name} is {getattr(settings, name)}, but a loop of one's own runs one sample on one batch. Leave it "
+                "out, or run the strategy in an NNI experiment."
+            )
