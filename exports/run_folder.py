@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exports.metric import ACCURACY, DecidingMetric, recorded_metric
 from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, readable, reason_of
-from snas_nni.metric import ACCURACY, DecidingMetric, recorded_metric
 
 __all__ = ["RUN_FILES", "SearchResult", "Summary", "read_result", "read_summary"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snas_nni.metric import DecidingMetric, reported_metric
+from exports.metric import DecidingMetric, reported_metric
 
 __all__ = ["TrialRecord", "trial_records"]
 

@@ -11,10 +11,10 @@ from nni.nas.nn.pytorch import ModelSpace
 
 import snas_nni.one_shot.settings
 from exports.architecture.space_reference import constructor_of
+from exports.metric import ACCURACY, DecidingMetric
 from search_spaces.from_model.given import plain_example
 from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
-from snas_nni.metric import ACCURACY, DecidingMetric
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.resources import ResourcePenalty, Sweep, penalty_level
 from trials.data.loaders import input_example

@@ -11,12 +11,12 @@ from typing import Any
 from torch import nn
 
 from exports import Architecture, InputExample, OnnxExportError, export_onnx, save, save_weights
+from exports.metric import ACCURACY, recorded_metric
 from exports.onnx_files.description import described_by_summary
 from exports.report.findings import findings
 from exports.report.run import read_run
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
-from snas_nni.metric import ACCURACY, recorded_metric
 
 __all__ = ["final_numbers", "save_child", "warnings_of", "write_results"]
 

@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from exports import Architecture, InputExample, save
+from exports.metric import ACCURACY, DecidingMetric
 from exports.rebuilding.weights import save_tensors
 from exports.run_folder import SearchResult
-from snas_nni.metric import ACCURACY, DecidingMetric
 from trials.data.loaders import evaluation_loader
 from trials.data.types import TaskData
 from trials.runs.evidence.evidence_file import write_evidence

@@ -12,9 +12,9 @@ from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning import Callback
 
 from exports import Architecture
+from exports.metric import DecidingMetric
 from exports.run_folder import SearchResult
 from snas_nni import SNAS
-from snas_nni.metric import DecidingMetric
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import TaskData

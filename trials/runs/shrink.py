@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from exports import build, export_onnx, load
+from exports.metric import ACCURACY, DecidingMetric
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
-from snas_nni.metric import ACCURACY, DecidingMetric
 from trials.data.loaders import evaluation_loader, input_example
 from trials.data.sources import load_data
 from trials.data.types import TaskData

@@ -9,7 +9,7 @@ from typing import Any
 from scipy.stats import binomtest
 from torch import Tensor
 
-from snas_nni.metric import ACCURACY, DecidingMetric
+from exports.metric import ACCURACY, DecidingMetric
 
 __all__ = ["Batches", "Evaluation", "Predictor", "Proportion"]
 

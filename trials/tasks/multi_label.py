@@ -11,8 +11,8 @@ from torch.nn import functional
 from torchmetrics import Metric
 from torchmetrics.classification import MultilabelF1Score
 
+from exports.metric import TASK_METRICS, DecidingMetric
 from snas_nni.errors import SettingError
-from snas_nni.metric import TASK_METRICS, DecidingMetric
 from trials.tasks.task import Task, as_tensor, kind_of
 
 __all__ = ["MultiLabel"]

@@ -14,8 +14,8 @@ from nni.nas.evaluator.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from exports.metric import DecidingMetric, metric_of_evaluator
 from snas_nni.errors import SettingError, SnasError
-from snas_nni.metric import DecidingMetric, metric_of_evaluator
 from snas_nni.one_shot.evidence.step_log import StepLog
 from trials.settings.evaluator import EvaluatorSettings
 from trials.settings.user_code import import_dotted

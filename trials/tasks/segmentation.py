@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from snas_nni.metric import TASK_METRICS, DecidingMetric
+from exports.metric import TASK_METRICS, DecidingMetric
 from trials.tasks.class_numbers import ClassNumbers
 from trials.tasks.task import IGNORED
 

@@ -9,7 +9,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from snas_nni.metric import TASK_METRICS, DecidingMetric
+from exports.metric import TASK_METRICS, DecidingMetric
 from trials.tasks.class_numbers import ClassNumbers
 from trials.tasks.task import IGNORED
 

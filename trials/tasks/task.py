@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from exports.metric import ACCURACY, DecidingMetric
 from snas_nni.errors import SettingError
-from snas_nni.metric import ACCURACY, DecidingMetric
 from trials.tasks.evaluation import Batches, Evaluation, Predictor
 
 __all__ = ["IGNORED", "Task", "as_tensor", "kind_of"]

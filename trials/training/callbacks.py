@@ -14,9 +14,9 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
+from exports.metric import ACCURACY, DecidingMetric
 from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from snas_nni.errors import SettingError, SnasError
-from snas_nni.metric import ACCURACY, DecidingMetric
 from snas_nni.one_shot.learning_rate import logits_steps
 from snas_nni.one_shot.lightning_module import SnasLightningModule
 from trials.data.loaders import seeded_generator

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from exports.metric import ACCURACY, DecidingMetric
 from snas_nni import SNAS
 from snas_nni.files import write_atomically
-from snas_nni.metric import ACCURACY, DecidingMetric
 from trials.data.loaders import held_out_batches
 from trials.data.types import TaskData
 from trials.runs.evidence.classes import class_results, split_document
