@@ -5,12 +5,13 @@
 * ``cost``: key of the cost in :data:`~snas_nni.resources.COSTS`, such as ``"params"``; ``title`` and ``unit`` are its
   words (``unit`` may be empty).
 * ``metric``: the one that decides: its ``name``, and whether ``higher_is_better``.
-* ``search``: path of the search's folder. ``tune_epochs``: epochs that each point's child was trained on by itself
-  (random children are never trained on).
+* ``search``: path of the search's folder. ``tune_epochs``: epochs that the dearest child was trained on by itself;
+  cheaper ones for as many MACs (random children are never trained on).
 * ``points``: by budget, ascending. Each has ``budget`` (the upper bound), ``cost`` (of the child, at most that),
-  the metric under its name (on the validation split; ``accuracy`` in [0, 1], say), ``interval`` (Wilson's 95 %
-  interval, ``[low, high]``, of an accuracy only),
-  ``folder`` (name of the child's folder inside the sweep's) and ``parameters``. Two budgets may have the same child.
+  the metric under its name (on the validation split; ``accuracy`` in [0, 1], say), of an accuracy ``interval``
+  (Wilson's 95 % interval, ``[low, high]``),
+  ``folder`` (name of the child's folder inside the sweep's), ``parameters`` and ``tune_epochs`` of this child. Budgets
+  with the same child have the same folder.
 * ``random``: uniform children with the weights of the search and BatchNorm statistics of their own. Each has ``cost``,
   the metric and ``interval``.
 
@@ -36,7 +37,7 @@ __all__ = ["FRONT_FILE", "front_of", "front_point", "random_points", "write_fron
 FRONT_FILE = "front.json"
 
 
-def front_point(search: Restored, bound: float, cost: str, result: SearchResult) -> dict[str, Any]:
+def front_point(search: Restored, bound: float, cost: str, result: SearchResult, tune_epochs: int) -> dict[str, Any]:
     """Return one budget's entry of ``points``."""
     return {
         "budget": bound,
@@ -44,6 +45,7 @@ def front_point(search: Restored, bound: float, cost: str, result: SearchResult)
         **_reached(search, result.metrics[search.data.task.metric.validation]),
         "folder": result.output.name,
         "parameters": result.parameters,
+        "tune_epochs": tune_epochs,
     }
 
 
