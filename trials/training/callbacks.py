@@ -202,7 +202,7 @@ class EpochReport(Callback):
         done, total = trainer.current_epoch + 1, trainer.max_epochs
         elapsed = time.monotonic() - self._start
         left = elapsed / (done - self._first_epoch) * (total - done)
-        self._progress.say(epoch_line(done, total, metrics, left, self._metric))
+        self._progress.epoch(epoch_line(done, total, metrics, left, self._metric), done, total)
         if self._trial is not None and self._metric.logged in metrics:
             named = {} if self._metric == ACCURACY else {"metric": self._metric.as_document()}
             self._trial.report_intermediate(
