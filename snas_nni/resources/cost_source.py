@@ -14,7 +14,8 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.errors import SnasError
 from snas_nni.resources.costs import count_supernet
-from snas_nni.resources.latency import LatencyTable, measure_latency
+from snas_nni.resources.latency.eager import measure_latency
+from snas_nni.resources.latency.table import LatencyTable
 from snas_nni.resources.operations import Convention
 
 __all__ = ["CostSource"]

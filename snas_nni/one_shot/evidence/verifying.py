@@ -15,7 +15,7 @@ from snas_nni.derivation.child import child_place
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
 from snas_nni.one_shot.evidence.batches import Batches, held_out
-from snas_nni.one_shot.evidence.judging import Listener
+from snas_nni.one_shot.evidence.step_log import StepLog
 from snas_nni.one_shot.lightning_compat import trainer_of
 from snas_nni.one_shot.resume_state import random_state, set_random_state, undisturbed_metrics
 
@@ -59,7 +59,7 @@ def refuse_another_network(
         with ExitStack() as stack:
             stack.enter_context(_evaluation(training_module, child))
             stack.enter_context(undisturbed_metrics(training_module))
-            stack.enter_context(Listener(training_module).listening())
+            stack.enter_context(StepLog(training_module).listening())
             stack.enter_context(distribution.use(distribution.one_hot_sample(sample)))
             if trainer is not None:
                 stack.enter_context(trainer.precision_plugin.val_step_context())
