@@ -8,12 +8,12 @@ from pathlib import Path
 import pytorch_lightning as lightning
 from safetensors.torch import load_file, save_file
 from torch import nn
+from trials.training.classifier import ClassificationTraining
 
 from benchmarks.shrink.networks import MAKERS
 from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from trials.data.loaders import training_loader
 from trials.data.types import ClassificationData
-from trials.training.classifier import ClassificationTraining
 from trials.training.trainer import SILENT
 
 __all__ = ["BASE_EPOCHS", "base_network", "train_from_scratch", "weights_of"]
