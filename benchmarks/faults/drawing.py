@@ -90,12 +90,20 @@ def draw(number: int, seed: int = 20190430) -> Drawn:
     words += _sometimes(chance, 0.7, f"--checkpoint.every_steps={chance.choice([1, 2, 3])}")
     words += _sometimes(chance, 0.3, f"--checkpoint.keep={chance.choice([1, 3])}")
     words += _sometimes(chance, 0.3, f"--precision={chance.choice(['bf16-mixed', '64-true', 'bf16-true'])}")
+    words += _more(space, random.Random(f"{seed}/{number}/more"))
     kinds = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
     cuts = [
         Cut(chance.uniform(0.05, 1.0), int(chance.choice(kinds)), chance.random() < 0.5)
         for _ in range(chance.choice([1, 1, 2, 3]))
     ]
     return Drawn(tuple(words), FOLDERS.get(space, ROOT), tuple(sorted(cuts, key=lambda cut: cut.share)))
+
+
+def _more(space: str, chance: random.Random) -> list[str]:
+    words = _sometimes(chance, 0.1, "--resources.max_live_peak=1000000")
+    if space == "from a network":
+        words += _sometimes(chance, 0.6, "--distillation.teacher=original")
+    return words
 
 
 def _sometimes(chance: random.Random, share: float, *words: str) -> list[str]:
