@@ -7,7 +7,6 @@ out of both: exporting a network takes as long whoever found it.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,8 @@ from trials.runs.components import make_strategy
 from trials.runs.derive import Restored, budgets_between
 from trials.runs.front.children import default_tune_epochs, front_children
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings, TrainingSettings
-from trials.training.classifier import ClassificationTraining
 from trials.training.evaluation import evaluate, torch_predictor
+from trials.training.modules import training_module
 from trials.training.trainer import SILENT, quieten_libraries
 
 __all__ = ["BUDGETS", "budgets_of", "front", "one_budget"]
@@ -68,7 +67,7 @@ def front(space: str, seed: int) -> dict[str, Any]:
     )
     cpu = time.process_time() - start
     points = [
-        {"budget": budget, "params": each.cost, "accuracy": each.accuracy}
+        {"budget": budget, "params": each.cost, "accuracy": each.reached}
         for budget, each in zip(budgets, children, strict=True)
     ]
     tuned = sum(each.tune_epochs for each in {id(each): each for each in children}.values())
@@ -92,7 +91,7 @@ def _searched(settings: RunSettings) -> SNAS:
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     strategy = make_strategy(settings)
     evaluator: Any = Lightning(
-        ClassificationTraining(classes=data.classes, **asdict(settings.training)),
+        training_module(data, settings.training),
         Trainer(max_epochs=epochs, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, **SILENT),
         train_dataloaders=training_loader(data, settings.search.batch_size, settings.seed),
         val_dataloaders=evaluation_loader(data, data.validation),

@@ -61,7 +61,7 @@ class LaunchDisplay:
         for trial in trials:
             if trial.ended and trial.id not in self._ended:
                 self._ended.add(trial.id)
-                self._print(f"trial {trial.number}: {trial.status.lower()} {_percent(trial.accuracy)}".rstrip())
+                self._print(f"trial {trial.number}: {trial.status.lower()} {_text(trial, trial.reached)}".rstrip())
         now = time.monotonic()
         if line != self._last_line and now - self._last_time >= _LINE_EVERY_SECONDS:
             self._last_line, self._last_time = line, now
@@ -87,8 +87,8 @@ def status_line(file: ExperimentFile, trials: Sequence[TrialRecord], elapsed: fl
     parts = [f"{succeeded}{total} done, {len(running)} running, {failed} failed"]
     for trial in running:
         epoch = f" epoch {trial.latest['epoch']:g}" if "epoch" in trial.latest else ""
-        if trial.accuracy is not None:
-            parts.append(f"trial {trial.number}:{epoch} {_percent(trial.accuracy)}")
+        if trial.reached is not None:
+            parts.append(f"trial {trial.number}:{epoch} {_text(trial, trial.reached)}")
     parts.append(f"{readable_duration(elapsed)} elapsed")
     left = seconds_left(file, trials, now)
     if left is not None:
@@ -135,14 +135,14 @@ def trial_table(trials: Sequence[TrialRecord]) -> Table:
         "trial", "status", "child", "test", COSTS[cost].title, "front", "entropy", "time",
         Column("settings", overflow="fold"),
     )  # fmt: skip
-    for trial in sorted(trials, key=lambda trial: (-(trial.accuracy or 0.0), trial.number)):
+    for trial in sorted(trials, key=lambda trial: (-trial.rank, trial.number)):
         length = (trial.finish or time.time()) - trial.start if trial.start is not None else None
         spent = _cost(trial, cost)
         table.add_row(
             str(trial.number),
             trial.status.lower(),
-            _percent(trial.accuracy),
-            _percent(trial.final.get("test_accuracy")),
+            _text(trial, trial.reached),
+            _text(trial, trial.final.get(trial.metric.test)),
             f"{spent:,.6g}" if spent is not None else "",
             "*" if trial.number in front else "",
             _share(trial.final.get("entropy_share", trial.latest.get("entropy_share"))),
@@ -153,15 +153,15 @@ def trial_table(trials: Sequence[TrialRecord]) -> Table:
 
 
 def front_of(trials: Sequence[TrialRecord]) -> tuple[str, set[int]]:
-    """Return a cost's key, and the numbers of the trials that no other one beats in that cost and accuracy."""
+    """Return a cost's key, and the numbers of the trials that no other one beats in that cost and what it reached."""
     bounded = {name.rpartition("max_")[2] for trial in trials for name in trial.parameters if "max_" in name}
     cost = next((key for key in COSTS if key in bounded), "params")
     known = [
-        (trial.number, spent, trial.accuracy)
+        (trial.number, spent, trial.rank)
         for trial in trials
-        if trial.succeeded and (spent := _cost(trial, cost)) is not None and trial.accuracy is not None
+        if trial.succeeded and (spent := _cost(trial, cost)) is not None and trial.reached is not None
     ]
-    return cost, {known[index][0] for index in pareto_front([(spent, reached) for _, spent, reached in known])}
+    return cost, {known[index][0] for index in pareto_front([(spent, rank) for _, spent, rank in known])}
 
 
 def _cost(trial: TrialRecord, cost: str) -> float | None:
@@ -169,8 +169,8 @@ def _cost(trial: TrialRecord, cost: str) -> float | None:
     return spent if isinstance(spent, int | float) else None
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+def _text(trial: TrialRecord, value: float | None) -> str:
+    return "" if value is None else trial.metric.text(value)
 
 
 def _share(value: float | None) -> str:
