@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from exports.report.experiment import Experiment, Trial
+from exports.report.fronts.pareto import pareto_front
+from exports.report.fronts.scatter import Dot, scatter_chart
 from exports.report.numbers import as_number, compact, duration, percent, plain_text
 from exports.report.run_charts import Chart
 from exports.report.run_view import RunView, Tile, view_run
-from exports.report.scatter import Dot, scatter_chart
 
-__all__ = ["ExperimentView", "TrialView", "pareto_front", "view_experiment"]
+__all__ = ["ExperimentView", "TrialView", "view_experiment"]
 
 
 @dataclass(frozen=True)
@@ -163,20 +164,3 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
         note = "Filled: no other trial is as accurate at less cost."
         charts.append(Chart(f"Validation accuracy against {title}", Markup(svg), (), note))
     return charts, first or set()
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the indices of the points that no other point beats, cheapest first.
-
-    A point beats another if it costs no more and is at least as accurate, and one of the two is strict. Equal
-    points do not beat each other.
-
-    Args:
-        points: ``(cost, accuracy)`` each; less of the first and more of the second is better.
-    """
-    order = sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1], index))
-    front: list[int] = []
-    for index in order:
-        if not front or points[index][1] > points[front[-1]][1] or points[index] == points[front[-1]]:
-            front.append(index)
-    return front

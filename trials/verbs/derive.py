@@ -84,6 +84,7 @@ def run(arguments: Sequence[str]) -> int:
 def _sweep(
     options: argparse.Namespace, search: Restored, bounds: dict[str, float], measured: dict[str, float], progress: Any
 ) -> None:
+    from exports.report import write_report
     from snas_nni.errors import SettingError
     from snas_nni.resources import COSTS
     from trials.runs.derive import budgets_between, derive_child_of
@@ -105,6 +106,7 @@ def _sweep(
         progress.say(f"{cost} at most {bound:,.6g}: {point['cost']:,.6g}, {point['accuracy']:.1%} validation")
     front = front_of(search, cost, points, random_points(search, cost), options.tune_epochs)
     progress.say(str(write_front(output, front)))
+    progress.say(str(write_report(output)))
 
 
 def _plain_number(options: argparse.Namespace, name: str) -> float:
