@@ -69,6 +69,8 @@ _HANDED_ON = {
     "read_architecture": "exports",
     "save": "exports",
     "save_pictures": "exports.pictures",
+    "save_source": "exports",
+    "show_report": "exports.report",
     "save_weights": "exports",
     "to_arch_string": "search_spaces",
     "write_report": "exports.report",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from exports.pictures.network import network_drawing
 from exports.pictures.shapes import Drawing
 from exports.pictures.svg import to_svg
 from exports.pictures.wide import wide_drawing
+from snas_nni.showing.tables import html_table
 
 __all__ = ["Picture", "cell_picture", "choices_picture", "network_picture", "pictures_of", "save_pictures"]
 
@@ -42,6 +44,10 @@ class Picture:
     def svg(self, narrow: bool = False) -> str:
         """Return the text of an SVG file, which follows its reader's light or dark mode."""
         return to_svg(self.narrow if narrow else self.drawing)
+
+    def _repr_svg_(self) -> str:
+        """Return what a notebook shows."""
+        return self.svg()
 
     def png(self, narrow: bool = False, scale: float = 2.0) -> bytes:
         """Return the bytes of a PNG file, on white, with ``scale`` pixels per unit of the drawing."""
@@ -93,6 +99,23 @@ def _values(architecture: Architecture, label: str) -> list[tuple[str, float | N
     probabilities = architecture.probabilities.get(label, {})
     names = [*probabilities, *(name for name in chosen if name not in probabilities)]
     return [(name, probabilities.get(name), name in chosen) for name in names]
+
+
+def architecture_html(architecture: Architecture) -> str:
+    """Return what a notebook shows of an architecture: its size, what was measured, its picture.
+
+    A picture that cannot be drawn is left out; its reason is told in its place.
+    """
+    arguments = ", ".join(f"{name}={value!r}" for name, value in architecture.space.arguments.items())
+    rows = [("space", f"{architecture.space.class_path}({arguments})"), ("parameters", f"{architecture.parameters:,}")]
+    rows += [(name, f"{value:.4g}") for name, value in architecture.metrics.items()]
+    if architecture.entropy:
+        rows.append(("entropy left", f"{sum(architecture.entropy.values()):.2f} nats"))
+    try:
+        drawn = "".join(f"<div>{picture.svg()}</div>" for picture in pictures_of(architecture))
+    except ArchitectureFileError as error:
+        drawn = f"<p>{escape(str(error))}</p>"
+    return html_table("Architecture", rows) + drawn
 
 
 def pictures_of(architecture: Architecture) -> list[Picture]:

@@ -24,7 +24,7 @@ from exports.report.run import Run, read_run
 from exports.report.run_view import view_run
 from exports.run_folder import RUN_FILES
 
-__all__ = ["REPORT_FILE", "experiment_page", "run_page", "sweep_page", "write_report"]
+__all__ = ["REPORT_FILE", "experiment_page", "report_page", "run_page", "sweep_page", "write_report"]
 
 REPORT_FILE = "report.html"
 
@@ -96,24 +96,35 @@ def write_report(path: str | Path, output: str | Path | None = None) -> Path:
     path = Path(path).expanduser()
     folder = path.parent if path.is_file() else path
     target = Path(output).expanduser() if output is not None else folder / REPORT_FILE
+    # Half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
+    write_file(target, report_page(path).encode("utf-8", "replace"))
+    return target
+
+
+def report_page(path: Path) -> str:
+    """Return the HTML of the report on a run, a sweep or an experiment.
+
+    Args:
+        path: its folder, or a file in it.
+
+    Raises:
+        ArchitectureFileError: the folder is none of these, or its experiment.json or front.json is broken.
+    """
+    folder = path.parent if path.is_file() else path
     if (folder / EXPERIMENT_FILE).is_file():
-        content = _whole_page(
+        return _whole_page(
             folder / EXPERIMENT_FILE, lambda: experiment_page(read_experiment(folder)), "Run the experiment again"
         )
-    elif (folder / FRONT_FILE).is_file():
-        content = _whole_page(folder / FRONT_FILE, lambda: sweep_page(read_sweep(folder)), "Sweep again")
-    elif any((folder / name).is_file() for name in RUN_FILES):
-        content = run_page(read_run(folder), title=f"Run {folder.resolve().name}")
-    else:
-        raise ArchitectureFileError(
-            "(file)",
-            "is neither the folder of a search nor of a sweep or an experiment",
-            f"Give a folder with one of {', '.join((EXPERIMENT_FILE, FRONT_FILE, *RUN_FILES))}",
-            path,
-        )
-    # Half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
-    write_file(target, content.encode("utf-8", "replace"))
-    return target
+    if (folder / FRONT_FILE).is_file():
+        return _whole_page(folder / FRONT_FILE, lambda: sweep_page(read_sweep(folder)), "Sweep again")
+    if any((folder / name).is_file() for name in RUN_FILES):
+        return run_page(read_run(folder), title=f"Run {folder.resolve().name}")
+    raise ArchitectureFileError(
+        "(file)",
+        "is neither the folder of a search nor of a sweep or an experiment",
+        f"Give a folder with one of {', '.join((EXPERIMENT_FILE, FRONT_FILE, *RUN_FILES))}",
+        path,
+    )
 
 
 def _whole_page(file: Path, make: Callable[[], str], remedy: str) -> str:

@@ -12,7 +12,8 @@ from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
 from snas_nni.resources.costs import count_supernet
-from snas_nni.resources.latency import LatencyTable, measure_latency
+from snas_nni.resources.latency.eager import measure_latency
+from snas_nni.resources.latency.table import LatencyTable
 from snas_nni.resources.operations import Convention
 
 __all__ = ["CostSource"]

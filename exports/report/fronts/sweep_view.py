@@ -60,17 +60,28 @@ def view_sweep(sweep: Sweep) -> SweepView:
         answers=_answers(sweep, name),
         chart=_chart(sweep, name, front),
         columns=list(COLUMNS),
-        rows=[(_anchor(point), str(point.number), point.number in front, _cells(point)) for point in sweep.points],
-        points=[
-            PointView(
-                _anchor(point),
-                f"Point {point.number}: {_in_words(point, name)}",
-                view_run(point.run) if point.run else None,
-            )
+        rows=[
+            (_anchor(_first(sweep, point)), str(point.number), point.number in front, _cells(point))
             for point in sweep.points
+        ],
+        points=[
+            PointView(_anchor(point), _headline(sweep, point, name), view_run(point.run) if point.run else None)
+            for point in sweep.points
+            if _first(sweep, point) is point
         ],
         problems=sweep.problems,
     )
+
+
+def _first(sweep: Sweep, point: Point) -> Point:
+    """The first point with the same child, which has the section on it."""
+    return next(each for each in sweep.points if each is point or (each.run and each.folder == point.folder))
+
+
+def _headline(sweep: Sweep, point: Point, name: str) -> str:
+    numbers = [str(each.number) for each in sweep.points if _first(sweep, each) is point]
+    words = f"Point{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+    return f"{words}: {percent(point.reached.accuracy)} validation accuracy, {compact(point.cost)} {name}"
 
 
 def _anchor(point: Point) -> str:
@@ -125,7 +136,7 @@ def _answers(sweep: Sweep, name: str) -> list[Answer]:
         return []
     cheapest, dearest = min(sweep.points, key=lambda p: p.cost), max(sweep.points, key=lambda p: p.cost)
     different = len({(point.cost, point.reached.accuracy) for point in sweep.points})
-    tuned = f", each trained by itself for {sweep.tune_epochs} epochs" if sweep.tune_epochs else ""
+    tuned = f", trained by themselves for {sweep.tune_epochs} epochs of the dearest" if sweep.tune_epochs else ""
     over = [point for point in sweep.points if point.cost > point.budget]
     take = _to_take(sweep)
     found = [
@@ -164,7 +175,7 @@ def _answers(sweep: Sweep, name: str) -> list[Answer]:
             "Which one to take?",
             "",
             f"Point {take.number} is the cheapest within the interval of the most accurate: {_in_words(take, name)}.",
-            f"#{_anchor(take)}",
+            f"#{_anchor(_first(sweep, take))}",
         )
     )
     return found
@@ -187,7 +198,7 @@ def _chart(sweep: Sweep, name: str, front: set[int]) -> Chart | None:
         numbers = ", ".join(str(point.number) for point in points)
         hint = f"point {numbers}: {with_interval(accuracy, points[0].reached.interval)}, {cost:,.6g} {name}"
         kind = "front" if points[0].number in front else "plain"
-        link = f"#{_anchor(points[0])}"
+        link = f"#{_anchor(_first(sweep, points[0]))}"
         dots.append(Dot(cost, accuracy, numbers, hint, kind, link, points[0].reached.interval))
     if any(point.number not in front for point in sweep.points):
         legend.append(("plain-dot", "other budgets", "", False))

@@ -19,7 +19,7 @@ from snas_nni.distribution.architecture_distribution import ArchitectureDistribu
 from snas_nni.errors import SnasError
 from snas_nni.one_shot.evidence.comparing import compared
 from snas_nni.one_shot.lightning_module import SnasLightningModule
-from snas_nni.one_shot.progress import settling_progress
+from snas_nni.one_shot.progress import position_of, settling_progress
 from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.data.types import ClassificationData
 from trials.settings.search import RunSettings
@@ -58,7 +58,7 @@ class RandomChildren(Callback):
         """Judge before the first batch of the settling; a search that goes on from later has missed the moment."""
         if self.moment or batch_idx or not isinstance(pl_module, SnasLightningModule):
             return
-        if settling_progress(trainer, pl_module.settings) == 0:
+        if settling_progress(position_of(trainer), pl_module.settings) == 0:
             self.judge(pl_module, "settling")
 
     def judge(self, module: SnasLightningModule, moment: str = "end") -> None:

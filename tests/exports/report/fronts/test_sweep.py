@@ -55,7 +55,7 @@ def write_sweep(folder, front=FRONT, runs=("01", "02", "03", "04")):
 def test_every_point_with_its_interval_is_on_the_page(tmp_path):
     page = Page(write_report(write_sweep(tmp_path / "sweep")).read_text())
     for shown in (
-        "4 budgets, 4 different children from one search, each trained by itself for 2 epochs",
+        "4 budgets, 4 different children from one search, trained by themselves for 2 epochs of the dearest",
         "50.0 % (95 % interval 45.0 to 55.0 %) for 900 MACs, 84.0 % (95 % interval 79.0 to 89.0 %) for 3,900",
         "Each child costs at most what its budget allows",
         "For 1 of 2 random children, which were not, with the same weights, there is a point",
@@ -85,6 +85,8 @@ def test_budgets_that_have_one_child_are_one_dot(tmp_path):
     view = view_sweep(read_sweep(write_sweep(tmp_path, front)))
     assert "2 budgets, 1 different children" in view.answers[0].text
     assert "point 1, 2: 50.0 %" in view.chart.svg
+    assert [point.headline for point in view.points] == ["Points 1, 2: 50.0 % validation accuracy, 900 MACs"]
+    assert [anchor for anchor, *_ in view.rows] == ["point-1", "point-1"]
     assert [answer.question for answer in view.answers] == [
         "What was found?",
         "Within their budgets?",
