@@ -78,7 +78,7 @@ def test_every_point_with_its_interval_is_on_the_page(tmp_path):
 def test_budgets_that_have_one_child_are_one_dot(tmp_path):
     front = {
         **FRONT,
-        "points": [point(1000, 900, 0.5, "01"), point(2000, 900, 0.5, "02")],
+        "points": [point(1000, 900, 0.5, "01"), point(2000, 900, 0.5, "01")],
         "chosen": None,
         "random": [],
     }
