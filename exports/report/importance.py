@@ -174,6 +174,6 @@ def importance_note(rows: Sequence[ImportanceRow], trials: int) -> str:
         words = f"{trials} trials do not show that any of these matters: run more of them"
     return (
         f"{words}. Share: of the variance of the results, what a random forest loses on trials that it has not seen "
-        "when the parameter is shuffled; the range holds eight of ten samples of the trials. Rank correlation above 0: more "
-        "of it goes with better results."
+        "when the parameter is shuffled; the range holds eight of ten samples of the trials. Rank correlation above 0: "
+        "more of it goes with better results."
     )
