@@ -52,6 +52,7 @@ _HANDED_ON = {
     "OnnxReport": "exports",
     "Picture": "exports.pictures",
     "SnasCellSpace": "search_spaces",
+    "SearchRun": "trials.in_python",
     "SpaceReference": "exports",
     "SpaceReport": "exports.conformance",
     "architecture_schema": "exports",
@@ -70,6 +71,7 @@ _HANDED_ON = {
     "save": "exports",
     "save_pictures": "exports.pictures",
     "save_weights": "exports",
+    "search": "trials.in_python",
     "to_arch_string": "search_spaces",
     "write_report": "exports.report",
 }

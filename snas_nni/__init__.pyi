@@ -43,6 +43,7 @@ from snas_nni.resources import (
 from snas_nni.resumable_loader import ResumableLoader
 from snas_nni.strategy import SNAS
 from trials.data import ClassificationData, LabelledTensors
+from trials.in_python import SearchRun, search
 
 __all__ = [
     "PUBLISHED",
@@ -67,6 +68,7 @@ __all__ = [
     "ResourcePenalty",
     "ResumableLoader",
     "SearchLoop",
+    "SearchRun",
     "SettingError",
     "SnasCellSpace",
     "SnasError",
@@ -98,6 +100,7 @@ __all__ = [
     "save",
     "save_pictures",
     "save_weights",
+    "search",
     "space_from",
     "to_arch_string",
     "write_report",
