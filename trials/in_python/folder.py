@@ -17,7 +17,19 @@ from trials.in_python.space_source import MAIN, file_name_of, source_of
 from trials.settings.search import RunSettings
 from trials.state.output_folder import recorded_settings, write_settings
 
-__all__ = ["make_whole"]
+__all__ = ["make_whole", "refuse_unkept"]
+
+
+def refuse_unkept(space_class: type[ModelSpace], data: GivenData | None) -> None:
+    """Refuse what :func:`make_whole` could not write, before anything is searched.
+
+    Raises:
+        SettingError: the data is too large for a copy, or the space's source cannot be found; says what to do.
+    """
+    if data is not None:
+        data.tensors()
+    if space_class.__module__ == MAIN:
+        source_of(space_class)
 
 
 def make_whole(

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from exports.architecture.space_reference import SpaceReference, constructor_of
 from snas_nni.errors import SettingError
 from snas_nni.resources import Budget
-from trials.in_python.folder import make_whole
+from trials.in_python.folder import make_whole, refuse_unkept
 from trials.in_python.given_data import DATA_FILE, GivenData
 from trials.in_python.manners import libraries_quiet
 from trials.in_python.run import SearchRun
@@ -42,6 +42,7 @@ def search(
     epochs: int | None = None,
     batch_size: int | None = None,
     task: str | None = None,
+    space_arguments: Mapping[str, Any] | None = None,
     seed: int = 0,
     output: str | Path | None = None,
     resume: str | Path | None = None,
@@ -65,6 +66,7 @@ def search(
         epochs: of the search; None for the command's default.
         batch_size: None for that of a ``DataLoader``, or the command's default.
         task: what the network is trained for; None for classification.
+        space_arguments: of the constructor, where ``space`` is a class.
         seed: of weights, samples, batches and all else that is drawn.
         output: folder to write into, new or empty; None for a temporary one, of which ``.save(folder)`` makes one that
             stays.
@@ -91,26 +93,26 @@ def search(
         >>> found.child(images).shape
         torch.Size([64, 4])
     """
-    space_class, document = _space(space, settings.pop("space", None))
+    space_class, document = _space(space, space_arguments or {})
     data = None if isinstance(train, str) else GivenData(train, validation, test)
     if isinstance(train, str) and (validation is not None or test is not None):
         raise SettingError("validation and test: the data source that train names gives them itself")
     if batch_size is None and isinstance(train, DataLoader):
         batch_size = train.batch_size
     folder, temporary = _folder(output, resume)
-    document = merged(
-        document,
-        {
-            "search": _without_none(epochs=epochs, batch_size=batch_size),
-            "training": _without_none(task=task),
-            "resources": _budget(budget),
-            "data": {"source": train} if isinstance(train, str) else {"source": "tensors", "path": str(folder / DATA_FILE)},
-            **_without_none(seed=seed, quiet=quiet, output=str(folder), resume=None if resume is None else str(folder)),
-        },
-    )  # fmt: skip
-    given = given_in({"devices": 1, **merged(settings, document)}, RunSettings, "search(...)")
+    named = {"source": train} if isinstance(train, str) else {"source": "tensors", "path": str(folder / DATA_FILE)}
+    own = {
+        "search": _without_none(epochs=epochs, batch_size=batch_size),
+        "training": _without_none(task=task),
+        "resources": _budget(budget),
+        "data": named,
+        **_without_none(seed=seed, output=str(folder), resume=None if resume is None else str(folder)),
+    }
+    document = {"devices": 1, "quiet": quiet, **merged(settings, merged(document, own))}
     try:
-        made = made_of(given, RunSettings)
+        made = made_of(given_in(document, RunSettings, "search(...)"), RunSettings)
+        if not temporary:
+            refuse_unkept(space_class, data)  # now, not after a long search
         with libraries_quiet(), _held(data, made):
             start = space if isinstance(space, ModelSpace) else None
             run_search(made, NniTrial.current(), start.state_dict() if start is not None else None)
@@ -122,9 +124,9 @@ def search(
     return SearchRun(folder, made, space_class, data, keeps=not temporary)
 
 
-def _space(space: Any, more: Any) -> tuple[type[ModelSpace], dict[str, Any]]:
+def _space(space: Any, given: Mapping[str, Any]) -> tuple[type[ModelSpace], dict[str, Any]]:
     """Return the class and the settings that name it."""
-    arguments = dict((more or {}).get("init_args", {}))
+    arguments = dict(given)
     if isinstance(space, str):
         found: Any = import_dotted(space, "space")
     elif isinstance(space, ModelSpace):
@@ -156,7 +158,8 @@ def _budget(budget: Budget | Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(budget, Budget):
         return {f"max_{cost}": bound for cost, bound in budget.items()}
-    bounds = {f"max_{cost}": str(bound) if not isinstance(bound, (int, float)) else bound for cost, bound in budget.bounds.items()}  # fmt: skip
+    shares = {cost: bound if isinstance(bound, float | int) else str(bound) for cost, bound in budget.bounds.items()}
+    bounds = {f"max_{cost}": bound for cost, bound in shares.items()}
     return {**bounds, **{name: getattr(budget, name) for name in ("target", "tolerance", "exclude", "pull")}}
 
 

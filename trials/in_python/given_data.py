@@ -61,30 +61,40 @@ class GivenData:
             if before is not None:
                 _held[str(path)] = before
 
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Return what the file holds: tensors by name, and the names of classes where targets are words.
+
+        Raises:
+            SettingError: the data has more bytes than a folder keeps a copy of.
+        """
+        words: dict[str, str] = {}
+        tensors: dict[str, Tensor] = {}
+        for name, (inputs, targets) in self.splits.items():
+            tensors[f"{name}.inputs"] = _as_tensor(inputs)
+            if isinstance(targets, np.ndarray) and targets.dtype.kind in "OUS":  # a number for each distinct word
+                names, numbers = np.unique(targets.astype(str), return_inverse=True)
+                words[name] = json.dumps(names.tolist())
+                targets = numbers.reshape(targets.shape)
+            tensors[f"{name}.targets"] = _as_tensor(targets)
+        size = sum(each.numel() * each.element_size() for each in tensors.values())
+        if size > LARGEST:
+            raise SettingError(
+                f"the data has {size / 2**30:.1f} GiB, and a folder keeps a copy of at most {LARGEST / 2**30:.0f}. "
+                "Leave output out, and say where a command finds the data: .save(folder, data='my_data.load'), a function of "
+                "yours that returns it"
+            )
+        return tensors, words
+
     def write(self, path: Path) -> None:
         """Write the file that the source ``tensors`` reads.
 
         Raises:
             SettingError: the data has more bytes than a folder keeps a copy of; or the file cannot be written.
         """
-        words: dict[str, str] = {}
-        tensors: dict[str, Tensor] = {}
-        for name, (inputs, targets) in self.splits.items():
-            tensors[f"{name}.inputs"] = _as_tensor(inputs)
-            array = targets if isinstance(targets, np.ndarray) else None
-            if array is not None and array.dtype.kind in "OUS":  # words are no numbers: each distinct one has its own
-                names, numbers = np.unique(array.astype(str), return_inverse=True)
-                words[name] = json.dumps(names.tolist())
-                targets = numbers.reshape(array.shape)
-            tensors[f"{name}.targets"] = _as_tensor(targets)
-        size = sum(each.numel() * each.element_size() for each in tensors.values())
-        if size > LARGEST:
-            raise SettingError(
-                f"the data has {size / 2**30:.1f} GiB, and a folder keeps a copy of at most {LARGEST / 2**30:.0f}. Say "
-                "where a command finds it: save(folder, data='my_data.load'), a function of yours that returns it"
-            )
+        tensors, words = self.tensors()
         try:
-            save_file(tensors, path, metadata=words)
+            # Of memory of their own: a file holds no tensor twice.
+            save_file({name: each.clone() for name, each in tensors.items()}, path, metadata=words)
         except OSError as error:
             raise SettingError(f"cannot write {str(path)!r}: {error}") from error
 
@@ -142,7 +152,7 @@ def _as_tensor(values: Any) -> Tensor:
         if values.dtype in (np.uint16, np.uint32, np.uint64):
             values = values.astype(np.int64)
         values = torch.from_numpy(np.ascontiguousarray(values))
-    return values.detach().cpu().contiguous().clone()  # of its own memory: a file holds no tensor twice
+    return values.detach().cpu().contiguous()
 
 
 def _dataset_of(part: Any, name: str) -> Any:

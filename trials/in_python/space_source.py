@@ -63,10 +63,8 @@ def source_of(space_class: type) -> str:
     if program.get(space_class.__name__) is not space_class:
         raise _without_source(space_class, "its program has another thing of that name now")
     head = f'"""{space_class.__name__}, as the program that searched it had defined it."""'
-    return (
-        "\n\n".join([head, "from __future__ import annotations", "\n".join(sorted(imports)), *definitions.values()])
-        + "\n"
-    )
+    future = "from __future__ import annotations"  # what only annotations name need not be there
+    return "\n\n".join([head, future, "\n".join(sorted(imports)), *definitions.values()]) + "\n"
 
 
 def _text_of(value: Any, space_class: type) -> str:
