@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
@@ -80,7 +80,7 @@ class GivenData:
         if size > LARGEST:
             raise SettingError(
                 f"the data has {size / 2**30:.1f} GiB, and a folder keeps a copy of at most {LARGEST / 2**30:.0f}. "
-                "Leave output out, and say where a command finds the data: .save(folder, data='my_data.load'), a function of "
+                "Leave output out, and say where commands find it: .save(folder, data='my_data.load'), a function of "
                 "yours that returns it"
             )
         return tensors, words
@@ -158,4 +158,19 @@ def _as_tensor(values: Any) -> Tensor:
 def _dataset_of(part: Any, name: str) -> Any:
     if isinstance(part, (ClassificationData, Mapping)):
         raise SettingError(f"{name}: give one split each, as train, validation and test; not a {type(part).__name__}")
-    return part.dataset if isinstance(part, DataLoader) else part
+    if not isinstance(part, DataLoader):
+        return part
+    return part.dataset if isinstance(part.dataset, Dataset) else _Items(part.dataset)
+
+
+class _Items(Dataset[Any]):
+    """A loader's list, or whatever else it takes that is not derived from torch's class."""
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._items[index]
