@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exports.onnx_files.export import OnnxReport, export_onnx, read_architecture
     from exports.onnx_files.prediction import open_predictor
     from exports.rebuilding.build import build
+    from exports.rebuilding.source_file import save_source
     from exports.rebuilding.weights import load_weights, save_weights
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "published",
     "read_architecture",
     "save",
+    "save_source",
     "save_weights",
 ]
 
@@ -59,6 +61,7 @@ _HOMES = {
     "published": "architecture.published_cells",
     "read_architecture": "onnx_files.export",
     "save": "architecture.files",
+    "save_source": "rebuilding.source_file",
     "save_weights": "rebuilding.weights",
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, readable, reason_of
+from snas_nni.showing.tables import html_table
 
 __all__ = ["RUN_FILES", "SearchResult", "Summary", "read_result", "read_summary"]
 
@@ -86,6 +87,13 @@ class SearchResult:
     output: Path
     metrics: dict[str, float]
     parameters: int
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: where the files are, and what was measured."""
+        rows: list[tuple[str, str]] = [("folder", str(self.output)), ("parameters", f"{self.parameters:,}")]
+        for name, value in self.metrics.items():
+            rows.append((name.replace("_", " "), f"{value:.1%}" if name.endswith("accuracy") else f"{value:.6g}"))
+        return html_table("What the search found", rows)
 
 
 def read_result(output: Path) -> SearchResult:

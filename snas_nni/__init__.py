@@ -70,6 +70,8 @@ _HANDED_ON = {
     "read_architecture": "exports",
     "save": "exports",
     "save_pictures": "exports.pictures",
+    "save_source": "exports",
+    "show_report": "exports.report",
     "save_weights": "exports",
     "search": "trials.in_python",
     "to_arch_string": "search_spaces",

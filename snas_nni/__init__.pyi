@@ -15,11 +15,12 @@ from exports import (
     published,
     read_architecture,
     save,
+    save_source,
     save_weights,
 )
 from exports.conformance import SpaceReport, check_space
 from exports.pictures import Picture, cell_picture, choices_picture, pictures_of, save_pictures
-from exports.report import write_report
+from exports.report import show_report, write_report
 from search_spaces import FromModel, NasBench201Space, SnasCellSpace, from_arch_string, space_from, to_arch_string
 from snas_nni.derivation.child import build_child, derive_child
 from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
@@ -99,8 +100,10 @@ __all__ = [
     "register_operation",
     "save",
     "save_pictures",
+    "save_source",
     "save_weights",
     "search",
+    "show_report",
     "space_from",
     "to_arch_string",
     "write_report",

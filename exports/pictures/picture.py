@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from exports.pictures.narrow import narrow_drawing
 from exports.pictures.shapes import Drawing
 from exports.pictures.svg import to_svg
 from exports.pictures.wide import wide_drawing
+from snas_nni.showing.tables import html_table
 
 __all__ = ["Picture", "cell_picture", "choices_picture", "pictures_of", "save_pictures"]
 
@@ -37,6 +39,10 @@ class Picture:
     def svg(self, narrow: bool = False) -> str:
         """Return the text of an SVG file, which follows its reader's light or dark mode."""
         return to_svg(self.narrow if narrow else self.drawing)
+
+    def _repr_svg_(self) -> str:
+        """Return what a notebook shows."""
+        return self.svg()
 
     def png(self, narrow: bool = False, scale: float = 2.0) -> bytes:
         """Return the bytes of a PNG file, on white, with ``scale`` pixels per unit of the drawing."""
@@ -67,6 +73,23 @@ def choices_picture(architecture: Architecture) -> Picture:
     """Draw the value and probability of every label."""
     drawing = choices_drawing(architecture.sample, architecture.probabilities, "Choices")
     return Picture("choices", drawing, drawing)
+
+
+def architecture_html(architecture: Architecture) -> str:
+    """Return what a notebook shows of an architecture: its size, what was measured, its picture.
+
+    A picture that cannot be drawn is left out; its reason is told in its place.
+    """
+    arguments = ", ".join(f"{name}={value!r}" for name, value in architecture.space.arguments.items())
+    rows = [("space", f"{architecture.space.class_path}({arguments})"), ("parameters", f"{architecture.parameters:,}")]
+    rows += [(name, f"{value:.4g}") for name, value in architecture.metrics.items()]
+    if architecture.entropy:
+        rows.append(("entropy left", f"{sum(architecture.entropy.values()):.2f} nats"))
+    try:
+        drawn = "".join(f"<div>{picture.svg()}</div>" for picture in pictures_of(architecture))
+    except ArchitectureFileError as error:
+        drawn = f"<p>{escape(str(error))}</p>"
+    return html_table("Architecture", rows) + drawn
 
 
 def pictures_of(architecture: Architecture) -> list[Picture]:

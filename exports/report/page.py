@@ -21,7 +21,7 @@ from exports.report.run import Run, read_run
 from exports.report.run_view import view_run
 from exports.run_folder import RUN_FILES
 
-__all__ = ["REPORT_FILE", "experiment_page", "run_page", "write_report"]
+__all__ = ["REPORT_FILE", "experiment_page", "report_page", "run_page", "write_report"]
 
 REPORT_FILE = "report.html"
 
@@ -86,9 +86,24 @@ def write_report(path: str | Path, output: str | Path | None = None) -> Path:
     path = Path(path).expanduser()
     folder = path.parent if path.is_file() else path
     target = Path(output).expanduser() if output is not None else folder / REPORT_FILE
+    # Half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
+    write_file(target, report_page(path).encode("utf-8", "replace"))
+    return target
+
+
+def report_page(path: Path) -> str:
+    """Return the HTML of the report on a run or an experiment.
+
+    Args:
+        path: its folder, or a file in it.
+
+    Raises:
+        ArchitectureFileError: the folder is neither, or its experiment.json is broken.
+    """
+    folder = path.parent if path.is_file() else path
     if (folder / EXPERIMENT_FILE).is_file():
         try:
-            content = experiment_page(read_experiment(folder))
+            return experiment_page(read_experiment(folder))
         except (OSError, ValueError) as error:
             raise ArchitectureFileError(
                 "(file)",
@@ -96,15 +111,11 @@ def write_report(path: str | Path, output: str | Path | None = None) -> Path:
                 "Run the experiment again, or report on one run",
                 folder / EXPERIMENT_FILE,
             ) from error
-    elif any((folder / name).is_file() for name in RUN_FILES):
-        content = run_page(read_run(folder), title=f"Run {folder.resolve().name}")
-    else:
-        raise ArchitectureFileError(
-            "(file)",
-            "is neither the folder of a search nor of an experiment",
-            f"Give a folder with one of {', '.join((EXPERIMENT_FILE, *RUN_FILES))}",
-            path,
-        )
-    # Half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
-    write_file(target, content.encode("utf-8", "replace"))
-    return target
+    if any((folder / name).is_file() for name in RUN_FILES):
+        return run_page(read_run(folder), title=f"Run {folder.resolve().name}")
+    raise ArchitectureFileError(
+        "(file)",
+        "is neither the folder of a search nor of an experiment",
+        f"Give a folder with one of {', '.join((EXPERIMENT_FILE, *RUN_FILES))}",
+        path,
+    )

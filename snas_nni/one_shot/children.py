@@ -158,6 +158,10 @@ class ChildrenOfSearch(NniStrategy):
         """
         return compared(self._ran(), samples, validation=validation, training=training)
 
+    def child_of(self, judged: Judged) -> nn.Module:
+        """The child that was judged, with the BatchNorm statistics that it was judged with; it shares no weights."""
+        return derive_judged(self._ran().training_module, self._mutated, judged)
+
     def restore(
         self, space: ModelSpace, training_module: Any, checkpoint: Mapping[str, Any], example_input: Any = None
     ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
+from torch import nn
 
 from exports import Architecture
 from exports.run_folder import SearchResult
@@ -36,7 +37,7 @@ from trials.training.classifier import ClassificationTraining
 from trials.training.evaluation import child_accuracies, child_costs
 from trials.training.trainer import quieten_libraries
 
-__all__ = ["Restored", "budgets_between", "derive_child_of", "restore"]
+__all__ = ["Restored", "budgets_between", "derive_child_of", "make_folder", "restore", "write_child_of"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ class Restored:
                 self.data, self.settings.search.batch_size, self.settings.seed, self.settings.data.workers
             ),
         )
+
+    def tune(self, child: nn.Module, epochs: int) -> None:
+        """Train a child on by itself, in place, with the data, the batches and the teacher of the search."""
+        settings = self.settings
+        teacher = find_distillation(settings.distillation, settings.space, self.data)
+        tune(child, self.data, settings, epochs, teacher)
 
     def bound(self, cost: str, bound: Bound) -> float:
         """Return a bound as a number, where it may be a share of the dearest child's cost."""
@@ -145,30 +152,66 @@ def derive_child_of(
     Raises:
         SettingError: no child of those compared meets the bounds, or the folder is not empty.
     """
-    if output.exists() and any(output.iterdir()):
-        raise SettingError(f"output: the folder {str(output)!r} is not empty; give another one")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     strategy, data, settings = search.strategy, search.data, search.settings
-    example, measured = input_example(data), measured or {}
-    loader = training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers)
+    measured = measured or {}
     sample, child = strategy.derive(
         candidates,
         budget=Budget(**dict[str, Any](bounds)) if bounds else None,
         validation=evaluation_loader(data, data.validation),
-        training=loader,
-        accept=accepts(measured, data, example, progress),
+        training=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
+        accept=accepts(measured, data, input_example(data), progress),
     )
     if tune_epochs:
-        tune(child, data, settings, tune_epochs, find_distillation(settings.distillation, settings.space, data))
-    given = {f"max_{name}": bound for name, bound in {**bounds, **measured}.items()}
+        search.tune(child, tune_epochs)
+    return write_child_of(
+        search, sample, child, {**bounds, **measured}, output, tune_epochs=tune_epochs, progress=progress
+    )
+
+
+def make_folder(output: Path) -> None:
+    """Make the folder of a child.
+
+    Raises:
+        SettingError: there is something in it.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise SettingError(f"output: the folder {str(output)!r} is not empty; give another one")
+    output.mkdir(parents=True, exist_ok=True)
+
+
+def write_child_of(
+    search: Restored,
+    sample: Mapping[str, Any],
+    child: nn.Module,
+    bounds: Mapping[str, float],
+    output: Path,
+    *,
+    tune_epochs: int = 0,
+    progress: Progress,
+) -> SearchResult:
+    """Write a child of a search into a folder of its own, as a search writes its own.
+
+    Args:
+        search: that was restored.
+        sample: the child's NNI sample.
+        child: as it is to be written.
+        bounds: that it was chosen within, by cost or by the name of what is measured.
+        output: folder to write into, which is there.
+        tune_epochs: epochs that it was trained on by itself.
+        progress: told what cannot be counted.
+    """
+    data, settings = search.data, search.settings
+    example = input_example(data)
+    given = {f"max_{name}": bound for name, bound in bounds.items()}
     resources = {**asdict(settings.resources), **given}
     settings = replace(settings, resources=type(settings.resources)(**resources), output=None, resume=None)
     architecture = Architecture.create(
         space=make_space(settings.space, data),
-        sample=sample,
+        sample=dict(sample),
         child=child,
-        probabilities=strategy.distribution.probabilities(),
-        entropy=strategy.distribution.entropies(),
+        probabilities=search.strategy.distribution.probabilities(),
+        entropy=search.strategy.distribution.entropies(),
         seed=settings.seed,
         settings=recorded_settings(settings),
         example=example,
@@ -192,5 +235,5 @@ def derive_child_of(
         child,
         example,
         summary,
-        measure=lambda file: measured_on(file, data, "int8_loss" in measured),
+        measure=lambda file: measured_on(file, data, "int8_loss" in bounds),
     )

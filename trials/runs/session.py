@@ -15,7 +15,7 @@ import pytorch_lightning as lightning
 from exports.run_folder import SearchResult, read_result
 from trials.data.loaders import preparation_of
 from trials.data.types import ClassificationData
-from trials.progress import Progress
+from trials.progress import Progress, progress_here
 from trials.runs.results import final_numbers
 from trials.settings.run import BaseRunSettings, DataSettings
 from trials.state.checkpoint_files import epochs_done
@@ -115,7 +115,7 @@ def run_in_session(
     """
     quieten_libraries()
     lead = main_process()
-    progress = Progress(settings.quiet or lead is not None)
+    progress = progress_here(settings.quiet or lead is not None)
     with Stopping() as stopping, open_or_join(settings, trial, lead, progress) as output:
         if trial is not None:
             trial.resume_at(epochs_done(output.checkpoint))

@@ -194,7 +194,7 @@ class EpochReport(Callback):
         done, total = trainer.current_epoch + 1, trainer.max_epochs
         elapsed = time.monotonic() - self._start
         left = elapsed / (done - self._first_epoch) * (total - done)
-        self._progress.say(epoch_line(done, total, metrics, left))
+        self._progress.epoch(epoch_line(done, total, metrics, left), done, total)
         if self._trial is not None and "val_acc" in metrics:
             self._trial.report_intermediate(
                 {

@@ -264,7 +264,6 @@ class TestFolder:
             "export run --space run/my_space.py --output again.onnx",
             "quantize run --space run/my_space.py",
             "derive run --space run/my_space.py --max-params 90% --output derived --quiet",
-            "retrain run --space run/my_space.py --training.epochs 1 --output retrained --quiet",
         ],
         ids=lambda words: words.split()[0],
     )

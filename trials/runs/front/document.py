@@ -4,11 +4,12 @@
 
 * ``cost``: key of the cost in :data:`~snas_nni.resources.COSTS`, such as ``"params"``; ``title`` and ``unit`` are its
   words (``unit`` may be empty).
-* ``search``: path of the search's folder. ``tune_epochs``: epochs that each point's child was trained on by itself
-  (random children are never trained on).
+* ``search``: path of the search's folder. ``tune_epochs``: epochs that the dearest child was trained on by itself;
+  cheaper ones for as many MACs (random children are never trained on).
 * ``points``: by budget, ascending. Each has ``budget`` (the upper bound), ``cost`` (of the child, at most that),
   ``accuracy`` (on the validation split, in [0, 1]), ``interval`` (Wilson's 95 % interval, ``[low, high]``),
-  ``folder`` (name of the child's folder inside the sweep's) and ``parameters``. Two budgets may have the same child.
+  ``folder`` (name of the child's folder inside the sweep's), ``parameters`` and ``tune_epochs`` of this child. Budgets
+  with the same child have the same folder.
 * ``random``: uniform children with the weights of the search and BatchNorm statistics of their own. Each has ``cost``,
   ``accuracy`` and ``interval``.
 
@@ -34,7 +35,7 @@ __all__ = ["FRONT_FILE", "front_of", "front_point", "random_points", "write_fron
 FRONT_FILE = "front.json"
 
 
-def front_point(search: Restored, bound: float, cost: str, result: SearchResult) -> dict[str, Any]:
+def front_point(search: Restored, bound: float, cost: str, result: SearchResult, tune_epochs: int) -> dict[str, Any]:
     """Return one budget's entry of ``points``."""
     return {
         "budget": bound,
@@ -42,6 +43,7 @@ def front_point(search: Restored, bound: float, cost: str, result: SearchResult)
         **_reached(search, result.metrics["validation_accuracy"]),
         "folder": result.output.name,
         "parameters": result.parameters,
+        "tune_epochs": tune_epochs,
     }
 
 
