@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
 from trials.data.own_data import arrays_by_split
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.settings.run import DataSettings
 
@@ -156,7 +156,7 @@ def _as_tensor(values: Any) -> Tensor:
 
 
 def _dataset_of(part: Any, name: str) -> Any:
-    if isinstance(part, (ClassificationData, Mapping)):
+    if isinstance(part, (TaskData, Mapping)):
         raise SettingError(f"{name}: give one split each, as train, validation and test; not a {type(part).__name__}")
     if not isinstance(part, DataLoader):
         return part

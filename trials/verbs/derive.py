@@ -82,7 +82,8 @@ def run(arguments: Sequence[str]) -> int:
         measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs or 0, progress=progress,
     )  # fmt: skip
     progress.say(
-        f"child: {result.metrics['validation_accuracy']:.1%} validation accuracy, {result.parameters:,} parameters; "
+        f"child: {result.metric.text(result.metrics[result.metric.validation])} validation {result.metric.title}, "
+        f"{result.parameters:,} parameters; "
         f"written to {result.output}"
     )
     return 0

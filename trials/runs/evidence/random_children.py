@@ -20,12 +20,11 @@ from snas_nni.one_shot.evidence.comparing import compared
 from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.one_shot.progress import position_of, settling_progress
 from trials.data.loaders import evaluation_loader, input_example, training_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.settings.search import RunSettings
 
 __all__ = ["COUNT", "RandomChildren", "uniform_samples"]
 
-METRIC = "val_acc"
 COUNT = 8
 """How many random children a search is compared with."""
 
@@ -41,11 +40,11 @@ class RandomChildren(Callback):
 
     Attributes:
         moment: ``"settling"`` or ``"end"``; empty before anything was judged.
-        child: validation accuracy of the chosen child at that moment, in [0, 1].
+        child: the deciding metric of the chosen child on the validation split, at that moment.
         children: of the random ones, in the order of :func:`uniform_samples`.
     """
 
-    def __init__(self, data: ClassificationData, settings: RunSettings) -> None:
+    def __init__(self, data: TaskData, settings: RunSettings) -> None:
         self._data = data
         self._settings = settings
         self.moment = ""
@@ -65,12 +64,12 @@ class RandomChildren(Callback):
         validation = evaluation_loader(data, data.validation)
         training = training_loader(data, search.batch_size, self._settings.seed, self._settings.data.workers)
 
-        def accuracy(sample: dict[str, Any]) -> float:
+        def value(sample: dict[str, Any]) -> float:
             judged = compared(module, [sample], validation=validation, training=training)
-            return judged[0].metrics[METRIC]
+            return judged[0].metrics[data.task.metric.logged]
 
-        self.moment, self.child = moment, accuracy(module.export())
-        self.children = [accuracy(sample) for sample in uniform_samples(module.distribution, COUNT)]
+        self.moment, self.child = moment, value(module.export())
+        self.children = [value(sample) for sample in uniform_samples(module.distribution, COUNT)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
@@ -83,11 +82,12 @@ class RandomChildren(Callback):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Numbers for the record of the run: the child's accuracy at that moment, and the mean of the random ones."""
+        """Numbers for the record of the run: the child's metric at that moment, and the mean of the random ones."""
         if not self.moment:
             return {}
         mean = sum(self.children) / len(self.children)
-        return {"chosen_validation_accuracy": self.child, "random_validation_accuracy": mean}
+        name = self._data.task.metric.validation
+        return {f"chosen_{name}": self.child, f"random_{name}": mean}
 
     def costs(self, strategy: SNAS, cost: str = "params") -> list[float | None]:
         """Return what each random child costs; None where costs cannot be counted.
