@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import shutil
 import tempfile
 import weakref
@@ -190,10 +191,10 @@ class SearchRun:
 
     def _rows(self) -> list[tuple[str, str]]:
         metrics = self.metrics
+        reached = [name for name in metrics if re.fullmatch("(validation|test)_(?!loss).*", name)]
         shown = [
-            (name.replace("_", " "), f"{metrics[name]:.1%}")
-            for name in ("validation_accuracy", "test_accuracy")
-            if name in metrics
+            (name.replace("_", " "), f"{metrics[name]:.1%}" if name.endswith("accuracy") else f"{metrics[name]:.4g}")
+            for name in reached
         ]
         choices = ", ".join(f"{label}={value}" for label, value in list(self.sample.items())[:6])
         more = ", ..." if len(self.sample) > 6 else ""

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from safetensors.torch import load_file
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import snas_nni
@@ -155,6 +157,36 @@ class TestData:
             searched(train)
 
 
+class Table(ModelSpace):
+    """Ten numbers in, one out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = LayerChoice({"wide": nn.Linear(10, 8), "cut": Cut()}, label="layer")
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layer(rows).relu())
+
+
+class Cut(nn.Module):
+    """The first eight of the numbers."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows[:, :8]
+
+
+def test_another_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, Table.__module__, sys.modules[__name__])
+    rows = torch.randn(80, 10, generator=torch.Generator().manual_seed(0))
+    run = snas_nni.search(Table, (rows, rows.sum(1)), task="regression", **SHORT)
+    assert run.summary["settings"]["training"]["task"] == "regression"
+    assert run.child(rows).shape == (80, 1)
+    assert "test" in repr(run)
+    with pytest.raises(SettingError, match="no accuracy"):
+        _ = run.accuracy
+
+
 class TestSpace:
     def test_an_instance_gives_its_arguments_and_its_weights(self) -> None:
         torch.manual_seed(1)
@@ -263,6 +295,7 @@ class TestFolder:
             "runs .",
             "export run --space run/my_space.py --output again.onnx",
             "quantize run --space run/my_space.py",
+            "retrain run --space run/my_space.py --training.epochs 1 --output retrained --quiet",
             "derive run --space run/my_space.py --max-params 90% --output derived --quiet",
         ],
         ids=lambda words: words.split()[0],
