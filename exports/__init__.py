@@ -15,23 +15,28 @@ if TYPE_CHECKING:
     from exports.architecture.record import Architecture
     from exports.architecture.schema import architecture_schema
     from exports.architecture.space_reference import SpaceReference
-    from exports.errors import ArchitectureFileError, OnnxExportError
+    from exports.code.export import CodeReport, export_code
+    from exports.errors import ArchitectureFileError, CodeExportError, OnnxExportError
     from exports.example_input import InputExample
     from exports.onnx_files.export import OnnxReport, export_onnx, read_architecture
     from exports.onnx_files.prediction import open_predictor
     from exports.rebuilding.build import build
+    from exports.rebuilding.source_file import save_source
     from exports.rebuilding.weights import load_weights, save_weights
 
 __all__ = [
     "PUBLISHED",
     "Architecture",
     "ArchitectureFileError",
+    "CodeExportError",
+    "CodeReport",
     "InputExample",
     "OnnxExportError",
     "OnnxReport",
     "SpaceReference",
     "architecture_schema",
     "build",
+    "export_code",
     "export_onnx",
     "load",
     "load_weights",
@@ -39,6 +44,7 @@ __all__ = [
     "published",
     "read_architecture",
     "save",
+    "save_source",
     "save_weights",
 ]
 
@@ -46,12 +52,15 @@ _HOMES = {
     "PUBLISHED": "architecture.published_cells",
     "Architecture": "architecture.record",
     "ArchitectureFileError": "errors",
+    "CodeExportError": "errors",
+    "CodeReport": "code.export",
     "InputExample": "example_input",
     "OnnxExportError": "errors",
     "OnnxReport": "onnx_files.export",
     "SpaceReference": "architecture.space_reference",
     "architecture_schema": "architecture.schema",
     "build": "rebuilding.build",
+    "export_code": "code.export",
     "export_onnx": "onnx_files.export",
     "load": "architecture.files",
     "load_weights": "rebuilding.weights",
@@ -59,6 +68,7 @@ _HOMES = {
     "published": "architecture.published_cells",
     "read_architecture": "onnx_files.export",
     "save": "architecture.files",
+    "save_source": "rebuilding.source_file",
     "save_weights": "rebuilding.weights",
 }
 

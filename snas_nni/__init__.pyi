@@ -2,12 +2,15 @@ from exports import (
     PUBLISHED,
     Architecture,
     ArchitectureFileError,
+    CodeExportError,
+    CodeReport,
     InputExample,
     OnnxExportError,
     OnnxReport,
     SpaceReference,
     architecture_schema,
     build,
+    export_code,
     export_onnx,
     load,
     load_weights,
@@ -15,11 +18,12 @@ from exports import (
     published,
     read_architecture,
     save,
+    save_source,
     save_weights,
 )
 from exports.conformance import SpaceReport, check_space
 from exports.pictures import Picture, cell_picture, choices_picture, pictures_of, save_pictures
-from exports.report import write_report
+from exports.report import show_report, write_report
 from search_spaces import FromModel, NasBench201Space, SnasCellSpace, from_arch_string, space_from, to_arch_string
 from snas_nni.derivation.child import build_child, derive_child
 from snas_nni.errors import SettingError, SnasError, UnsupportedSpaceError
@@ -52,6 +56,8 @@ __all__ = [
     "Budget",
     "BudgetReport",
     "ClassificationData",
+    "CodeExportError",
+    "CodeReport",
     "Convention",
     "CostModel",
     "FromModel",
@@ -84,6 +90,7 @@ __all__ = [
     "count_child",
     "count_supernet",
     "derive_child",
+    "export_code",
     "export_onnx",
     "from_arch_string",
     "load",
@@ -97,7 +104,9 @@ __all__ = [
     "register_operation",
     "save",
     "save_pictures",
+    "save_source",
     "save_weights",
+    "show_report",
     "space_from",
     "to_arch_string",
     "write_report",

@@ -22,6 +22,7 @@ from snas_nni.one_shot.temperature import Shape
 from snas_nni.regularizer import Regularizer, RegularizerTerm, as_regularizer
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Convention, LatencyTable, Sweep
 from snas_nni.resources.profiler_penalty import ProfilerPenalty
+from snas_nni.showing.calls import arguments_in_words
 
 __all__ = ["SNAS"]
 
@@ -165,6 +166,7 @@ class SNAS(ChildrenOfSearch):
         penalty: Any = None,
     ) -> None:
         given = locals()
+        self._call = arguments_in_words(SNAS.__init__, {name: given[name] for name in given if name != "self"})
         super().__init__(mutation_hooks=mutation_hooks)
         if gradient_clip_val is not None:
             given["weights_gradient_clip"] = gradient_clip_val
@@ -193,6 +195,10 @@ class SNAS(ChildrenOfSearch):
         self.example_input = example_input
         self.budget_report: BudgetReport | None = None
 
+    def extra_repr(self) -> str:
+        """Return the arguments that are not as by default, for ``repr``."""
+        return self._call
+
     def configure_oneshot_module(self, training_module: Any) -> SnasLightningModule:
         """The search around the evaluator's Lightning module."""
         module = SnasLightningModule(
@@ -204,6 +210,7 @@ class SNAS(ChildrenOfSearch):
             self._costs_for_batch,
             self.selection(),
             self.accept,
+            self._costs,
         )
         self._search = module
         return module

@@ -28,6 +28,7 @@ _VERBS = {
     "show": "print an architecture.json so that people can read it",
     "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
     "runs": "list the runs in a folder, so that they compare",
+    "latency": "make a table of what each candidate takes in ONNX Runtime, here or on another device",
     "card": "write a model card of a run",
     "env": "print the shell's line after which nnictl itself starts a manager that others do not reach",
     "report": "write one HTML page about a search or an experiment",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 from trials.closed_terminal import leave_closed_terminal
 
-__all__ = ["Progress", "readable_duration"]
+__all__ = ["NotebookProgress", "Progress", "progress_here", "readable_duration"]
 
 
 class Progress:
@@ -31,9 +32,53 @@ class Progress:
             if not leave_closed_terminal():
                 raise
 
+    def epoch(self, line: str, done: int, total: int) -> None:
+        """Say how an epoch ended.
+
+        Args:
+            line: what is known of it.
+            done: epochs that have ended.
+            total: of the run.
+        """
+        self.say(line)
+
     def counter(self, what: str, total: int, every_seconds: float = 2.0) -> Counter:
         """Count to ``total``, with a line at most ``every_seconds`` seconds."""
         return Counter(self, what, total, every_seconds)
+
+
+class NotebookProgress(Progress):
+    """As in a terminal, but all epochs share one line, which moves: fifty lines in a notebook hide what follows.
+
+    Args:
+        quiet: print nothing.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        super().__init__(quiet)
+        self._bar: Any = None
+
+    def epoch(self, line: str, done: int, total: int) -> None:
+        """Move the line; the last epoch's stays."""
+        if self.quiet:
+            return
+        from tqdm import tqdm  # plain text, which every notebook shows, with ipywidgets or without
+
+        if self._bar is None:
+            form = "{percentage:3.0f}%|{bar:16}| {desc}"
+            self._bar = tqdm(total=total, initial=done - 1, file=sys.stdout, bar_format=form, mininterval=0)
+        self._bar.set_description_str(line, refresh=False)
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self._bar.refresh()
+            self._bar.close()
+            self._bar = None
+
+
+def progress_here(quiet: bool = False) -> Progress:
+    """Return what suits the place where this program runs: a notebook's kernel or anything else."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return NotebookProgress(quiet) if hasattr(shell, "kernel") else Progress(quiet)
 
 
 class Counter:

@@ -15,6 +15,7 @@ from exports.architecture.schema import FORMAT, VERSION, checked_document
 from exports.architecture.space_reference import SpaceReference
 from exports.errors import ArchitectureFileError
 from exports.example_input import InputExample
+from snas_nni.importing.own_packages import own_name
 
 if TYPE_CHECKING:
     from nni.nas.nn.pytorch import ModelSpace
@@ -82,6 +83,12 @@ class Architecture:
             del document["input"]  # a file without it is one that earlier versions read
         document["space"] = {"class_path": self.space.class_path, "arguments": self.space.arguments}
         return document
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: size, numbers, pictures."""
+        # By name: pictures are drawn of architectures, and imports run one way.
+        shown: str = own_name("exports.pictures.picture.architecture_html")(self)
+        return shown
 
     @property
     def input_example(self) -> InputExample | None:

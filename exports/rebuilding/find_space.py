@@ -33,8 +33,8 @@ def find_space(class_path: str, arguments: Mapping[str, Any], spaces: Spaces = N
         class_path: ``package.module.Class``.
         arguments: of its constructor, as the file has them.
         spaces: what the caller allows beyond that: classes, which are used without any import, and texts,
-            each a package, a module or a whole class path. A class also stands for one of its name that was
-            recorded from a script (``__main__.Name``).
+            each a package, a module or a whole class path. A class, or a whole class path, also stands for one of its
+            name that was recorded from a script or a notebook (``__main__.Name``).
 
     Raises:
         ArchitectureFileError: the class, or what an argument names, is in none of these; it does not exist, or is not
@@ -72,6 +72,19 @@ def class_of(class_path: str, given: list[type[ModelSpace] | str]) -> type[Model
             f"__main__.{space_class.__qualname__}",
         ):
             return space_class
+    if module_name == "__main__":
+        # What was written in a notebook or a script lies in a module of its own by now, if somebody put it there.
+        named = (each for each in given if isinstance(each, str) and each.endswith(f".{class_name}"))
+        elsewhere = next(named, None)
+        if elsewhere is None:
+            raise ArchitectureFileError(
+                KEY,
+                f"{readable(class_path)!r} was written in a notebook or a script, which nothing can import",
+                f"Where it is defined, pass the class: build(..., spaces=[{readable(class_name)}]). Elsewhere write it "
+                f"into a file first, snas_nni.save_source({readable(class_name)}, 'my_space.py'), and name it: "
+                f"spaces='my_space.{readable(class_name)}', or --space my_space.{readable(class_name)}",
+            )
+        return class_of(elsewhere, given)
     allowed = [*OWN_PACKAGES, *(name for name in given if isinstance(name, str))]
     if not any(class_path == name or class_path.startswith(f"{name}.") for name in allowed):
         raise ArchitectureFileError(

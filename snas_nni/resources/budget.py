@@ -9,6 +9,8 @@ from snas_nni.errors import SettingError
 from snas_nni.ranges import require_one_of
 from snas_nni.resources.cost_info import COSTS
 from snas_nni.resources.share import Bound, checked_bound
+from snas_nni.showing.calls import arguments_in_words
+from snas_nni.showing.tables import html_table
 
 __all__ = ["Budget", "BudgetReport", "Pull"]
 
@@ -75,6 +77,13 @@ class Budget:
             raise SettingError(f"tolerance of a budget must be in (0, 1), got {self.tolerance}.")
         require_one_of("pull of a budget", self.pull, get_args(Pull))
 
+    def __repr__(self) -> str:
+        plain = {name: bound if isinstance(bound, (int, float)) else str(bound) for name, bound in self.bounds.items()}
+        bounds = [f"{name}={bound!r}" for name, bound in plain.items()]
+        others = {name: getattr(self, name) for name in ("target", "tolerance", "exclude", "pull")}
+        changed = arguments_in_words(Budget.__init__, others)
+        return f"Budget({', '.join([*bounds, *([changed] if changed else [])])})"
+
 
 @dataclass(frozen=True)
 class BudgetReport:
@@ -99,6 +108,25 @@ class BudgetReport:
     bounds: dict[str, float]
     log_probability_given_up: float
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        rows = [
+            (
+                name,
+                f"{self.costs[name]:,.6g}",
+                f"{bound:,.6g}",
+                f"{100 * self.costs[name] / bound:.1f} %",
+                f"{self.mode_costs[name]:,.6g}",
+                f"{self.expected_costs[name]:,.6g}" if name in self.expected_costs else "",
+            )
+            for name, bound in self.bounds.items()
+        ]
+        given_up = [(f"log-probability given up for the budget: {self.log_probability_given_up:.3f} nats",)]
+        notes = [*(given_up if self.log_probability_given_up > 0 else []), *((note,) for note in self.notes)]
+        title = "Within the budget" if self.within else "OVER BUDGET"
+        table = html_table(title, rows, ("cost", "child", "bound", "share", "mode", "expected"))
+        return table + (html_table("", notes) if notes else "")
 
     def __str__(self) -> str:
         lines = []

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from exports.run_folder import Summary, read_summary
+from exports.run_folder import SearchResult, Summary, read_summary
 from snas_nni.errors import SettingError
 
 
@@ -37,3 +37,9 @@ def test_mistakes_name_file_and_key(tmp_path, content, words):
     with pytest.raises(SettingError, match=words) as refused:
         read_summary(tmp_path)
     assert str(tmp_path / "summary.json") in str(refused.value)
+
+
+def test_a_notebook_shows_a_result(tmp_path):
+    html = SearchResult(tmp_path / "<b>", {"test_accuracy": 0.875, "macs": 12345.0}, 1000)._repr_html_()
+    for part in ("&lt;b&gt;", "test accuracy", "87.5%", "12345", "1,000"):
+        assert part in html

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
+from torch import nn
 
 from exports import Architecture
 from exports.run_folder import SearchResult
@@ -20,11 +21,12 @@ from snas_nni.resources import Bound, ChildBounds
 from snas_nni.resources.solver.bounds import PEAK, peak_range
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.components import make_space, make_strategy, sweep_of
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.evidence.evidence_file import write_evidence
+from trials.runs.evidence.graph import write_graph
 from trials.runs.results import save_child, write_results
 from trials.runs.session import facts_of
 from trials.runs.teaching.teachers import find_distillation
@@ -32,11 +34,11 @@ from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_files import newest_usable, read_checkpoint
 from trials.state.output_folder import recorded_settings, write_settings
-from trials.training.classifier import ClassificationTraining
-from trials.training.evaluation import child_accuracies, child_costs
+from trials.training.evaluation import child_costs, child_metrics
+from trials.training.modules import training_module
 from trials.training.trainer import quieten_libraries
 
-__all__ = ["Restored", "budgets_between", "derive_child_of", "restore"]
+__all__ = ["Restored", "budgets_between", "derive_child_of", "make_folder", "restore", "write_child_of"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Restored:
 
     folder: Path
     settings: RunSettings
-    data: ClassificationData
+    data: TaskData
     strategy: SNAS
 
     def cost_model(self) -> CostModel:
@@ -77,6 +79,12 @@ class Restored:
             ),
         )
 
+    def tune(self, child: nn.Module, epochs: int) -> None:
+        """Train a child on by itself, in place, with the data, the batches and the teacher of the search."""
+        settings = self.settings
+        teacher = find_distillation(settings.distillation, settings.space, self.data)
+        tune(child, self.data, settings, epochs, teacher)
+
     def bound(self, cost: str, bound: Bound) -> float:
         """Return a bound as a number, where it may be a share of the dearest child's cost."""
         return ChildBounds(self.cost_model(), {cost: bound}).bounds[cost]
@@ -99,10 +107,10 @@ def restore(folder: Path, settings: RunSettings, progress: Progress) -> Restored
     if path is None:
         raise SettingError(f"{str(folder)!r} has no checkpoint that can be used; give the folder of a search")
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    data = load_data(settings.data, progress)
+    data = load_data(settings.data, progress, settings.training.task, settings.evaluator)
     # What the search had as its own bound is no bound of another child's.
-    strategy = make_strategy(replace(settings, resources=type(settings.resources)()))
-    module = ClassificationTraining(classes=data.classes, **asdict(settings.training))
+    strategy = make_strategy(replace(settings, resources=type(settings.resources)()), metric=data.task.metric)
+    module = training_module(data, settings.training)
     strategy.restore(make_space(settings.space, data), module, read_checkpoint(path), input_example(data).batch())
     return Restored(folder, settings, data, strategy)
 
@@ -145,38 +153,75 @@ def derive_child_of(
     Raises:
         SettingError: no child of those compared meets the bounds, or the folder is not empty.
     """
-    if output.exists() and any(output.iterdir()):
-        raise SettingError(f"output: the folder {str(output)!r} is not empty; give another one")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     strategy, data, settings = search.strategy, search.data, search.settings
-    example, measured = input_example(data), measured or {}
-    loader = training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers)
+    measured = measured or {}
     sample, child = strategy.derive(
         candidates,
         budget=Budget(**dict[str, Any](bounds)) if bounds else None,
         validation=evaluation_loader(data, data.validation),
-        training=loader,
-        accept=accepts(measured, data, example, progress),
+        training=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
+        accept=accepts(measured, data, input_example(data), progress),
     )
     if tune_epochs:
-        tune(child, data, settings, tune_epochs, find_distillation(settings.distillation, settings.space, data))
-    given = {f"max_{name}": bound for name, bound in {**bounds, **measured}.items()}
+        search.tune(child, tune_epochs)
+    return write_child_of(
+        search, sample, child, {**bounds, **measured}, output, tune_epochs=tune_epochs, progress=progress
+    )
+
+
+def make_folder(output: Path) -> None:
+    """Make the folder of a child.
+
+    Raises:
+        SettingError: there is something in it.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise SettingError(f"output: the folder {str(output)!r} is not empty; give another one")
+    output.mkdir(parents=True, exist_ok=True)
+
+
+def write_child_of(
+    search: Restored,
+    sample: Mapping[str, Any],
+    child: nn.Module,
+    bounds: Mapping[str, float],
+    output: Path,
+    *,
+    tune_epochs: int = 0,
+    progress: Progress,
+) -> SearchResult:
+    """Write a child of a search into a folder of its own, as a search writes its own.
+
+    Args:
+        search: that was restored.
+        sample: the child's NNI sample.
+        child: as it is to be written.
+        bounds: that it was chosen within, by cost or by the name of what is measured.
+        output: folder to write into, which is there.
+        tune_epochs: epochs that it was trained on by itself.
+        progress: told what cannot be counted.
+    """
+    data, settings = search.data, search.settings
+    example = input_example(data)
+    given = {f"max_{name}": bound for name, bound in bounds.items()}
     resources = {**asdict(settings.resources), **given}
     settings = replace(settings, resources=type(settings.resources)(**resources), output=None, resume=None)
     architecture = Architecture.create(
         space=make_space(settings.space, data),
-        sample=sample,
+        sample=dict(sample),
         child=child,
-        probabilities=strategy.distribution.probabilities(),
-        entropy=strategy.distribution.entropies(),
+        probabilities=search.strategy.distribution.probabilities(),
+        entropy=search.strategy.distribution.entropies(),
         seed=settings.seed,
         settings=recorded_settings(settings),
         example=example,
     )
     write_settings(output, settings)
     save_child(output, architecture, child)  # before anything that can fail
+    write_graph(output, architecture, search.strategy, sample, example, progress)
     metrics = {
-        **child_accuracies(child, held_out_batches(data), torch.device("cpu")),
+        **child_metrics(child, held_out_batches(data), torch.device("cpu"), data.task),
         **child_costs(child.cpu(), example, progress),
     }
     write_evidence(output, child, data)
@@ -192,5 +237,5 @@ def derive_child_of(
         child,
         example,
         summary,
-        measure=lambda file: measured_on(file, data, "int8_loss" in measured),
+        measure=lambda file: measured_on(file, data, "int8_loss" in bounds),
     )

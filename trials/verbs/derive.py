@@ -46,7 +46,12 @@ def run(arguments: Sequence[str]) -> int:
         )
     parser.add_argument("--sweep", metavar="COST:COUNT", help="so many budgets from the cheapest child to the dearest")
     parser.add_argument("--candidates", type=int, help="how many children are compared (the search's setting)")
-    parser.add_argument("--tune-epochs", type=int, default=0, help="epochs that each child is trained on by itself (0)")
+    parser.add_argument(
+        "--tune-epochs",
+        type=int,
+        help="epochs that the child is trained on by itself (0); with --sweep the dearest one, and cheaper ones for "
+        "as many MACs (a fifth of the search's epochs)",
+    )
     parser.add_argument("--output", type=Path, help="where the result goes (default: derived-... beside the search)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
@@ -72,10 +77,11 @@ def run(arguments: Sequence[str]) -> int:
     name = "-".join(f"{cost}-{bound:g}" for cost, bound in {**bounds, **measured}.items()) or "best"
     result = derive_child_of(
         search, bounds, options.output or options.folder.parent / f"{options.folder.name}-{name}",
-        measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
+        measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs or 0, progress=progress,
     )  # fmt: skip
     progress.say(
-        f"child: {result.metrics['validation_accuracy']:.1%} validation accuracy, {result.parameters:,} parameters; "
+        f"child: {result.metric.text(result.metrics[result.metric.validation])} validation {result.metric.title}, "
+        f"{result.parameters:,} parameters; "
         f"written to {result.output}"
     )
     return 0
@@ -84,27 +90,27 @@ def run(arguments: Sequence[str]) -> int:
 def _sweep(
     options: argparse.Namespace, search: Restored, bounds: dict[str, float], measured: dict[str, float], progress: Any
 ) -> None:
+    from exports.report import write_report
     from snas_nni.errors import SettingError
     from snas_nni.resources import COSTS
-    from trials.runs.derive import budgets_between, derive_child_of
-    from trials.runs.front import front_of, front_point, random_points, write_front
+    from trials.runs.derive import budgets_between
+    from trials.runs.front.children import default_tune_epochs
+    from trials.runs.front.document import write_front
+    from trials.runs.front.writing import derive_front
 
     cost, _, count = options.sweep.partition(":")
     if cost not in COSTS or COSTS[cost].measured or not count.isdecimal():
         known = ", ".join(name for name, info in COSTS.items() if not info.measured)
         raise SettingError(f"--sweep: {options.sweep!r} must look like params:8, with one of {known}")
+    budgets = budgets_between(*search.cost_range(cost), int(count))
+    epochs = default_tune_epochs(search.settings.search.epochs) if options.tune_epochs is None else options.tune_epochs
     output = options.output or options.folder.parent / f"{options.folder.name}-sweep-{cost}"
-    points = []
-    for number, bound in enumerate(budgets_between(*search.cost_range(cost), int(count)), 1):
-        result = derive_child_of(
-            search, {**bounds, cost: bound}, output / f"{number:02d}",
-            measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs, progress=progress,
-        )  # fmt: skip
-        point = front_point(search, bound, cost, result)
-        points.append(point)
-        progress.say(f"{cost} at most {bound:,.6g}: {point['cost']:,.6g}, {point['accuracy']:.1%} validation")
-    front = front_of(search, cost, points, random_points(search, cost), options.tune_epochs)
+    front = derive_front(
+        search, cost, budgets, output,
+        bounds=bounds, measured=measured, candidates=options.candidates, tune_epochs=epochs, progress=progress,
+    )  # fmt: skip
     progress.say(str(write_front(output, front)))
+    progress.say(str(write_report(output)))
 
 
 def _plain_number(options: argparse.Namespace, name: str) -> float:

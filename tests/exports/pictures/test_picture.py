@@ -210,3 +210,26 @@ def test_pictures_are_saved_under_names_a_disk_can_have(tmp_path):
     assert {path.parent for path in paths} == {tmp_path / "new" / "folder"}
     assert len(set(paths)) == 6
     assert all(path.stat().st_size > 500 for path in paths)
+
+
+def test_a_notebook_shows_pictures_and_architectures():
+    picture = cell_picture([{"from": 0, "to": 1, "op": SKIP}], "normal")
+    assert picture._repr_svg_() == picture.svg()
+    cells = {"normal": [{"from": 0, "to": 1, "op": SKIP}]}
+    space = SpaceReference(class_path="a.b.Space", arguments={"name": "<script>"})
+    architecture = Architecture(
+        space=space, sample={}, cells=cells, parameters=1234, metrics={"test_accuracy": 0.5}, entropy={"x": 0.25}
+    )
+    html = architecture._repr_html_()
+    for part in (
+        "a.b.Space(name=",
+        "&lt;script&gt;",
+        "1,234",
+        "test_accuracy",
+        "0.25 nats",
+        pictures_of(architecture)[0].svg(),
+    ):
+        assert part in html
+    assert "<script" not in html
+    backwards = Architecture(space=space, sample={}, cells={"normal": [{"from": 2, "to": 1, "op": SKIP}]}, parameters=1)
+    assert "forward" in backwards._repr_html_()

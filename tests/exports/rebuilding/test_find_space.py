@@ -25,8 +25,10 @@ def test_own_spaces_and_the_hub_s_need_nothing():
 
 def test_a_class_stands_for_its_name_in_a_script():
     assert find_space("__main__.EdgeSpace", {}, [Inherited, EdgeSpace]) is EdgeSpace
-    with pytest.raises(ArchitectureFileError, match="not in a package that may be imported"):
-        find_space("__main__.EdgeSpace", {}, [Inherited])
+    assert find_space("__main__.EdgeSpace", {}, EDGE) is EdgeSpace
+    for spaces in ([Inherited], None, "small_export_spaces"):
+        with pytest.raises(ArchitectureFileError, match="written in a notebook or a script"):
+            find_space("__main__.EdgeSpace", {}, spaces)
 
 
 @pytest.mark.parametrize("class_path", ["harmful_module.Space", "search_spaces_of_others.X", "nni.nas.X", "Space", ""])

@@ -75,9 +75,14 @@ def test_a_sweep_is_within_each_of_its_budgets(search, tmp_path, capsys):
     for point in points:
         assert params_of(output / point["folder"]) == point["cost"]
         summary = json.loads((output / point["folder"] / "summary.json").read_text())
-        assert summary["tune_epochs"] == 1
+        assert summary["tune_epochs"] == point["tune_epochs"] >= 1
         assert summary["metrics"]["validation_accuracy"] == point["accuracy"]
         assert point["interval"][0] <= point["accuracy"] <= point["interval"][1]
+    accuracies = [point["accuracy"] for point in points]
+    assert accuracies == sorted(accuracies)  # a child that is cheap and better stays the best
+    folders = {point["folder"] for point in points}
+    assert {path.name for path in output.iterdir()} == {*folders, "front.json"}
+    assert len(folders) == len({(point["cost"], point["accuracy"]) for point in points})
     assert len(front["random"]) == 8
     low, high = points[0]["budget"], points[-1]["budget"]
     assert all(low <= point["cost"] <= high and 0 <= point["accuracy"] <= 1 for point in front["random"])

@@ -1,0 +1,1 @@
+"""What objects show of themselves to people: tables in a notebook, and the call that made them."""

@@ -1,0 +1,146 @@
+"""The different children of a front: chosen together, trained on for equal work, and shared by the budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from snas_nni import Budget
+from snas_nni.errors import SettingError
+from snas_nni.one_shot.evidence.judging import Judged
+from trials.data.loaders import evaluation_loader, input_example
+from trials.progress import Progress
+from trials.runs.deployment import accepts
+from trials.runs.derive import Restored
+from trials.training.evaluation import torch_predictor
+
+__all__ = ["FrontChild", "default_tune_epochs", "front_children", "tuning_epochs"]
+
+SHARE = 5
+"""By default a child of the front is trained on for so small a part of the search's epochs."""
+
+
+@dataclass(frozen=True)
+class FrontChild:
+    """A child of the front.
+
+    Attributes:
+        sample: its NNI sample.
+        child: the network.
+        cost: that the front is over.
+        reached: of the deciding metric, on the validation split.
+        tune_epochs: epochs that it was trained on by itself.
+    """
+
+    sample: dict[str, Any]
+    child: nn.Module
+    cost: float
+    reached: float
+    tune_epochs: int
+
+
+def default_tune_epochs(search_epochs: int) -> int:
+    """Epochs that the dearest child of a front is trained on by itself, unless something else is asked for."""
+    return max(1, round(search_epochs / SHARE))
+
+
+def tuning_epochs(macs: Sequence[float], epochs: int, limit: int) -> list[int]:
+    """How long each child is trained on, so that all have equal work: the cheap ones, who need it most, for longer.
+
+    Args:
+        macs: of the children, at least one of them.
+        epochs: of the dearest one; 0 for none of any.
+        limit: the most epochs of one child.
+    """
+    dearest = max(macs)
+    return [min(max(limit, epochs), round(epochs * dearest / max(each, 1.0))) for each in macs]
+
+
+def front_children(
+    search: Restored,
+    cost: str,
+    budgets: Sequence[float],
+    *,
+    bounds: Mapping[str, float],
+    measured: Mapping[str, float],
+    candidates: int | None = None,
+    tune_epochs: int = 0,
+    progress: Progress,
+) -> list[FrontChild]:
+    """The best child of each budget; the same object where budgets share one.
+
+    The most probable children of all budgets are judged once, so a budget's child is the best of all that lie within
+    it. Those that are chosen are trained on by themselves, and then each budget takes the best one again.
+
+    Args:
+        search: that was restored.
+        cost: key of the front's cost.
+        budgets: upper bounds on it.
+        bounds: upper bounds on other costs.
+        measured: upper bounds on what is only measured, by name.
+        candidates: how many children are compared for each budget; the search's setting if None.
+        tune_epochs: of the dearest child; see :func:`tuning_epochs`.
+        progress: told which child is trained.
+
+    Raises:
+        SettingError: no child of those compared lies within the bounds.
+    """
+    judged = search.judge(_candidates(search, cost, budgets, bounds, candidates))
+    costs = _costs(search, judged)
+    accept = accepts(measured, search.data, input_example(search.data), progress)
+    chosen = [_first(search, judged, costs, {**bounds, cost: budget}, accept) for budget in budgets]
+    different = list({id(each): each for each in chosen}.values())
+    macs = [costs[id(each)]["macs"] for each in different]
+    found = []
+    for each, epochs in zip(different, tuning_epochs(macs, tune_epochs, search.settings.search.epochs), strict=True):
+        child = search.strategy.child_of(each)
+        if epochs:
+            progress.say(f"training the child of {costs[id(each)][cost]:,.6g} {cost} by itself for {epochs} epochs")
+            search.tune(child, epochs)
+        found.append(FrontChild(each.sample, child, costs[id(each)][cost], _reached(search, child), epochs))
+    rank = search.data.task.metric.rank
+    within = [[each for each in found if each.cost <= budget] for budget in budgets]
+    return [max(each, key=lambda child: rank(child.reached)) for each in within]
+
+
+def _candidates(
+    search: Restored, cost: str, budgets: Sequence[float], bounds: Mapping[str, float], count: int | None
+) -> list[dict[str, Any]]:
+    count = search.strategy.settings.candidates if count is None else count
+    found: list[dict[str, Any]] = []
+    for budget in budgets:
+        selection = search.strategy.selection(Budget(**dict[str, Any]({**bounds, cost: budget})))
+        found.extend(each for each in selection.candidates(count) if each not in found)
+    return found
+
+
+def _costs(search: Restored, judged: Sequence[Judged]) -> dict[int, dict[str, float]]:
+    model = search.cost_model()
+    return {id(each): model.of(each.sample) for each in judged}
+
+
+def _first(
+    search: Restored,
+    judged: Sequence[Judged],
+    costs: Mapping[int, Mapping[str, float]],
+    bounds: Mapping[str, float],
+    accept: Callable[[dict[str, Any], nn.Module], bool] | None,
+) -> Judged:
+    for each in judged:
+        if any(costs[id(each)][name] > bound for name, bound in bounds.items()):
+            continue
+        if accept is None or accept(dict(each.sample), search.strategy.child_of(each).cpu().eval()):
+            return each
+    raise SettingError(
+        f"none of the {len(judged)} most probable children is within the bounds and accepted. Compare more of them "
+        "(--candidates), or ask for less."
+    )
+
+
+def _reached(search: Restored, child: nn.Module) -> float:
+    held_out = evaluation_loader(search.data, search.data.validation)
+    return search.data.task.evaluate(torch_predictor(child, torch.device("cpu")), held_out).value
