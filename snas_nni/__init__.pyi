@@ -48,6 +48,7 @@ from snas_nni.resources import (
 from snas_nni.resumable_loader import ResumableLoader
 from snas_nni.strategy import SNAS
 from trials.data import ClassificationData, LabelledTensors
+from trials.in_python import SearchRun, search
 
 __all__ = [
     "PUBLISHED",
@@ -74,6 +75,7 @@ __all__ = [
     "ResourcePenalty",
     "ResumableLoader",
     "SearchLoop",
+    "SearchRun",
     "SettingError",
     "SnasCellSpace",
     "SnasError",
@@ -108,6 +110,7 @@ __all__ = [
     "save_pictures",
     "save_source",
     "save_weights",
+    "search",
     "show_report",
     "space_from",
     "to_arch_string",
