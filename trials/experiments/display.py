@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from exports.report.experiment_view import pareto_front
+from exports.report.fronts.pareto import pareto_front
 from snas_nni.resources import COSTS
 from trials.experiments.experiment_file import ExperimentFile
 from trials.experiments.trial_records import TrialRecord
