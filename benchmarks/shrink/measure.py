@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from torch import nn
 
 from benchmarks.shrink.base import BASE_EPOCHS, base_network, train_from_scratch, weights_of
 from benchmarks.shrink.data import images
+from benchmarks.shrink.networks import MAKERS
 from benchmarks.shrink.peers import LEAST, fastnas, narrower, torch_pruning
 from exports import build, load
 from snas_nni.resources import count_child
@@ -26,7 +28,7 @@ from trials.training.distillation import Distillation
 from trials.training.evaluation import evaluate, torch_predictor
 from trials.verbs.shrink import read_shrink_settings
 
-__all__ = ["METHODS", "SEARCH_EPOCHS", "TUNE_EPOCHS", "measure"]
+__all__ = ["LEARNING_RATE", "METHODS", "SEARCH_EPOCHS", "TUNE_EPOCHS", "measure", "same_narrower"]
 
 SEARCH_EPOCHS: Final = 3
 TUNE_EPOCHS: Final = 3
@@ -66,13 +68,32 @@ def measure(kind: str, cost: str, share: float, method: str, seed: int, path: st
         epochs = BASE_EPOCHS + SEARCH_EPOCHS + TUNE_EPOCHS
         child = train_from_scratch(narrower(kind, cost, budget, data), data, epochs, seed)
     else:
-        prune = fastnas if method == "fastnas" else partial(torch_pruning, method, True)
+        checkpoint = folder / f"{kind}-{seed}-fastnas.pth"
+        prune = partial(fastnas, checkpoint=checkpoint) if method == "fastnas" else partial(torch_pruning, method, True)
         child, epochs = prune(given, cost, budget, data), SEARCH_EPOCHS + TUNE_EPOCHS
         _tune(child, given, data, epochs, seed)
     seconds = time.process_time() - start
     found = {name: evaluate(torch_predictor(child), evaluation_loader(data, getattr(data, name))).top1.value
              for name in ("validation", "test")}  # fmt: skip
     return {**found, **_costs(child, data), "budget": budget, "epochs": epochs, "cpu_seconds": round(seconds, 1)}
+
+
+def same_narrower(rows: Sequence[dict[str, Any]], key: dict[str, Any], path: str) -> dict[str, Any] | None:
+    """The narrower network of another budget, if that of this budget is the same: it needs no second training.
+
+    Args:
+        rows: measured already.
+        key: of the row that is wanted.
+        path: folder of the images.
+    """
+    data, kind = images(path), key["network"]
+    budget = key["share"] * _costs(MAKERS[kind](), data)[key["cost"]]
+    costs = _costs(narrower(kind, key["cost"], budget, data), data)
+    wanted = {"network": kind, "method": "narrower", "seed": key["seed"], **costs}
+    found = next((row for row in rows if wanted.items() <= row.items()), None)
+    if found is None:
+        return None
+    return {**{name: value for name, value in found.items() if name not in key}, "budget": budget}
 
 
 def _costs(network: nn.Module, data: ClassificationData) -> dict[str, float]:

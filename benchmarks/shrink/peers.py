@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ BATCHES = 20
 _BATCH_SIZE = 128
 
 
-def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData) -> nn.Module:
+def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData, checkpoint: Path) -> nn.Module:
     """Prune with Model Optimizer's FastNAS: a map of sensitivities on held-out images, then a threshold for all layers.
 
     Its widths are multiples of 32 as it ships, which these networks have not; here they are multiples of 2.
@@ -44,6 +43,7 @@ def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData
         cost: "macs" or "params".
         budget: upper bound on that cost.
         data: held-out images are what it scores on, training images what it measures BatchNorm statistics on.
+        checkpoint: file of the sensitivities, which are measured once for all budgets of a network, as it can.
     """
     import modelopt.torch.opt as opt
     import modelopt.torch.prune as prune
@@ -56,7 +56,7 @@ def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData
     def score(network: nn.Module) -> float:
         return evaluate(torch_predictor(network), evaluation_loader(data, data.validation)).top1.value
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         child, _ = prune.prune(
             copy.deepcopy(given),
             mode=[("fastnas", rules)],
@@ -67,7 +67,7 @@ def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData
                 "score_func": score,
                 "collect_func": lambda batch: batch[0],
                 "max_iter_data_loader": BATCHES,
-                "checkpoint": str(Path(folder) / "search.pth"),
+                "checkpoint": str(checkpoint),
                 "verbose": False,
             },
         )
