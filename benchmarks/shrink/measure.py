@@ -22,7 +22,7 @@ from exports import build, load
 from snas_nni.resources import count_child
 from trials.cli import main
 from trials.data.loaders import evaluation_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.runs.teaching.tuning import tune
 from trials.training.distillation import Distillation
 from trials.training.evaluation import evaluate, torch_predictor
@@ -96,7 +96,7 @@ def same_narrower(rows: Sequence[dict[str, Any]], key: dict[str, Any], path: str
     return {**{name: value for name, value in found.items() if name not in key}, "budget": budget}
 
 
-def _costs(network: nn.Module, data: ClassificationData) -> dict[str, float]:
+def _costs(network: nn.Module, data: TaskData) -> dict[str, float]:
     costs = count_child(network, torch.zeros(1, *data.input_shape))
     return {name: costs[name] for name in ("macs", "params")}
 
@@ -124,7 +124,7 @@ def _shrunk(kind: str, cost: str, share: float, seed: int, path: str, weights: P
     return child, SEARCH_EPOCHS + TUNE_EPOCHS
 
 
-def _tune(child: nn.Module, given: nn.Module, data: ClassificationData, epochs: int, seed: int) -> None:
+def _tune(child: nn.Module, given: nn.Module, data: TaskData, epochs: int, seed: int) -> None:
     """Train a peer's child as the command trains this project's: the same batches, and the given network as teacher."""
     settings = read_shrink_settings(_arguments("resnet", seed, "", ""))
     teaching = settings.distillation

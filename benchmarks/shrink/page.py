@@ -121,14 +121,14 @@ def page(document: dict[str, Any]) -> str:
     times = [f"{NAMES[method]} {_seconds(rows, method)}" for method in METHODS]
     lines += [
         "",
-        f"Processor time of a child, mean, on one thread: {'; '.join(times)}. It is processor time because others worked "
-        "on the machine; this project's includes two ONNX exports and the measurement of both networks.",
+        f"Processor time of a child, mean, on one thread: {'; '.join(times)}. It is processor time because "
+        "others worked on the machine; this project's includes two ONNX exports and the measurement of both networks.",
         "",
         "What is equal: the given network, the images and their order, the given network as teacher, the recipe (SGD, "
         f"{LEARNING_RATE} along a cosine, batches of 128), and the number of passes over the images after the given "
         f"network: {SEARCH_EPOCHS} of search and {TUNE_EPOCHS} of tuning here, {SEARCH_EPOCHS + TUNE_EPOCHS} of tuning "
-        f"for the others; a narrower network has {BASE_EPOCHS + SEARCH_EPOCHS + TUNE_EPOCHS} from random weights, without a "
-        "teacher. Model Optimizer's widths are multiples of 2 in place of 32, which these networks are too narrow for. "
+        f"for the others; a narrower network has {BASE_EPOCHS + SEARCH_EPOCHS + TUNE_EPOCHS} from random weights, "
+        "without a teacher. Model Optimizer's widths are multiples of 2 in place of 32, which these networks are too narrow for. "
         "torch-pruning compares channels of all layers (`global_pruning`), none of which loses more than 0.9, and gets "
         "the smallest ratio that the budget allows.",
         "",

@@ -72,8 +72,35 @@ _DIGITS: Final[Groups] = {
     "data": {"crop_padding": 1, "horizontal_flip": False, "cutout": 0, "validation_fraction": 0.2},
 }
 
-RECIPES: Final[Mapping[str, Groups]] = {"cifar10": _CIFAR, "imagenet": _IMAGENET, "digits": _DIGITS}
-"""Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one."""
+_MODERN: Final[Groups] = {
+    "training": {
+        "optimizer": "AdamW",
+        "epochs": 100,
+        "batch_size": 128,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "learning_rate_floor": 1e-5,
+        "warmup_epochs": 5,
+        "weight_decay": 0.05,
+        "gradient_clip": 1.0,
+        "drop_path": 0.0,
+        "auxiliary_weight": 0.4,
+        "label_smoothing": 0.1,
+        "weight_average": 0.999,
+        "mixup": 0.2,
+        "cutmix": 1.0,
+        "initialisation": "default",
+    },
+}
+
+RECIPES: Final[Mapping[str, Groups]] = {
+    "cifar10": _CIFAR,
+    "imagenet": _IMAGENET,
+    "digits": _DIGITS,
+    "modern": _MODERN,
+}
+"""Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one, and
+``modern`` is what training of images has learned since, for any source of them: it leaves the data as they are."""
 
 
 def recipe_name(given: Mapping[str, Any]) -> str:
