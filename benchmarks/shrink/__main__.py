@@ -1,8 +1,8 @@
 """``python -m benchmarks.shrink --data FOLDER``: this project beside other ways to a smaller network.
 
 Two kinds of networks, trained here, shares of their MACs and of their parameters, five methods. A row is written as
-soon as it is measured, and the same command goes on where the last one was cut. One thread, because accuracies are measured
-and others may work meanwhile: times are processor times.
+soon as it is measured, and the same command goes on where the last one was cut. One thread, because accuracies are
+measured and others may work meanwhile: times are processor times.
 """
 
 from __future__ import annotations

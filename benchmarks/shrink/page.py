@@ -128,9 +128,9 @@ def page(document: dict[str, Any]) -> str:
         f"{LEARNING_RATE} along a cosine, batches of 128), and the number of passes over the images after the given "
         f"network: {SEARCH_EPOCHS} of search and {TUNE_EPOCHS} of tuning here, {SEARCH_EPOCHS + TUNE_EPOCHS} of tuning "
         f"for the others; a narrower network has {BASE_EPOCHS + SEARCH_EPOCHS + TUNE_EPOCHS} from random weights, "
-        "without a teacher. Model Optimizer's widths are multiples of 2 in place of 32, which these networks are too narrow for. "
-        "torch-pruning compares channels of all layers (`global_pruning`), none of which loses more than 0.9, and gets "
-        "the smallest ratio that the budget allows.",
+        "without a teacher. Model Optimizer's widths are multiples of 2 in place of 32, which these networks are too "
+        "narrow for. torch-pruning compares channels of all layers (`global_pruning`), none of which loses more than "
+        "0.9, and gets the smallest ratio that the budget allows.",
         "",
     ]
     return "\n".join(lines)

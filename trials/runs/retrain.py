@@ -81,7 +81,9 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
 
     files = RetrainOutput(session, searched, retrained, deciding)
     best, checkpoints = BestWeights(files.save_best, deciding), Checkpoints(session.folder)
-    trainer = _trainer(session, [best, EpochReport(progress, session.trial, deciding), checkpoints])
+    # After the best weights, which are looked at before the mean gives way; before what writes checkpoints of it.
+    averaged = [AveragedWeights(training.weight_average)] if training.weight_average else []
+    trainer = _trainer(session, [best, *averaged, EpochReport(progress, session.trial, deciding), checkpoints])
     module = retraining_module(data, training, distillation)
     module.set_model(retrained.child)
     with session.training():
@@ -107,9 +109,7 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
 def _trainer(session: Session[RetrainSettings], callbacks: list[Callback]) -> Any:
     settings, from_step = session.settings, batches_done(session.checkpoint)
     training = settings.training
-    averaged = [AveragedWeights(training.weight_average)] if training.weight_average else []
-    # The best weights are taken before the averaged ones give way to the others.
-    all_callbacks = [EpochSeed(settings.seed), FastLayers(), DropPath(training.drop_path), *callbacks, *averaged]
+    all_callbacks = [EpochSeed(settings.seed), FastLayers(), DropPath(training.drop_path), *callbacks]
 
     def make(strategy: str) -> Any:
         return make_trainer(
