@@ -72,6 +72,7 @@ _DIGITS: Final[Groups] = {
     "data": {"crop_padding": 1, "horizontal_flip": False, "cutout": 0, "validation_fraction": 0.2},
 }
 
+_PLAIN: Final[Groups] = {"training": {**_DIGITS["training"], "epochs": 100, "drop_path": 0.0}, "data": {}}
 _MODERN: Final[Groups] = {
     "training": {
         "optimizer": "AdamW",
@@ -97,10 +98,11 @@ RECIPES: Final[Mapping[str, Groups]] = {
     "cifar10": _CIFAR,
     "imagenet": _IMAGENET,
     "digits": _DIGITS,
+    "plain": _PLAIN,
     "modern": _MODERN,
 }
-"""Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one, and
-``modern`` is what training of images has learned since, for any source of them: it leaves the data as they are."""
+"""Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one,
+``plain`` is for data of any kind and ``modern`` for images of any source, both of which leave the data as they are."""
 
 
 def recipe_name(given: Mapping[str, Any]) -> str:
