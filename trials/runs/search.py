@@ -24,6 +24,7 @@ from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.evidence.evidence_file import random_document, write_evidence
+from trials.runs.evidence.graph import write_graph
 from trials.runs.evidence.random_children import RandomChildren
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
@@ -106,6 +107,7 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     if settings.tuning.epochs:
         progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
         tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
+    write_graph(session.folder, architecture, strategy, sample, example, progress)
     device = evaluator.trainer.strategy.root_device
     if not random.moment and strategy.oneshot_module.settling.chosen is None:
         random.judge(strategy.oneshot_module)
