@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snas_nni.errors import SettingError
 from trials.progress import Progress
@@ -96,7 +96,8 @@ def as_main_process(opened: OutputFolder) -> Iterator[None]:
 
     resumed = str(opened.checkpoint.parent.parent) if opened.checkpoint else None
     os.environ[_VARIABLE] = json.dumps({"output": str(opened.path), "resume": resumed})
-    observer = launcher._ChildProcessObserver
+    names: Any = vars(launcher)
+    observer: Any = names["_ChildProcessObserver"]
 
     class Observer(observer):
         def _terminate_all(self) -> None:
@@ -104,9 +105,9 @@ def as_main_process(opened: OutputFolder) -> Iterator[None]:
             os.write(2, f"error: {other_process_ended(opened.path, code)}\n".encode())
             quit_now(2)
 
-    launcher._ChildProcessObserver = Observer
+    names["_ChildProcessObserver"] = Observer
     try:
         yield
     finally:
-        launcher._ChildProcessObserver = observer
+        names["_ChildProcessObserver"] = observer
         del os.environ[_VARIABLE]
