@@ -1,14 +1,16 @@
-"""An experiment as the page shows it: a row for every trial, and what accuracy costs."""
+"""An experiment as the page shows it: a row for every trial, and what the metric costs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
+from exports.metric import DecidingMetric
 from exports.report.experiment import Experiment, Trial
-from exports.report.numbers import as_number, compact, duration, percent, plain_text
+from exports.report.numbers import as_number, compact, duration, plain_text, written
 from exports.report.run_charts import Chart
 from exports.report.run_view import RunView, Tile, view_run
 from exports.report.scatter import Dot, scatter_chart
@@ -74,10 +76,12 @@ def _tiles(experiment: Experiment) -> list[Tile]:
     ended = sum(trial.succeeded for trial in experiment.trials)
     tiles = [Tile("Trials with a result", f"{ended} of {len(experiment.trials)}")]
     if experiment.best is not None and experiment.best.accuracy is not None:
-        tiles.append(Tile("Best validation accuracy", percent(experiment.best.accuracy), _name(experiment.best)))
-        test = as_number(experiment.best.final.get("test_accuracy"))
+        metric = experiment.best.metric
+        reached = written(metric, experiment.best.accuracy)
+        tiles.append(Tile(f"Best validation {metric.title}", reached, _name(experiment.best)))
+        test = as_number(experiment.best.final.get(metric.test))
         if test is not None:
-            tiles.append(Tile("Its test accuracy", percent(test), f"{test:.6g}"))
+            tiles.append(Tile(f"Its test {metric.title}", written(metric, test), f"{test:.6g}"))
         cost = experiment.best.cost("parameters")
         if cost is not None:
             tiles.append(Tile("Its parameters", compact(cost), f"{cost:,.0f}"))
@@ -98,7 +102,8 @@ def _headline(trial: Trial) -> str:
     if not trial.succeeded or trial.accuracy is None:
         return trial.status.lower()
     cost = trial.cost("parameters")
-    return f"{percent(trial.accuracy)} validation accuracy" + ("" if cost is None else f", {cost:,.0f} parameters")
+    reached = f"{written(trial.metric, trial.accuracy)} validation {trial.metric.title}"
+    return reached + ("" if cost is None else f", {cost:,.0f} parameters")
 
 
 def _anchor(trial: Trial) -> str:
@@ -106,10 +111,10 @@ def _anchor(trial: Trial) -> str:
 
 
 def _trial(trial: Trial, is_best: bool, on_front: bool, tuned: Sequence[str]) -> TrialView:
-    test, entropy = as_number(trial.final.get("test_accuracy")), as_number(trial.final.get("entropy"))
+    test, entropy = as_number(trial.final.get(trial.metric.test)), as_number(trial.final.get("entropy"))
     numbers = (
-        (trial.accuracy, percent),
-        (test, percent),
+        (trial.accuracy, partial(written, trial.metric)),
+        (test, partial(written, trial.metric)),
         (trial.cost("parameters"), "{:,.0f}".format),
         (trial.cost("macs"), "{:,.0f}".format),
         (entropy, "{:.2f}".format),
@@ -143,7 +148,8 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
             for trial in trials
             if trial.succeeded and (value := trial.cost(cost)) is not None and trial.accuracy is not None
         ]
-        front = {found[index][0].number for index in pareto_front([(value, accuracy) for _, value, accuracy in found])}
+        ranked = [(value, trial.metric.rank(reached)) for trial, value, reached in found]
+        front = {found[index][0].number for index in pareto_front(ranked)}
         if not found:
             continue
         first = front if first is None else first
@@ -152,17 +158,22 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
                 value,
                 accuracy,
                 str(trial.number),
-                f"{_name(trial)}: {percent(accuracy)}, {value:,.0f} {title}",
+                f"{_name(trial)}: {written(trial.metric, accuracy)}, {value:,.0f} {title}",
                 "front" if trial.number in front else "plain",
                 f"#{_anchor(trial)}",
             )
             for trial, value, accuracy in found
         ]
-        label = f"Validation accuracy against {title}. On the front: trials {', '.join(map(str, sorted(front)))}"
-        svg = scatter_chart(label, f"{title} of the child", dots, compact, lambda value: f"{100 * value:.4g} %")
-        note = "Filled: no other trial is as accurate at less cost."
-        charts.append(Chart(f"Validation accuracy against {title}", Markup(svg), (), note))
+        metric = found[0][0].metric
+        label = f"Validation {metric.title} against {title}. On the front: trials {', '.join(map(str, sorted(front)))}"
+        svg = scatter_chart(label, f"{title} of the child", dots, compact, _tick(metric))
+        note = "Filled: no other trial is as good at less cost."
+        charts.append(Chart(f"Validation {metric.title} against {title}", Markup(svg), (), note))
     return charts, first or set()
+
+
+def _tick(metric: DecidingMetric) -> Callable[[float], str]:
+    return (lambda value: f"{100 * value:.4g} %") if metric.percent else (lambda value: f"{value:.4g}")
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:

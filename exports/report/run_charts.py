@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
 from exports.report.charts import Series, line_chart
 from exports.report.heat_map import heat_map
-from exports.report.numbers import compact, percent
+from exports.report.numbers import compact, percent, written
 from exports.report.run import Run
 from exports.report.scatter import Dot, scatter_chart
 from snas_nni.resources import COSTS
@@ -49,19 +50,25 @@ class HeatMaps:
 
 def accuracy_chart(run: Run) -> Chart | None:
     """Draw what the child, sampled networks and the training batches reach."""
+    metric = run.metric
     lines = [
-        Series("child", run.log.points("val_acc"), 1),
-        Series("sampled networks", run.log.points("sampled/val_acc"), 2),
-        Series("training batches", run.log.points("train_acc"), 4, dashed=True),
+        Series("child", run.log.points(metric.logged), 1),
+        Series("sampled networks", run.log.points(f"sampled/{metric.logged}"), 2),
+        Series("training batches", run.log.points(metric.logged_in_training), 4, dashed=True),
     ]
     return _chart(
-        "Accuracy",
+        _capital(metric.title),
         lines,
-        lambda value: f"{100 * value:.0f} %",
-        percent,
-        top=1.0,
-        note="The child and sampled networks on validation data.",
+        (lambda value: f"{100 * value:.0f} %") if metric.percent else compact,
+        partial(written, metric),
+        top=1.0 if metric.percent else None,
+        note="The child and sampled networks on validation data."
+        + ("" if metric.higher_is_better else " Lower is better."),
     )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def random_chart(run: Run) -> Chart | None:

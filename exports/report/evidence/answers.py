@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exports.metric import ACCURACY
 from exports.report.evidence.reading import Reached, Share
 from exports.report.findings import GAINED_ACCURACY, OPEN_ENTROPY, entropy_share, still_moving
-from exports.report.numbers import compact, percent
+from exports.report.numbers import compact, percent, written
 from exports.report.run import Run
 from snas_nni.resources import COSTS
 
@@ -73,9 +74,11 @@ def _found(run: Run) -> Answer | None:
         return None
     parts = []
     for split, words in (("validation", "on validation data"), ("test", "on test data, looked at once")):
-        accuracy = run.metrics.get(f"{split}_accuracy")
-        known = run.evidence.splits.get(split)
-        if accuracy is not None:
+        metric, known = run.metric, run.evidence.splits.get(split)
+        accuracy = run.metrics.get(f"{split}_{metric.name}")
+        if accuracy is not None and metric != ACCURACY:
+            parts.append(f"{metric.title} {written(metric, accuracy)} {words}")
+        elif accuracy is not None:
             parts.append(f"{with_interval(accuracy, _interval_of(known.whole if known else None, accuracy))} {words}")
     size = "" if run.parameters is None else f" of {run.parameters:,.0f} parameters"
     chosen = f" ({len(run.architecture.sample)} choices)" if run.architecture is not None else ""
