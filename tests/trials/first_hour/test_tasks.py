@@ -1,4 +1,4 @@
-"""docs/tasks.md from empty folders: what is written there is done, and gives an ONNX file of a network that is of use."""
+"""docs/tasks.md from empty folders: what is written there is done, and gives an ONNX file of a useful network."""
 
 import json
 import re
