@@ -16,6 +16,7 @@ from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.quantization import quantize
 from trials.training.evaluation import onnx_predictor
+from trials.training.number_types import NumberTypes, put_types
 
 __all__ = ["accepts", "int8_loss", "measured_on"]
 
@@ -58,7 +59,11 @@ def int8_loss(file: Path, small: Path, data: TaskData) -> float:
 
 
 def accepts(
-    bounds: Mapping[str, float], data: TaskData, example: InputExample, progress: Progress
+    bounds: Mapping[str, float],
+    data: TaskData,
+    example: InputExample,
+    progress: Progress,
+    types: Callable[[Mapping[str, Any]], NumberTypes] = lambda sample: {},
 ) -> Callable[[dict[str, Any], nn.Module], bool] | None:
     """Return what decides whether a child keeps the measured bounds; None where there are none.
 
@@ -67,12 +72,14 @@ def accepts(
         data: see :func:`measured_on`.
         example: what one input looks like.
         progress: told of each child that does not.
+        types: gives those of a child's numbers that the search may have changed.
     """
     if not bounds:
         return None
 
     def accept(sample: dict[str, Any], child: nn.Module) -> bool:
         with tempfile.TemporaryDirectory() as folder:
+            put_types(child, types(sample))
             file = export_onnx(child, Path(folder) / "model.onnx", example, batch_sizes=(1,)).path
             figures = measured_on(file, data, "int8_loss" in bounds)
         beyond = [

@@ -26,6 +26,7 @@ from trials.progress import Progress
 from trials.runs.components import make_space, make_strategy, sweep_of
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.evidence.evidence_file import write_evidence
+from trials.runs.evidence.graph import write_graph
 from trials.runs.results import save_child, write_results
 from trials.runs.session import facts_of
 from trials.runs.teaching.teachers import find_distillation
@@ -218,6 +219,7 @@ def write_child_of(
     )
     write_settings(output, settings)
     save_child(output, architecture, child)  # before anything that can fail
+    write_graph(output, architecture, search.strategy, sample, example, progress)
     metrics = {
         **child_metrics(child, held_out_batches(data), torch.device("cpu"), data.task),
         **child_costs(child.cpu(), example, progress),

@@ -24,6 +24,7 @@ from trials.settings.retrain import RetrainSettings
 from trials.state.output_folder import recorded_settings
 from trials.training.callbacks import BestWeights
 from trials.training.evaluation import agreement, child_costs, torch_predictor
+from trials.training.number_types import in_types, number_types, put_types
 
 __all__ = ["RetrainOutput"]
 
@@ -49,6 +50,7 @@ class RetrainOutput:
         self._session = session
         self._searched = searched
         self._retrained = retrained
+        self._types = number_types(retrained.child)
         self._metric = metric
 
     def save_best(self, weights: Mapping[str, Tensor], epoch: int, value: float) -> None:
@@ -76,6 +78,7 @@ class RetrainOutput:
             OnnxExportError: the child cannot be exported, or ONNX Runtime decides differently.
         """
         child, device, progress = self._retrained.child, trainer.strategy.root_device, self._session.progress
+        put_types(child, self._types)
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
         deciding, task = data.task.metric, data.task
         last = task.evaluate(torch_predictor(child, device), evaluation_loader(data, data.test))
@@ -118,7 +121,7 @@ class RetrainOutput:
     def _save(self, folder: Path, weights: Mapping[str, Tensor], metrics: dict[str, float]) -> None:
         folder.mkdir(exist_ok=True)
         path = folder / "weights.safetensors"
-        digest = save_tensors(weights, path)
+        digest = save_tensors(in_types(weights, self._types), path)
         save(self._record(metrics).with_weights(path, digest), folder / "architecture.json")
 
     def _record(self, metrics: dict[str, float]) -> Architecture:

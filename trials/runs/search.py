@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from nni.nas.evaluator.pytorch import Lightning, Trainer
@@ -14,7 +16,7 @@ from pytorch_lightning import Callback
 from exports import Architecture
 from exports.metric import DecidingMetric
 from exports.run_folder import SearchResult
-from snas_nni import SNAS
+from snas_nni import SNAS, build_child
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import TaskData
@@ -22,6 +24,7 @@ from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.evidence.evidence_file import random_document, write_evidence
+from trials.runs.evidence.graph import write_graph
 from trials.runs.evidence.random_children import RandomChildren
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
@@ -37,7 +40,8 @@ from trials.training.callbacks import EpochReport
 from trials.training.distillation import Distillation
 from trials.training.evaluation import child_costs, child_metrics
 from trials.training.modules import training_module
-from trials.training.trainer import make_trainer
+from trials.training.number_types import NumberTypes, number_types, put_types
+from trials.training.trainer import KEEPS_TYPES, make_trainer
 
 __all__ = ["run_search"]
 
@@ -65,7 +69,8 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     space = make_space(settings.space, data)
     example, bounds = input_example(data), measured_bounds(settings.resources)
-    strategy = make_strategy(settings, accepts(bounds, data, example, progress), data.task.metric)
+    types = partial(_types_of_child, settings, data)
+    strategy = make_strategy(settings, accepts(bounds, data, example, progress, types), data.task.metric)
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
@@ -79,11 +84,9 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     seconds = session.seconds(checkpoints.seconds_before)
 
     sample, child = strategy.derive()
+    put_types(child, types(sample))
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
-    if settings.tuning.epochs:
-        progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
-        tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
     metrics = {
         **_search_metrics(checkpoints.table.last, data.task.metric),
         "logits_learning_rate": strategy.oneshot_module.logits_learning_rate,
@@ -101,6 +104,10 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         example=example,
     )
     save_child(session.folder, architecture, child)  # before anything that can fail
+    if settings.tuning.epochs:
+        progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
+        tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
+    write_graph(session.folder, architecture, strategy, sample, example, progress)
     device = evaluator.trainer.strategy.root_device
     if not random.moment and strategy.oneshot_module.settling.chosen is None:
         random.judge(strategy.oneshot_module)
@@ -126,6 +133,13 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     for warning in warnings_of(session.folder):
         progress.say(f"warning: {warning}")
     return result
+
+
+def _types_of_child(settings: RunSettings, data: TaskData, sample: Mapping[str, Any]) -> NumberTypes:
+    """The types that the space makes a child's numbers of; none where the search leaves them as they are."""
+    if settings.precision in KEEPS_TYPES:
+        return {}
+    return number_types(build_child(partial(make_space, settings.space, data), {}, sample))
 
 
 def _evaluator(

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from exports import build, export_onnx, load
+from exports import build, export_code, export_onnx, load
+from exports.code.export import code_in_words
 from exports.metric import ACCURACY, DecidingMetric
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
@@ -32,18 +33,20 @@ COMPARISON = "comparison.json"
 _RUNS = 50
 
 
-def run_shrink(settings: RunSettings, trial: NniTrial | None = None) -> SearchResult | None:
+def run_shrink(settings: RunSettings, trial: NniTrial | None = None, code: Path | None = None) -> SearchResult | None:
     """Search a network's space, tune the child, and write how it compares with the network into the run's folder.
 
     Args:
         settings: of the search; its space is a :class:`search_spaces.FromModel`.
         trial: the NNI trial to report to; None outside an experiment.
+        code: file that the child is written to as Python source; None for none.
 
     Returns:
         The result; None in the processes that train beside the first one.
 
     Raises:
-        SnasError: as of a search; or the space is not made from a network, or that network cannot be exported.
+        SnasError: as of a search; or the space is not made from a network, or that network cannot be exported,
+            or the child not be written as source.
     """
     result = run_search(settings, trial)
     if result is None:
@@ -57,6 +60,8 @@ def run_shrink(settings: RunSettings, trial: NniTrial | None = None) -> SearchRe
     document = compare_with_original(original_network(settings.space, data), child, data, result.output, progress)
     for line in comparison_in_words(document):
         progress.say(line)
+    if code is not None:
+        progress.say(code_in_words(export_code(child, code, input_example(data))))
     return result
 
 

@@ -17,6 +17,7 @@ from snas_nni.resources import count_child
 from trials.progress import Progress
 from trials.tasks import Classification, Task
 from trials.tasks.evaluation import Batches, Evaluation, Predictor, Proportion
+from trials.training.number_types import suited
 
 __all__ = [
     "Agreement",
@@ -68,12 +69,15 @@ def find_device(name: str) -> torch.device:
 
 
 def torch_predictor(model: nn.Module, device: torch.device | str = "cpu") -> Predictor:
-    """Return what ``model`` predicts on ``device``; the model is left there, in evaluation mode."""
+    """Return what ``model`` predicts on ``device``; the model is left there, in evaluation mode.
+
+    Inputs come in the type of its weights: those of a supernet that was trained in other ones than 32 bits differ.
+    """
     model.to(device).eval()
 
     def predict(inputs: Tensor) -> Tensor:
         with torch.inference_mode():
-            output = model(inputs.to(device))
+            output = model(suited(inputs.to(device), model))
         outputs: Tensor = output[0] if isinstance(output, tuple) else output  # without an auxiliary head's
         return outputs.cpu()
 

@@ -80,7 +80,7 @@ def random_document(random: RandomChildren, strategy: SNAS, count: int) -> dict[
         strategy: after its search.
         count: examples of the validation split.
     """
-    if not random.moment:
+    if not random.children:
         return None
     costs: Sequence[float | None] = random.costs(strategy)
     return {

@@ -8,6 +8,7 @@ BatchNorm statistics of its own for each.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from pytorch_lightning import Callback
@@ -27,6 +28,7 @@ __all__ = ["COUNT", "RandomChildren", "uniform_samples"]
 
 COUNT = 8
 """How many random children a search is compared with."""
+MOST_DRAWS = 200
 
 
 class RandomChildren(Callback):
@@ -41,7 +43,7 @@ class RandomChildren(Callback):
     Attributes:
         moment: ``"settling"`` or ``"end"``; empty before anything was judged.
         child: the deciding metric of the chosen child on the validation split, at that moment.
-        children: of the random ones, in the order of :func:`uniform_samples`.
+        children: of the random ones, within the budget where there is one.
     """
 
     def __init__(self, data: TaskData, settings: RunSettings) -> None:
@@ -69,7 +71,19 @@ class RandomChildren(Callback):
             return judged[0].metrics[data.task.metric.logged]
 
         self.moment, self.child = moment, value(module.export())
-        self.children = [value(sample) for sample in uniform_samples(module.distribution, COUNT)]
+        self.children = [value(sample) for sample in self._samples(module)]
+
+    def _samples(self, module: SnasLightningModule) -> list[dict[str, Any]]:
+        controller = module.selection.controller
+        if controller is None or not controller.is_prepared:
+            return uniform_samples(module.distribution, COUNT)
+        model, bounds = controller.bounds.counted, controller.bounds.bounds
+
+        def within(sample: dict[str, Any]) -> bool:
+            costs = model.of(sample)
+            return all(costs[name] <= bound for name, bound in bounds.items())
+
+        return uniform_samples(module.distribution, COUNT, within=within)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
@@ -83,7 +97,7 @@ class RandomChildren(Callback):
     @property
     def metrics(self) -> dict[str, float]:
         """Numbers for the record of the run: the child's metric at that moment, and the mean of the random ones."""
-        if not self.moment:
+        if not self.children:
             return {}
         mean = sum(self.children) / len(self.children)
         name = self._data.task.metric.validation
@@ -100,24 +114,33 @@ class RandomChildren(Callback):
             model: CostModel = strategy.cost_model(input_example(self._data).batch())
         except SnasError:
             return [None] * len(self.children)
-        return [model.of(sample).get(cost) for sample in uniform_samples(strategy.distribution, len(self.children))]
+        return [model.of(sample).get(cost) for sample in self._samples(strategy.oneshot_module)]
 
 
-def uniform_samples(distribution: ArchitectureDistribution, count: int, seed: int = 0) -> list[dict[str, Any]]:
+def uniform_samples(
+    distribution: ArchitectureDistribution,
+    count: int,
+    seed: int = 0,
+    within: Callable[[dict[str, Any]], bool] | None = None,
+) -> list[dict[str, Any]]:
     """Draw NNI samples uniformly among the candidates that are not excluded.
 
     Args:
         distribution: of the search.
         count: how many.
         seed: of their choice; nothing else is drawn.
+        within: whether a sample is allowed; fewer samples are returned where few of :data:`MOST_DRAWS` for each are.
     """
     generator = random.Random(seed)
-    samples = []
-    for _ in range(count):
+    samples: list[dict[str, Any]] = []
+    for _ in range(count if within is None else count * MOST_DRAWS):
         sample: dict[str, Any] = {}
         for label, choice in distribution.choices.items():
             rows, excluded = distribution.rows_of(label), distribution.excluded.get(label, ())
             left = [index for index in range(rows.shape[-1]) if index not in excluded]
             sample[label] = choice.value([left[generator.randrange(len(left))] for _ in range(len(rows))])
-        samples.append(sample)
+        if within is None or within(sample):
+            samples.append(sample)
+        if len(samples) == count:
+            break
     return samples

@@ -12,6 +12,8 @@
   (Wilson's 95 % interval, ``[low, high]``),
   ``folder`` (name of the child's folder inside the sweep's), ``parameters`` and ``tune_epochs`` of this child. Budgets
   with the same child have the same folder.
+* ``chosen``: the child that the search itself ended with, with ``cost``, ``accuracy`` and ``interval``; null where the
+  search left no summary.
 * ``random``: uniform children with the weights of the search and BatchNorm statistics of their own. Each has ``cost``,
   the metric and ``interval``.
 
@@ -25,7 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exports.run_folder import SearchResult
+from exports.run_folder import SearchResult, read_result
+from snas_nni.errors import SettingError
 from snas_nni.files import write_atomically
 from snas_nni.resources import COSTS
 from trials.runs.derive import Restored
@@ -78,6 +81,7 @@ def front_of(
         "search": str(search.folder),
         "tune_epochs": tune_epochs,
         "points": list(points),
+        "chosen": _chosen(search, cost),
         "random": list(random),
     }
 
@@ -87,6 +91,14 @@ def write_front(folder: Path, front: dict[str, Any]) -> Path:
     path = folder / FRONT_FILE
     write_atomically(path, (json.dumps(front, indent=2) + "\n").encode())
     return path
+
+
+def _chosen(search: Restored, cost: str) -> dict[str, Any] | None:
+    try:
+        metrics = read_result(search.folder).metrics
+        return {"cost": metrics[cost], **_reached(search, metrics[search.data.task.metric.validation])}
+    except (SettingError, KeyError):
+        return None
 
 
 def _reached(search: Restored, value: float) -> dict[str, Any]:
