@@ -7,7 +7,7 @@ from typing import Any
 
 from exports.errors import ArchitectureFileError
 from exports.report.findings import findings
-from exports.report.numbers import as_mapping, compact, percent, written
+from exports.report.numbers import as_mapping, compact, of_metric, percent
 from exports.report.run import Run, read_run
 from exports.report.usage import usage_of
 
@@ -149,7 +149,7 @@ def _numbers(run: Run) -> list[tuple[str, str]]:
         (f"test {run.metric.title}", metrics.get(run.metric.test)),
         (f"validation {run.metric.title}", metrics.get(run.metric.validation)),
     ]
-    found = [(title, written(run.metric, value)) for title, value in rows if value is not None]
+    found = [(title, of_metric(run.metric, value)) for title, value in rows if value is not None]
     if run.parameters is not None:
         found.append(("parameters", compact(run.parameters)))
     if "macs" in metrics:

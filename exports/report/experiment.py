@@ -32,13 +32,13 @@ class Trial:
 
     @property
     def accuracy(self) -> float | None:
-        """What the child reaches on validation data: the final value, or the last one reported."""
+        """The child's value of the metric on validation data: the final one, or the last one reported."""
         final = as_number(self.final.get("default"))
         return as_number(self.latest.get("default")) if final is None else final
 
     @property
     def metric(self) -> DecidingMetric:
-        """The metric that it reports, with its direction."""
+        """The metric that the trial reports, and its direction."""
         return reported_metric(self.final, self.latest)
 
     @property
@@ -85,11 +85,10 @@ def read_experiment(folder: Path) -> Experiment:
         for index, entry in enumerate(listed if isinstance(listed, list) else [])
     ]
     trials.sort(key=lambda trial: (not trial.succeeded, -trial.metric.rank(trial.accuracy), trial.number))
-    problems = [
-        f"trial {trial.number}: its run's folder is not on this machine"
-        for trial in trials
-        if trial.succeeded and trial.run is None
-    ]
+    gone = sorted(trial.number for trial in trials if trial.succeeded and trial.run is None)
+    problems = [f"trial {gone[0]}: its run's folder is not on this machine"] if len(gone) == 1 else []
+    if len(gone) > 1:
+        problems = [f"trials {', '.join(map(str, gone))}: their runs' folders are not on this machine"]
     if not trials:
         problems.append("the experiment has no trials")
     return Experiment(

@@ -1,20 +1,19 @@
-"""An experiment as the page shows it: a row for every trial, and what the metric costs."""
+"""An experiment as the page shows it: a row for every trial, and what accuracy costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from markupsafe import Markup
 
-from exports.metric import DecidingMetric
+from exports.metric import ACCURACY
 from exports.report.evidence.answers import Answer, answers, with_interval
 from exports.report.experiment import Experiment, Trial
 from exports.report.fronts.pareto import pareto_front
-from exports.report.fronts.scatter import Dot, scatter_chart
+from exports.report.fronts.scatter import Dot, metric_axis, scatter_chart
 from exports.report.importance import ImportanceRow, importance_note, importance_row, parameter_importance
-from exports.report.numbers import as_number, compact, duration, plain_text, written
+from exports.report.numbers import as_number, compact, duration, of_metric, plain_text
 from exports.report.run_charts import Chart
 from exports.report.run_view import RunView, Tile, view_run
 
@@ -95,8 +94,9 @@ def _answers(
         return []
     size = best.cost("parameters")
     of_size = "" if size is None else f", {size:,.0f} parameters"
-    interval = _interval(best, best.accuracy)
-    reached = with_interval(best.accuracy, interval) if best.metric.percent else written(best.metric, best.accuracy)
+    reached = with_interval(best.accuracy, _interval(best, best.accuracy), best.metric)
+    if best.metric != ACCURACY:
+        reached = f"{best.metric.in_words} {reached}"
     link = "#best" if best.run is not None else ""
     found = [Answer("What was found?", "", f"Trial {best.number}: {reached} on validation data{of_size}.", link)]
     # Of the best trial's own answers, those that decide whether to believe it.
@@ -118,11 +118,11 @@ def _tiles(experiment: Experiment) -> list[Tile]:
     tiles = [Tile("Trials with a result", f"{ended} of {len(experiment.trials)}")]
     if experiment.best is not None and experiment.best.accuracy is not None:
         metric = experiment.best.metric
-        reached = written(metric, experiment.best.accuracy)
-        tiles.append(Tile(f"Best validation {metric.title}", reached, _name(experiment.best)))
+        value = of_metric(metric, experiment.best.accuracy)
+        tiles.append(Tile(f"Best validation {metric.title}", value, _name(experiment.best)))
         test = as_number(experiment.best.final.get(metric.test))
         if test is not None:
-            tiles.append(Tile(f"Its test {metric.title}", written(metric, test), f"{test:.6g}"))
+            tiles.append(Tile(f"Its test {metric.title}", of_metric(metric, test), f"{test:.6g}"))
         cost = experiment.best.cost("parameters")
         if cost is not None:
             tiles.append(Tile("Its parameters", compact(cost), f"{cost:,.0f}"))
@@ -143,7 +143,7 @@ def _headline(trial: Trial) -> str:
     if not trial.succeeded or trial.accuracy is None:
         return trial.status.lower()
     cost = trial.cost("parameters")
-    reached = f"{written(trial.metric, trial.accuracy)} validation {trial.metric.title}"
+    reached = f"{of_metric(trial.metric, trial.accuracy)} validation {trial.metric.title}"
     return reached + ("" if cost is None else f", {cost:,.0f} parameters")
 
 
@@ -152,10 +152,11 @@ def _anchor(trial: Trial) -> str:
 
 
 def _trial(trial: Trial, is_best: bool, on_front: bool, tuned: Sequence[str]) -> TrialView:
-    test, entropy = as_number(trial.final.get(trial.metric.test)), as_number(trial.final.get("entropy"))
+    metric = trial.metric
+    test, entropy = as_number(trial.final.get(metric.test)), as_number(trial.final.get("entropy"))
     numbers = (
-        (trial.accuracy, partial(written, trial.metric)),
-        (test, partial(written, trial.metric)),
+        (trial.accuracy, lambda value: of_metric(metric, value)),
+        (test, lambda value: of_metric(metric, value)),
         (trial.cost("parameters"), "{:,.0f}".format),
         (trial.cost("macs"), "{:,.0f}".format),
         (entropy, "{:.2f}".format),
@@ -197,8 +198,10 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
             for trial in trials
             if trial.succeeded and (value := trial.cost(cost)) is not None and trial.accuracy is not None
         ]
-        ranked = [(value, trial.metric.rank(reached)) for trial, value, reached in found]
-        front = {found[index][0].number for index in pareto_front(ranked)}
+        front = {
+            found[index][0].number
+            for index in pareto_front([(value, trial.metric.rank(accuracy)) for trial, value, accuracy in found])
+        }
         if not found:
             continue
         first = front if first is None else first
@@ -207,7 +210,7 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
                 value,
                 accuracy,
                 str(trial.number),
-                f"{_name(trial)}: {written(trial.metric, accuracy)}, {value:,.0f} {title}",
+                f"{_name(trial)}: {of_metric(trial.metric, accuracy)}, {value:,.0f} {title}",
                 "front" if trial.number in front else "plain",
                 f"#{_anchor(trial)}",
                 _interval(trial, accuracy),
@@ -215,12 +218,10 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
             for trial, value, accuracy in found
         ]
         metric = found[0][0].metric
-        label = f"Validation {metric.title} against {title}. On the front: trials {', '.join(map(str, sorted(front)))}"
-        svg = scatter_chart(label, f"{title} of the child", dots, compact, _tick(metric))
-        note = "Filled: no other trial is as good at less cost."
-        charts.append(Chart(f"Validation {metric.title} against {title}", Markup(svg), (), note))
+        headline = f"Validation {metric.title} against {title}"
+        label = f"{headline}. On the front: trials {', '.join(map(str, sorted(front)))}"
+        svg = scatter_chart(label, f"{title} of the child", dots, compact, metric_axis(metric))
+        note = "Filled: no other trial is as accurate at less cost."
+        note += "" if metric.higher_is_better else " Lower is better."
+        charts.append(Chart(headline, Markup(svg), (), note))
     return charts, first or set()
-
-
-def _tick(metric: DecidingMetric) -> Callable[[float], str]:
-    return (lambda value: f"{100 * value:.4g} %") if metric.percent else (lambda value: f"{value:.4g}")

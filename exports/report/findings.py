@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from exports.errors import ArchitectureFileError
-from exports.metric import ACCURACY, DecidingMetric
+from exports.metric import DecidingMetric
 from exports.pictures.graph import CellGraph
-from exports.report.numbers import compact, percent, written
+from exports.report.numbers import compact, of_metric, percent
 from exports.report.run import Run
 
 __all__ = ["GAINED_ACCURACY", "OPEN_ENTROPY", "Finding", "entropy_share", "findings", "still_moving"]
@@ -52,9 +52,8 @@ def findings(run: Run) -> list[Finding]:
 def _logits(run: Run) -> list[Finding]:
     entropy = run.log.points("search/entropy")
     if entropy and entropy[0][1] == 0:
-        return [
-            Finding("note", "Nothing was left to choose: the budget excluded all but one candidate of each choice.")
-        ]
+        text = "Nothing was left to choose: the budget excluded all but one candidate of each choice."
+        return [Finding("note", text)]
     points = run.log.points("search/logit_movement")
     moved = sum(value for _, value in points)
     if not points or moved >= STILL_LOGITS:
@@ -127,13 +126,13 @@ def _random(run: Run) -> list[Finding]:
     metric = run.metric
     child = run.metrics.get(f"chosen_{metric.validation}", run.metrics.get(metric.validation))
     random = run.metrics.get(f"random_{metric.validation}")
-    if child is None or random is None or metric.gain(child, random) >= _least(metric, GAINED_ACCURACY, random):
+    if child is None or random is None or metric.gain(child, random) >= _margin(metric, GAINED_ACCURACY, random):
         return []
     return [
         Finding(
             "warning",
-            f"The child ({written(metric, child)}) is no better than random children of the space with the same "
-            f"weights ({written(metric, random)}): either the choices do not matter for this data, or the search was "
+            f"The child ({of_metric(metric, child)}) is no better than random children of the space with the same "
+            f"weights ({of_metric(metric, random)}): either the choices do not matter for this data, or the search was "
             "too short to tell them apart.",
         )
     ]
@@ -142,21 +141,21 @@ def _random(run: Run) -> list[Finding]:
 def _child(run: Run) -> list[Finding]:
     metric = run.metric
     child, sampled = run.log.last(metric.logged), run.log.last(f"sampled/{metric.logged}")
-    if child is None or sampled is None or metric.gain(child, sampled) >= -_least(metric, LOST_ACCURACY, sampled):
+    if child is None or sampled is None or metric.gain(child, sampled) >= -_margin(metric, LOST_ACCURACY, sampled):
         return []
-    worse = "less accurate" if metric == ACCURACY else f"worse in {metric.title}"
     return [
         Finding(
             "warning",
-            f"The child ({written(metric, child)}) is {worse} than sampled networks ({written(metric, sampled)}): its "
-            "weights were trained for mixtures. Search longer at a low temperature, or retrain the child.",
+            f"The child ({of_metric(metric, child)}) is less accurate than sampled networks "
+            f"({of_metric(metric, sampled)}): its weights were trained for mixtures. Search longer at a low "
+            "temperature, or retrain the child.",
         )
     ]
 
 
-def _least(metric: DecidingMetric, share: float, reference: float) -> float:
-    """How much of a metric counts: so many points of a share, and that part of what has another unit."""
-    return share if metric.percent else share * abs(reference)
+def _margin(metric: DecidingMetric, share: float, value: float) -> float:
+    """What a difference has to reach: a share of 1 for metrics that are shares, that part of the value for others."""
+    return share if metric.percent else share * abs(value)
 
 
 def _bounds(run: Run) -> list[Finding]:

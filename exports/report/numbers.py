@@ -8,7 +8,7 @@ from typing import Any
 
 from exports.metric import DecidingMetric
 
-__all__ = ["as_mapping", "as_number", "compact", "duration", "percent", "plain_text", "ticks", "written"]
+__all__ = ["as_mapping", "as_number", "compact", "duration", "of_metric", "percent", "plain_text", "ticks"]
 
 
 def as_number(value: object) -> float | None:
@@ -32,8 +32,8 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def written(metric: DecidingMetric, value: float) -> str:
-    """Write a value of the deciding metric: ``91.9 %``, or four digits of what is no share."""
+def of_metric(metric: DecidingMetric, value: float) -> str:
+    """Write a value of the metric that decides: a share in percent, any other with four digits."""
     return percent(value) if metric.percent else f"{value:.4g}"
 
 

@@ -58,7 +58,7 @@ class Run:
 
     @property
     def metric(self) -> DecidingMetric:
-        """The metric that decides, with its direction."""
+        """The metric that decides, and its direction."""
         return recorded_metric(self.summary, self.settings)
 
     @property

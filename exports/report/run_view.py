@@ -16,7 +16,7 @@ from exports.report.evidence.answers import Answer, BoundRow, answers, bound_row
 from exports.report.evidence.classes_view import ClassesView, classes_view
 from exports.report.findings import Finding, findings
 from exports.report.heat_map import shown_epochs
-from exports.report.numbers import as_mapping, as_number, compact, duration, percent, plain_text, written
+from exports.report.numbers import as_mapping, as_number, compact, duration, of_metric, percent, plain_text
 from exports.report.run import Run
 from exports.report.run_charts import (
     Chart,
@@ -130,13 +130,15 @@ def _space(run: Run) -> str:
 def _tiles(run: Run) -> list[Tile]:
     metrics, tiles = run.metrics, []
     metric = run.metric
-    for key, name in ((metric.test, f"Test {metric.title}"), (metric.validation, f"Validation {metric.title}")):
+    lower = "" if metric.higher_is_better else ", lower is better"
+    for key, split in ((metric.test, "Test"), (metric.validation, "Validation")):
         if key in metrics:
-            exact = _interval(run, key) or f"{metrics[key]:.6g}"
-            tiles.append(Tile(name, written(metric, metrics[key]), exact))
+            exact = _interval(run, key) or f"{metrics[key]:.6g}{lower}"
+            tiles.append(Tile(f"{split} {metric.title}", of_metric(metric, metrics[key]), exact))
     last = run.log.last(metric.logged)
     if not tiles and last is not None:
-        tiles.append(Tile("Child in the last epoch", written(metric, last), f"{last:.6g}, on validation data"))
+        exact = f"{metric.title} {last:.6g}, on validation data"
+        tiles.append(Tile("Child in the last epoch", of_metric(metric, last), exact))
     for key, info in COSTS.items():
         value = run.parameters if key == "params" else metrics.get(key)
         if value is not None and info.measured:
@@ -229,11 +231,11 @@ def _with_content(
 
 def _epochs(run: Run) -> tuple[list[str], list[list[str]]]:
     metric = run.metric
-    deciding = [
+    deciding = (
         (metric.logged, f"child {metric.title}"),
         (f"sampled/{metric.logged}", f"sampled {metric.title}"),
         (metric.logged_in_training, f"training {metric.title}"),
-    ]
+    )
     columns = [(column, name) for column, name in (*deciding, *OWN_COLUMNS) if run.log.columns.get(column)]
     columns += [(name, name) for name in sorted((*run.log.under("penalty/"), *run.log.under("budget/")))]
     rows = []

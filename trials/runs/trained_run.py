@@ -16,11 +16,10 @@ from snas_nni.files import readable
 from trials.data.sources import load_data, with_augmentation
 from trials.data.types import TaskData
 from trials.progress import Progress
-from trials.runs.recorded import recorded_data, recorded_task
 from trials.runs.retrain_child import find_architecture
 from trials.settings.reader import checked_group
+from trials.settings.recorded import recorded_data, recorded_evaluator, recorded_task
 from trials.settings.retrain import AugmentationSettings
-from trials.settings.search import DataSettings
 
 __all__ = ["Trained", "load_trained"]
 
@@ -64,10 +63,9 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
     child = build(architecture, spaces=space)
     folder = architecture.file.parent if architecture.file is not None else Path()
     summary = read_summary(folder)
-    recorded, where = architecture.settings, str(architecture.file or "the architecture file")
-    task, evaluator = recorded_task(recorded, space, where)
-    data_settings = DataSettings(**{**recorded_data(recorded, data, space, where), **data})
-    loaded = load_data(data_settings, progress, task, evaluator)
+    recorded, where = architecture.settings, f"{architecture.file or 'the architecture file'}"
+    task, evaluator = recorded_task(recorded, where), recorded_evaluator(recorded, space, where)
+    loaded = load_data(recorded_data(recorded, data, space, where), progress, task, evaluator)
     if summary.class_names and list(loaded.class_names) != summary.class_names:
         ours, theirs = _some(summary.class_names), _some(loaded.class_names)
         raise SettingError(

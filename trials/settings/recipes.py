@@ -72,74 +72,38 @@ _DIGITS: Final[Groups] = {
     "data": {"crop_padding": 1, "horizontal_flip": False, "cutout": 0, "validation_fraction": 0.2},
 }
 
-_PLAIN: Final[Groups] = {
-    "training": {
-        "epochs": 50,
-        "batch_size": 64,
-        "learning_rate": 0.025,
-        "schedule": "cosine",
-        "learning_rate_floor": 0.0,
-        "momentum": 0.9,
-        "weight_decay": 3e-4,
-        "gradient_clip": 5.0,
-        "drop_path": 0.0,
-        "auxiliary_weight": 0.4,
-        "label_smoothing": 0.0,
-        "initialisation": "default",
-    },
-}
+_PLAIN: Final[Groups] = {"training": {**_DIGITS["training"], "epochs": 100, "drop_path": 0.0}, "data": {}}
 
-RECIPES: Final[Mapping[str, Groups]] = {
-    "cifar10": _CIFAR,
-    "imagenet": _IMAGENET,
-    "digits": _DIGITS,
-    "plain": _PLAIN,
-}
+RECIPES: Final[Mapping[str, Groups]] = {"cifar10": _CIFAR, "imagenet": _IMAGENET, "digits": _DIGITS, "plain": _PLAIN}
 """Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one, and
-``plain`` one for spaces without cells and data of one's own: it goes on as the run trained, with its batches."""
+``plain`` one for data of any kind, which it leaves as it is."""
 
 
-def recipe_name(given: Mapping[str, Any], cells: bool = True) -> str:
-    """Return the recipe that the given settings name, or that of their data source, or ``plain``.
-
-    Args:
-        given: settings by group and name.
-        cells: whether the network has cells, which the recipes of data sources are for.
+def recipe_name(given: Mapping[str, Any]) -> str:
+    """Return the recipe that the given settings name, or that of their data source.
 
     Raises:
-        SettingError: there is no such recipe.
+        SettingError: there is no such recipe, or the data source has none of its own.
     """
     name = given.get("recipe")
     if name is None:
         source = given.get("data", {}).get("source", "digits")
-        of_source = SOURCES[source].recipe if source in SOURCES and cells else None
-        name = of_source or "plain"
+        name = SOURCES[source].recipe if source in SOURCES else None
+        if name is None:
+            raise SettingError(f"recipe: data.source {source!r} has none of its own; choose {', '.join(RECIPES)}")
     if name not in RECIPES:
         raise SettingError(f"recipe is {name!r}, but must be one of {', '.join(RECIPES)}")
     return str(name)
 
 
-def with_recipe(
-    given: Mapping[str, Any], recorded: Mapping[str, Mapping[str, Any]] | None = None, cells: bool = True
-) -> dict[str, Any]:
-    """Complete the given settings with their recipe's, and with those of the run that they go on from.
-
-    Args:
-        given: settings by group and name, which win.
-        recorded: those of a run. What a recipe says of data wins over them, and so does its training, but for
-            ``plain``, which trains as the run did.
-        cells: see :func:`recipe_name`.
+def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the given settings with their recipe's; what is given wins.
 
     Raises:
         SettingError: see :func:`recipe_name`.
     """
-    recorded = recorded or {}
-    groups = {name: {**values, **given.get(name, {})} for name, values in recorded.items()}
-    name = recipe_name({**given, **groups}, cells)
+    name = recipe_name(given)
     completed = {**given, "recipe": name}
-    for group in dict.fromkeys([*recorded, *RECIPES[name]]):
-        first, second = dict(recorded.get(group, {})), dict(RECIPES[name].get(group, {}))
-        if name == "plain":
-            first, second = second, first
-        completed[group] = {**first, **second, **given.get(group, {})}
+    for group, values in RECIPES[name].items():
+        completed[group] = {**values, **given.get(group, {})}
     return completed

@@ -7,27 +7,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trials.runs.recorded import recorded_data, recorded_task, recorded_training
+from trials.settings.guard import merged
 from trials.settings.help import settings_help
 from trials.settings.reader import architecture_first, made_of, read_given
-from trials.settings.recipes import with_recipe
+from trials.settings.recipes import RECIPES, with_recipe
+from trials.settings.recorded import recorded_data, recorded_evaluator, recorded_task, recorded_training
 from trials.settings.retrain import RetrainSettings
+from trials.settings.sources import SOURCES
 from trials.settings.user_code import add_current_folder_to_path
 from trials.state.failures import exit_code_of
 from trials.verbs.shared.common import settings_and_trial, settings_file_of
-from trials.verbs.shared.options import architecture_file, with_group_options
+from trials.verbs.shared.options import with_group_options
 
 __all__ = ["read_retrain_settings", "run"]
 
 _INTRODUCTION = """\
 usage: snas-nni retrain ARCHITECTURE [--config FILE] [--SETTING VALUE]...
 
-Trains the network of an architecture.json, at another size if you like, and writes its weights and an ONNX file.
-Settings come from the run of the architecture (data, task), from the recipe, then from YAML files, the command line
-and (inside an NNI experiment) the tuner; the later one wins. Without cells the recipe is plain: it trains as the run
-did. The defaults below are those of the recipe cifar10.
+Trains the network of a run or an architecture.json, at another size if you like, and writes its weights and an ONNX
+file. Data and task are those of the run unless you say otherwise.
+Settings come from the recipe, then from YAML files, the command line and (inside an NNI experiment) the tuner; the
+later one wins. The defaults below are those of the recipe cifar10.
 
-  snas-nni retrain runs/photos --space my_space.MySpace     (its data and its task are recorded)
+  snas-nni retrain runs/photos/architecture.json --data.source folder --data.path photos --recipe cifar10
   snas-nni retrain mild --data.source cifar10 --data.download true \\
       --set auxiliary=true --precision 16-mixed
   snas-nni retrain architecture.json --set channels=36 --set cells=20 --set affine=true --weights new
@@ -66,28 +68,39 @@ def read_retrain_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | N
     if "resume" in given:
         file = settings_file_of(given["resume"], "a retraining")
         given = read_given([f"--config={file}", *words], tuned, RetrainSettings)
-        return made_of(with_recipe(given), RetrainSettings)
-    recorded, cells = _of_run(given)
-    return made_of(with_recipe(given, recorded, cells), RetrainSettings)
+    else:
+        given = _with_recorded(given)
+    return made_of(with_recipe(given), RetrainSettings)
 
 
-def _of_run(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], bool]:
-    """Return what the run of the architecture records of its data and its training, and whether it has cells."""
-    from exports import PUBLISHED, load  # what --help does without
+_WHERE_DATA_IS = ("source", "path", "image_size", "split_seed", "corrupt", "max_pixels", "options")
 
-    name = str(given.get("architecture", ""))
-    path = Path(name).expanduser()
-    if not name or (name in PUBLISHED and not path.is_file()):
-        return {}, True
-    architecture = load(architecture_file(path))
-    if not isinstance(architecture.settings.get("data"), dict):  # a file that no run wrote
-        return {}, bool(architecture.cells)
-    settings, where = architecture.settings, str(architecture.file)
+
+def _with_recorded(given: dict[str, Any]) -> dict[str, Any]:
+    """Complete what is given with what the run that is retrained records: its data, its task, whether it has cells."""
+    name = given.get("architecture")
+    path = Path(name).expanduser() if name else Path("no file")
+    file = path / "architecture.json" if path.is_dir() else path
+    if not file.is_file():
+        return given  # published cells, or a mistake that is told where the file is read
+    from exports import load
+
+    architecture = load(file)
+    recorded, where = architecture.settings, str(file)
+    found: dict[str, Any] = {}
+    if not architecture.cells:  # a recipe drops paths where there are some
+        found["training"] = {"drop_path": 0.0}
     space = given.get("space", {}).get("class_path")
-    task, evaluator = recorded_task(settings, space, where)
-    recorded = {
-        "data": recorded_data(settings, given.get("data", {}), space, where),
-        "training": {**recorded_training(settings, where), "task": task},
-        "evaluator": asdict(evaluator),
-    }
-    return recorded, bool(architecture.cells)
+    if "data" in recorded and "source" not in given.get("data", {}):
+        data = asdict(recorded_data(recorded, given.get("data", {}), space, where))
+        recipe = given.get("recipe") or (SOURCES[data["source"]].recipe if data["source"] in SOURCES else None)
+        found["recipe"] = recipe or "plain"
+        if found["recipe"] == "plain":  # trains as the run did
+            found["training"] = {**recorded_training(recorded, where), **found.get("training", {})}
+        ours = RECIPES.get(found["recipe"], {}).get("data", {})
+        found["data"] = {name: data[name] for name in _WHERE_DATA_IS if name not in ours}
+    if "training" in recorded:
+        found["training"] = {"task": recorded_task(recorded, where), **found.get("training", {})}
+    if "evaluator" in recorded:
+        found["evaluator"] = asdict(recorded_evaluator(recorded, space, where))
+    return merged(found, given)

@@ -44,8 +44,8 @@ def test_the_settings_own_defaults_are_those_of_cifar10() -> None:
 def test_recipe_follows_from_the_data_source() -> None:
     assert read_retrain_settings(["mild"]).recipe == "digits"
     assert read_retrain_settings(["mild", "--data.source=cifar100"]).recipe == "cifar10"
-    assert read_retrain_settings(["mild", "--data.source=folder"]).recipe == "plain"
-    assert read_retrain_settings(["mild", "--data.source=my_data.load"]).training.drop_path == 0
+    with pytest.raises(SettingError, match=r"recipe: data.source 'folder'.*imagenet"):
+        read_retrain_settings(["mild", "--data.source=folder"])
 
 
 def test_what_is_given_wins(tmp_path: Path) -> None:
