@@ -17,9 +17,10 @@ from snas_nni import SNAS
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import ClassificationData
+from trials.latency.child import table_of_run
 from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
-from trials.runs.deployment import accepts, measured_on
+from trials.runs.deployment import accepts, measured_on, numbers_of, predicted_latency
 from trials.runs.evidence.evidence_file import random_document, write_evidence
 from trials.runs.evidence.random_children import RandomChildren
 from trials.runs.results import save_child, warnings_of, write_results
@@ -64,7 +65,13 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     space = make_space(settings.space, data)
     example, bounds = input_example(data), measured_bounds(settings.resources)
-    strategy = make_strategy(settings, accepts(bounds, data, example, progress))
+    clock = table_of_run(settings, session.folder, lambda: make_space(settings.space, data), example, progress)
+    limited = settings.resources.max_latency_ms is not None
+    strategy = make_strategy(
+        settings,
+        accepts(bounds, data, example, progress, clock if limited else None, lambda: numbers_of(strategy)),
+        None if clock is None else clock.path,
+    )
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
@@ -104,16 +111,17 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         random.judge(strategy.oneshot_module)
     metrics |= {**child_accuracies(child, held_out_batches(data), device), **random.metrics}
     write_evidence(session.folder, child, data, device, random_document(random, strategy, len(data.validation)))
-    metrics |= child_costs(child.cpu(), example, progress)
+    metrics |= {**child_costs(child.cpu(), example, progress), **predicted_latency(strategy, sample, clock)}
     report = strategy.budget_report
     summary = session.summary(data) | ({"budget": dict(report.bounds)} if report is not None else {})
+    summary |= {"latency": clock.document()} if clock is not None else {}
     result = write_results(
         session.folder,
         replace(architecture, metrics=metrics),
         child,
         example,
         summary,
-        measure=lambda file: measured_on(file, data, "int8_loss" in bounds),
+        measure=lambda file: measured_on(file, data, "int8_loss" in bounds, clock),
     )
     progress.say(
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "

@@ -91,7 +91,9 @@ def front_children(
     """
     judged = search.judge(_candidates(search, cost, budgets, bounds, candidates))
     costs = _costs(search, judged)
-    accept = accepts(measured, search.data, input_example(search.data), progress)
+    accept = accepts(
+        measured, search.data, input_example(search.data), progress, search.clock_for(bounds), lambda: bounds
+    )
     chosen = [_first(search, judged, costs, {**bounds, cost: budget}, accept) for budget in budgets]
     different = list({id(each): each for each in chosen}.values())
     macs = [costs[id(each)]["macs"] for each in different]
