@@ -45,8 +45,8 @@ def page(document: dict[str, Any]) -> str:
         "# Does a latency table tell what a child takes?",
         "",
         f"`{document['command']}` on {document['device']['processor']} with {document['device']['cores']} cores: "
-        "tables of four spaces, each fitted to designed children and compared with 40 random ones that were exported as "
-        "for deployment. Times are milliseconds of whole children.",
+        "tables of four spaces, each fitted to designed children and compared with 40 random ones that were exported "
+        "as for deployment. Times are milliseconds of whole children.",
         "",
         "| goal | wanted | measured | met |",
         "|---|---|---|---|",
