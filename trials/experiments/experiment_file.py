@@ -32,6 +32,8 @@ class ExperimentFile:
         concurrency: how many run at once.
         ends: whether the experiment comes to an end by itself.
         local: whether its trials run on this machine.
+        optimize_mode: what the tuner does with the trials' metric, maximize or minimize; None for a tuner that does
+            not ask for it.
         machines: those that its trials run on, where NNI reaches them by SSH.
         within: whether nothing outside this machine takes part: its trials are local, or all addresses are loopback's.
     """
@@ -43,6 +45,7 @@ class ExperimentFile:
     concurrency: int
     ends: bool
     local: bool
+    optimize_mode: str | None = None
     machines: tuple[RemoteMachine, ...] = ()
     within: bool = True
 
@@ -78,10 +81,19 @@ def read_experiment_file(path: str | Path) -> ExperimentFile:
         max_trials=config.max_trial_number,
         concurrency=config.trial_concurrency,
         ends=config.max_trial_number is not None or config.max_experiment_duration is not None,
+        optimize_mode=_optimize_mode(config),
         local=local,
         machines=machines,
         within=local or (bool(machines) and all(on_loopback(address) for address in addresses)),
     )
+
+
+def _optimize_mode(config: Any) -> str | None:
+    """Return the tuner's direction; that of NNI's own ones is maximize where the file does not say."""
+    given = (config.tuner.class_args or {}).get("optimize_mode")
+    if given is None and config.tuner.name not in (None, "GridSearch", "Random"):
+        return "maximize"
+    return str(given) if given in ("maximize", "minimize") else None
 
 
 def _check_search_space_file(path: Path, named: object) -> None:

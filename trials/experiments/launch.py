@@ -126,10 +126,25 @@ class _Experiment:
                     print(f"error: {error}. Was the experiment stopped from outside?", file=sys.stderr)
                     return
                 self._status = answer["status"]
+                self._refuse_other_direction()
                 display.show(self._trials)
                 time.sleep(_POLL_SECONDS)
         if self._status == "ERROR":
             print(f"error: NNI reports: {'; '.join(filter(None, answer['errors']))}", file=sys.stderr)
+
+    def _refuse_other_direction(self) -> None:
+        """Stop before a tuner looks for the worst.
+
+        Raises:
+            SettingError: the trials report a metric whose direction is not the tuner's.
+        """
+        mode = self._file.optimize_mode
+        for trial in self._trials:
+            if trial.reached is not None and mode is not None and trial.metric.optimize_mode != mode:
+                raise SettingError(
+                    f"{self._file.path}: the trials report {trial.metric.in_words}, but the tuner's optimize_mode is "
+                    f"{mode}; set it to {trial.metric.optimize_mode} under tuner.classArgs"
+                )
 
     def look(self, manager: Manager, patience: float = 15.0) -> None:
         """Ask how the trials stand.
@@ -151,7 +166,7 @@ class _Experiment:
         folder.mkdir(parents=True, exist_ok=True)
         best = max(
             (trial for trial in self._trials if trial.succeeded),
-            key=lambda trial: trial.final["default"],
+            key=lambda trial: trial.rank,
             default=None,
         )
         copied = self._copy_best(best, folder / "best") if best is not None else None
@@ -162,8 +177,8 @@ class _Experiment:
         if best is None:
             return False
         self._console.print(
-            f"best child: trial {best.number}, {best.accuracy:.1%} validation accuracy, after "
-            f"{readable_duration(time.monotonic() - self._start)}",
+            f"best child: trial {best.number}, {best.metric.text(best.final['default'])} validation "
+            f"{best.metric.title}, after {readable_duration(time.monotonic() - self._start)}",
             soft_wrap=True,
         )
         for warning in best.warnings:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from exports.metric import DecidingMetric, reported_metric
 from trials.experiments.other_machines import place_of
 
 __all__ = ["TrialRecord", "trial_records"]
@@ -61,10 +62,20 @@ class TrialRecord:
         return self.status not in (*RUNNING, *WAITING)
 
     @property
-    def accuracy(self) -> float | None:
-        """The child's accuracy: the final one, or the latest so far."""
+    def metric(self) -> DecidingMetric:
+        """The metric that the trial reports, and its direction."""
+        return reported_metric(self.final, self.latest)
+
+    @property
+    def reached(self) -> float | None:
+        """The child's value of the metric: the final one, or the latest so far."""
         value = self.final.get("default", self.latest.get("default"))
         return None if value is None else float(value)
+
+    @property
+    def rank(self) -> float:
+        """The larger the better the child is; the lowest of all without a value."""
+        return self.metric.rank(self.reached)
 
     @property
     def warnings(self) -> list[str]:

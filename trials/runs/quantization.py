@@ -9,14 +9,14 @@ import torch
 
 from exports.onnx_files.quantization import quantize_file
 from trials.data.loaders import evaluation_loader
-from trials.data.types import ClassificationData, LabelledTensors
+from trials.data.types import LabelledTensors, TaskData
 from trials.state.failures import write_result
 from trials.training.evaluation import onnx_predictor
 
 __all__ = ["quantize"]
 
 
-def quantize(source: Path, target: Path, data: ClassificationData, images: int, seed: int = 0) -> None:
+def quantize(source: Path, target: Path, data: TaskData, images: int, seed: int = 0) -> None:
     """Write an 8-bit file that stores weights as int8 and computes with int8 activations (QDQ form).
 
     Args:

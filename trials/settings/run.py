@@ -66,7 +66,7 @@ class BaseRunSettings:
         seed: of weights, samples, batches and all else that is drawn, at least 0
         accelerator: Lightning's: auto, cpu, gpu, ...
         devices: Lightning's: auto or a number
-        precision: Lightning's: 32-true, 16-mixed, bf16-mixed, ...
+        precision: Lightning's: 32-true, 64-true, bf16-mixed, bf16-true, 16-mixed, 16-true
         quiet: print nothing but errors
     """
 

@@ -17,7 +17,10 @@ from snas_nni.errors import SettingError
 from trials.settings.run import BaseRunSettings
 from trials.state.checkpoint_files import SafeCheckpointIO
 
-__all__ = ["SILENT", "make_trainer", "quieten_libraries", "tensorboard"]
+__all__ = ["KEEPS_TYPES", "SILENT", "make_trainer", "quieten_libraries", "tensorboard"]
+
+KEEPS_TYPES: Final = ("32-true", "16-mixed", "bf16-mixed")
+"""The precisions that leave the weights in the types that they are made in."""
 
 SILENT: Final = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
 """Arguments of a Trainer whose progress this project shows itself."""
