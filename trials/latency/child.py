@@ -18,6 +18,7 @@ from snas_nni.resources.latency.table import MAX_BYTES, table_header
 from trials.latency.quantized import quantized_for_timing
 from trials.latency.tables import measure_table
 from trials.progress import Progress
+from trials.settings.cost_bounds import given_bounds
 from trials.settings.search import RunSettings
 
 __all__ = ["TABLE_FILE", "ChildClock", "table_of_run"]
@@ -98,7 +99,9 @@ def table_of_run(
         SnasError: a child cannot be counted or exported.
     """
     resources, path = settings.resources, folder / TABLE_FILE
-    wanted = resources.max_latency_ms is not None or (resources.sweep or "").partition(":")[0] == "latency_ms"
+    wanted = (
+        given_bounds(resources)["latency_ms"] is not None or (resources.sweep or "").partition(":")[0] == "latency_ms"
+    )
     if not path.is_file():
         if resources.latency_table is not None:
             given = Path(resources.latency_table)

@@ -31,7 +31,7 @@ from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
-from trials.settings.cost_bounds import measured_bounds
+from trials.settings.cost_bounds import given_bounds, measured_bounds
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_callback import Checkpoints
 from trials.state.checkpoint_files import batches_done
@@ -72,7 +72,7 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     example, bounds = input_example(data), measured_bounds(settings.resources)
     types = partial(_types_of_child, settings, data)
     clock = table_of_run(settings, session.folder, lambda: make_space(settings.space, data), example, progress)
-    timed = clock if settings.resources.max_latency_ms is not None else None
+    timed = clock if given_bounds(settings.resources)["latency_ms"] is not None else None
     accept = accepts(bounds, data, example, progress, types, timed, lambda: numbers_of(strategy))
     strategy = make_strategy(settings, accept, data.task.metric, None if clock is None else clock.path)
     keep = settings.checkpoint
