@@ -92,7 +92,8 @@ def front_children(
     """
     judged = search.judge(_candidates(search, cost, budgets, bounds, candidates))
     costs = _costs(search, judged)
-    accept = accepts(measured, search.data, input_example(search.data), progress)
+    clock, example = search.clock_for(bounds), input_example(search.data)
+    accept = accepts(measured, search.data, example, progress, clock=clock, budget=lambda: bounds)
     chosen = [_first(search, judged, costs, {**bounds, cost: budget}, accept) for budget in budgets]
     different = list({id(each): each for each in chosen}.values())
     macs = [costs[id(each)]["macs"] for each in different]
