@@ -1,7 +1,7 @@
 """What is done with each command line and each Python block of README and docs: run, with what it promises, or why not.
 
 Commands run as they are printed, but for :data:`SHORTER`. What a page leaves to its reader (a photo, a space, data) is
-made by :data:`SETUP`. docs/tutorial.md has a test of its own, which does it word by word.
+made by :data:`SETUP`. docs/tutorial.md and docs/tasks.md have tests of their own, which do them word by word.
 """
 
 import re
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     path
     for path in (ROOT / "docs" / "your_own_space.md", ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    if path.name not in ("tutorial.md", "architecture.md")
+    if path.name not in ("tutorial.md", "tasks.md", "architecture.md")
 ]
 
 SHORTER = [
@@ -175,7 +175,8 @@ STEPS = {
     "docs/deploy.md 2": Step(after='assert names == list(map(str, range(10))) and len(preparation["mean"]) == 1'),
     "docs/from_model.md 1": Step(after='assert type(child).__name__ == "ResNet"'),
     "docs/python.md 1": Step(
-        after="assert run.accuracy == run.metrics['test_accuracy'] and sum(each.numel() for each in child.parameters()) <= 6072"
+        after="assert run.accuracy == run.metrics['test_accuracy']\n"
+        "assert sum(each.numel() for each in child.parameters()) <= 6072",
     ),
     "snas-nni evaluate run --space tiny_space.TinySpace": Step(shows=("PyTorch +top-1", "ONNX Runtime +top-1")),
     "docs/python.md 2": Step(
@@ -199,7 +200,7 @@ STEPS = {
     ),
     "snas-nni derive runs/NAME --sweep params:8": Step(" --tune-epochs 1 --output front", shows=("front",)),
     "snas-nni search --resources.sweep params": Step(
-        " --data.source digits" + TINY.replace(" 16", " 256"), shows=("child: .* parameters",)
+        " --data.source folder --data.path my_images" + TINY, shows=("child: .* parameters",)
     ),
 }
 
@@ -223,6 +224,9 @@ NOT_HERE = {
     ),
     "snas-nni latency kit search_spaces.SnasCellSpace --output kit/": "for minutes; tests/trials/verbs write one",
     "snas-nni latency read latency.json --output table.json": "needs what another device measured",
+    "snas-nni search --resources.max_latency_ms 5": "times this machine for minutes; tests/trials/runs do",
+    "snas-nni search --resources.max_latency_ms 5 --resources.latency_table table.json": "needs such a table",
+    "snas-nni report runs/NAME-sweep-params": "needs a sweep by that name; tests/exports/report report on one",
     "docs/shrink.md 1": "needs the file that the command above it writes; tests/trials/runs write one",
 }
 """Steps that do not run here, each with the reason. What has an ellipsis or ``my.module`` in it is no command."""
