@@ -27,6 +27,7 @@ from trials.state.checkpoint_files import batches_done
 from trials.state.nni_trial import NniTrial
 from trials.training.callbacks import BestWeights, DropPath, EpochReport, EpochSeed, FastLayers
 from trials.training.classifier import RetrainTraining, initialize_fan_out
+from trials.training.loggers import log_result
 from trials.training.trainer import make_trainer
 
 __all__ = ["run_retrain"]
@@ -85,6 +86,8 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
     seconds = session.seconds(checkpoints.seconds_before)
 
     result = files.write(trainer, best, data, input_example(data), seconds)
+    for problem in log_result(trainer.loggers, session.folder, result.metrics):
+        progress.say(f"warning: {problem}")
     progress.say(
         f"retrained child (epoch {best.epoch}): {result.metrics['validation_accuracy']:.1%} validation and "
         f"{result.metrics['test_accuracy']:.1%} test accuracy, {result.parameters:,} parameters; "

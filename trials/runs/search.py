@@ -36,6 +36,7 @@ from trials.training.callbacks import EpochReport
 from trials.training.classifier import ClassificationTraining
 from trials.training.distillation import Distillation
 from trials.training.evaluation import child_accuracies, child_costs
+from trials.training.loggers import log_result
 from trials.training.trainer import make_trainer
 
 __all__ = ["run_search"]
@@ -119,6 +120,8 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
     )
+    for problem in log_result(evaluator.trainer.loggers, session.folder, result.metrics):
+        progress.say(f"warning: {problem}")
     for warning in warnings_of(session.folder):
         progress.say(f"warning: {warning}")
     return result
