@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test test-fast test-faults check format clean examples bench-speed bench-soak bench-budget bench-retention docs site hub-spaces from-model
+.PHONY: search test test-fast test-faults test-machines check format clean examples bench-speed bench-soak bench-budget bench-retention docs site hub-spaces from-model
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -27,6 +27,10 @@ test-fast: $(VENV)/.installed-test
 # Kills, damaged files, full disks: about half an hour. Some faults need root, which can mount small file systems.
 test-faults: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.faults
+
+# Trials on two SSH servers of this machine, a search over two nodes: five minutes. A test that cannot run says what it needs.
+test-machines: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m machines -rs tests/machines
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -17,7 +17,6 @@ import platform
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ from trials.runs.components import make_space, make_strategy
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.state.checkpoint_callback import Checkpoints
 from trials.training.callbacks import EpochReport
-from trials.training.classifier import ClassificationTraining
+from trials.training.modules import training_module
 from trials.training.trainer import make_trainer, quieten_libraries
 
 matplotlib.use("Agg")
@@ -99,7 +98,7 @@ def run(steps: int = 2000) -> dict[str, Any]:
         callbacks = [meter, EpochReport(progress), Checkpoints(output)]
         trainer = make_trainer(Trainer, settings, output, 0, callbacks, max_epochs=epochs)
         evaluator = Lightning(
-            ClassificationTraining(classes=data.classes, **asdict(settings.training)),
+            training_module(data, settings.training),
             trainer,
             train_dataloaders=loader,
             val_dataloaders=evaluation_loader(data, data.validation),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from exports.architecture.record import Architecture
     from exports.architecture.schema import architecture_schema
     from exports.architecture.space_reference import SpaceReference
-    from exports.errors import ArchitectureFileError, OnnxExportError
+    from exports.code.export import CodeReport, export_code
+    from exports.errors import ArchitectureFileError, CodeExportError, OnnxExportError
     from exports.example_input import InputExample
     from exports.onnx_files.export import OnnxReport, export_onnx, read_architecture
     from exports.onnx_files.prediction import open_predictor
@@ -27,12 +28,15 @@ __all__ = [
     "PUBLISHED",
     "Architecture",
     "ArchitectureFileError",
+    "CodeExportError",
+    "CodeReport",
     "InputExample",
     "OnnxExportError",
     "OnnxReport",
     "SpaceReference",
     "architecture_schema",
     "build",
+    "export_code",
     "export_onnx",
     "load",
     "load_weights",
@@ -48,12 +52,15 @@ _HOMES = {
     "PUBLISHED": "architecture.published_cells",
     "Architecture": "architecture.record",
     "ArchitectureFileError": "errors",
+    "CodeExportError": "errors",
+    "CodeReport": "code.export",
     "InputExample": "example_input",
     "OnnxExportError": "errors",
     "OnnxReport": "onnx_files.export",
     "SpaceReference": "architecture.space_reference",
     "architecture_schema": "architecture.schema",
     "build": "rebuilding.build",
+    "export_code": "code.export",
     "export_onnx": "onnx_files.export",
     "load": "architecture.files",
     "load_weights": "rebuilding.weights",

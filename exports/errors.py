@@ -7,7 +7,7 @@ from pathlib import Path
 from snas_nni.errors import SnasError
 from snas_nni.files import readable
 
-__all__ = ["ArchitectureFileError", "OnnxExportError"]
+__all__ = ["ArchitectureFileError", "CodeExportError", "OnnxExportError"]
 
 
 class ArchitectureFileError(SnasError, ValueError):
@@ -40,3 +40,7 @@ class ArchitectureFileError(SnasError, ValueError):
 
 class OnnxExportError(SnasError):
     """The model could not be exported, or the exported file does not compute what the model computes."""
+
+
+class CodeExportError(SnasError):
+    """The network cannot be written as Python source, or the source does not compute what the network computes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exports.metric import ACCURACY, DecidingMetric, recorded_metric
 from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, readable, reason_of
 from snas_nni.showing.tables import html_table
@@ -80,13 +81,15 @@ class SearchResult:
 
     Attributes:
         output: folder with architecture.json, weights.safetensors, model.onnx, metrics.csv and summary.json.
-        metrics: accuracies in [0, 1], losses in nats, and what else was measured.
+        metrics: the deciding metric and the loss of each split, and what else was measured.
         parameters: number of parameters of the child.
+        metric: the one that decides.
     """
 
     output: Path
     metrics: dict[str, float]
     parameters: int
+    metric: DecidingMetric = ACCURACY
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: where the files are, and what was measured."""
@@ -104,6 +107,7 @@ def read_result(output: Path) -> SearchResult:
     """
     try:
         document = parse_json(read_bounded(output / "summary.json", MAX_BYTES))
-        return SearchResult(output, dict(document["metrics"]), int(document["parameters"]))
+        metric = recorded_metric(document, {})
+        return SearchResult(output, dict(document["metrics"]), int(document["parameters"]), metric)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SettingError(f"{str(output / 'summary.json')!r} is not the summary of a run: {error}") from error

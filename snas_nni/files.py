@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import stat
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 
 __all__ = [
     "RepeatedKeyError",
+    "half_written",
     "parse_json",
     "read_bounded",
     "readable",
@@ -104,6 +106,17 @@ def read_bounded(path: str | Path, limit: int) -> bytes:
     if len(content) > limit:
         raise OSError(0, f"it has more than {limit} bytes", str(path))
     return content
+
+
+def half_written(folder: Path) -> list[Path]:
+    """Files that :func:`replacing` was writing into a folder, or one right below it, when its process was killed.
+
+    They may be removed by who knows that nobody writes there now.
+    """
+    return [path for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")) if _TEMPORARY.fullmatch(path.name)]
+
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
 @contextlib.contextmanager

@@ -210,6 +210,7 @@ class SNAS(ChildrenOfSearch):
             self._costs_for_batch,
             self.selection(),
             self.accept,
+            self._costs,
         )
         self._search = module
         return module

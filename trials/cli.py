@@ -28,6 +28,7 @@ _VERBS = {
     "show": "print an architecture.json so that people can read it",
     "bench": "compare SNAS with NNI's strategies and random sampling",
     "runs": "list the runs in a folder, or compare two of them",
+    "latency": "make a table of what candidates take in ONNX Runtime",
     "card": "write a model card of a run",
     "env": "print a shell line: nnictl's manager then serves this machine only",
     "report": "write one HTML page about a search or an experiment",

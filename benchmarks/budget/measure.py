@@ -17,7 +17,7 @@ from snas_nni import build_child
 from snas_nni.resources import count_child
 from trials.bench.searching import search_with, train_on
 from trials.cli import main
-from trials.data import ClassificationData, load_data
+from trials.data import TaskData, load_data
 from trials.data.loaders import evaluation_loader
 from trials.progress import Progress
 from trials.settings.search import DataSettings, SearchSettings, TrainingSettings
@@ -32,7 +32,7 @@ INPUT = torch.zeros(1, 1, 8, 8)
 
 
 @cache
-def digits() -> ClassificationData:
+def digits() -> TaskData:
     """The bundled handwritten digits, split as every search splits them."""
     return load_data(DataSettings(), Progress(quiet=True))
 

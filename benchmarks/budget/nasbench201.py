@@ -8,7 +8,7 @@ the table reaches a search: cells are looked up when all of them are found.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ from snas_nni.cost_model import CostModel
 from trials.bench.lookup import read_table
 from trials.bench.settings import NasBench201Settings
 from trials.bench.subset import load_part
-from trials.data import ClassificationData
+from trials.data import TaskData
 from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.progress import Progress
 from trials.runs.components import strategy_arguments
-from trials.training.classifier import ClassificationTraining
+from trials.training.modules import training_module
 from trials.training.trainer import SILENT, quieten_libraries
 
 __all__ = ["FRACTIONS", "regret", "search"]
@@ -40,7 +40,7 @@ FRACTIONS = (0.2, 0.4, 0.6, 0.8)
 
 
 @cache
-def _prepared(images: Path) -> tuple[NasBench201Settings, ClassificationData, CostModel]:
+def _prepared(images: Path) -> tuple[NasBench201Settings, TaskData, CostModel]:
     settings = NasBench201Settings()
     settings = replace(settings, data=replace(settings.data, path=str(images)))
     data = load_part(settings, Progress(quiet=True))
@@ -80,7 +80,7 @@ def _run(strategy: SNAS, images: Path, seed: int, callbacks: list[Callback], che
     epochs = settings.search.epochs
     lightning.seed_everything(seed, workers=True, verbose=False)
     evaluator: Any = Lightning(
-        ClassificationTraining(classes=data.classes, **asdict(settings.training)),
+        training_module(data, settings.training),
         Trainer(
             max_epochs=epochs,
             accelerator="cpu",

@@ -1,6 +1,6 @@
-"""All faults: kills, damaged files, one test each; a table for people and a file for programs.
+"""All faults: kills, cuts at random, damaged files, one test each; a table for people and a file for programs.
 
-python -m benchmarks.faults [kills] [inputs] [faults]
+python -m benchmarks.faults [kills] [cuts] [inputs] [faults]
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults import kills, named
+from benchmarks.faults import cuts, kills, named
 from benchmarks.faults.page import write_page
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "docs" / "results" / "faults.json"
 PAGE = ROOT / "docs" / "reliability.md"
-PARTS = ("kills", "inputs", "faults")
+PARTS = ("kills", "cuts", "inputs", "faults")
 
 
 def main(parts: list[str]) -> int:
@@ -33,6 +33,8 @@ def main(parts: list[str]) -> int:
     for part in parts or PARTS:
         if part == "kills":
             document["kills"] = kills.run()
+        elif part == "cuts":
+            document["cuts"] = cuts.run()
         elif part == "inputs":
             document["inputs"] = damaged_inputs()
         else:
@@ -43,7 +45,11 @@ def main(parts: list[str]) -> int:
 
 def write(document: dict[str, Any]) -> None:
     """Write the file and the page; after each part, so that a later one cannot lose it."""
-    ordered = {"command": "make test-faults", **{part: document[part] for part in PARTS if part in document}}
+    ordered = {
+        "command": "make test-faults",
+        **{part: document[part] for part in PARTS if part in document},
+        "goals": goals(document),
+    }
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
     write_page(PAGE, ordered)
@@ -56,16 +62,25 @@ def damaged_inputs() -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def goals(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is wanted of each part that was run, and what was measured."""
+    found: list[tuple[str, str, Any, bool]] = []
+    for part, name in (("kills", "kills of one search"), ("cuts", "searches with settings at random, cut and resumed")):
+        if part in document:
+            tried, equal = document[part]["tried"], document[part]["bit_equal"]
+            found.append((f"{name}: equal to the bit", f"all {tried}", equal, equal == tried))
+    if "inputs" in document:
+        bad = document["inputs"]["tracebacks"] + len(document["inputs"]["problems"])
+        found.append(("damaged files: tracebacks and other problems", "none", bad, bad == 0))
+    if "faults" in document:
+        kept = sum(fault["survived"] for fault in document["faults"])
+        found.append(("faults survived", f"all {len(document['faults'])}", kept, kept == len(document["faults"])))
+    return [dict(zip(("name", "wanted", "measured", "met"), each, strict=True)) for each in found]
+
+
 def survived(document: dict[str, Any]) -> bool:
-    """Whether nothing in a result went wrong."""
-    kills_, inputs, faults = (document.get(part, {}) for part in PARTS)
-    return (
-        bool(kills_ and inputs and faults)
-        and kills_.get("bit_equal") == kills_.get("tried")
-        and not inputs.get("tracebacks")
-        and not inputs.get("problems")
-        and all(fault["survived"] for fault in faults)
-    )
+    """Whether every part was run and nothing in it went wrong."""
+    return all(part in document for part in PARTS) and all(goal["met"] for goal in goals(document))
 
 
 if __name__ == "__main__":

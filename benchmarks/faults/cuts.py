@@ -43,7 +43,10 @@ def run(count: int = 40, first: int = 0) -> dict[str, Any]:
     for number in range(first, first + count):
         drawn = draw(number)
         with tempfile.TemporaryDirectory() as place:
-            found = cut_and_compared(drawn, Path(place))
+            try:
+                found = cut_and_compared(drawn, Path(place))
+            except Exception as error:  # one that cannot be read is no reason to leave the others out
+                found = [f"{type(error).__name__}: {error}"]
         words = " ".join(drawn.words)
         print(f"search {number}: {'equal' if not found else found[:4]}: {words}", file=sys.stderr, flush=True)
         cuts = [f"{signal.Signals(cut.number).name} after {cut.share:.0%}" for cut in drawn.cuts]
@@ -68,33 +71,46 @@ def cut_and_compared(drawn: Drawn, place: Path) -> list[str]:
     """
     photos, cache = place / "photos", place / "cache"
     _write_photos(photos)
-    words = [word.format(photos=photos, cache=cache) for word in drawn.words]
+    words = [word.replace("{photos}", str(photos)).replace("{cache}", str(cache)) for word in drawn.words]
     whole, cut = place / "whole", place / "cut"
     code, said = _searched(["search", *words, f"--output={whole}"], drawn.folder, place)
     if code != 0:
         return [f"the search that nobody cut ends with {code}: {said}"]
     steps = read_checkpoint(checkpoints_in(whole)[-1])["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
-    begin = ["search", *words, f"--output={cut}"]
+    begin, table = ["search", *words, f"--output={cut}"], _latencies(whole)
     for each in drawn.cuts:
         at = max(1, round(each.share * steps["ready"]))
-        code, said = _searched(begin, drawn.folder, place, (at, each))
+        code, said = _searched(begin, drawn.folder, place, (at, each), table)
+        table = {}
         if code == 0:  # an earlier cut came after this step
             return differences(whole, cut)
         if code not in (-each.number, 128 + each.number):
             return [f"cut at step {at} it ends with {code}: {said}"]
         begin = ["search", f"--resume={cut}"]
-    code, said = _searched(begin, drawn.folder, place)
+    code, said = _searched(begin, drawn.folder, place, latencies={})
     if code != 0:
         return [f"resumed it ends with {code}: {said}"]
     return differences(whole, cut)
 
 
 def _searched(
-    words: Sequence[str], folder: Path, place: Path, cut: tuple[int, Cut] | None = None
+    words: Sequence[str],
+    folder: Path,
+    place: Path,
+    cut: tuple[int, Cut] | None = None,
+    latencies: dict[str, Any] | None = None,
 ) -> tuple[int | None, str]:
-    """Run the command in a process of its own; return its exit code and what it said last."""
+    """Run the command in a process of its own; return its exit code and what it said last.
+
+    Args:
+        words: after the command's name.
+        folder: where it is given.
+        place: for what it says.
+        cut: the step and how it is ended there; None to let it end.
+        latencies: what is measured in it, as a checkpoint keeps it; empty for a search that must not measure.
+    """
     said = place / "said"
-    process = _server.Process(target=_search, args=(list(words), folder, said, cut))
+    process = _server.Process(target=_search, args=(list(words), folder, said, cut, latencies))
     process.start()
     process.join(_PATIENCE)
     if process.exitcode is None:
@@ -103,7 +119,9 @@ def _searched(
     return process.exitcode, said.read_text(encoding="utf-8")[-2000:] if said.exists() else ""
 
 
-def _search(words: list[str], folder: Path, said: Path, cut: tuple[int, Cut] | None) -> None:
+def _search(
+    words: list[str], folder: Path, said: Path, cut: tuple[int, Cut] | None, latencies: dict[str, Any] | None
+) -> None:
     os.chdir(folder)
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
@@ -118,6 +136,8 @@ def _search(words: list[str], folder: Path, said: Path, cut: tuple[int, Cut] | N
 
     if cut is not None:
         _cut_at(*cut)
+    if latencies is not None:
+        _measuring(latencies)
     code = main(words)
     sys.stdout.flush()
     os._exit(code)
@@ -138,6 +158,24 @@ def _cut_at(step: int, cut: Cut) -> None:
             os.kill(os.getpid(), cut.number)
 
     Checkpoints.on_train_batch_end = ends  # type: ignore[method-assign]
+
+
+def _latencies(output: Path) -> dict[str, Any]:
+    return dict(read_checkpoint(checkpoints_in(output)[-1])["snas"]["costs"])
+
+
+def _measuring(latencies: dict[str, Any]) -> None:
+    """Let this process measure what another one has measured, as no clock gives the same times twice."""
+    from snas_nni.resources import cost_source
+
+    def measured(supernet: Any, distribution: Any, example: Any) -> Any:
+        if not latencies:
+            raise RuntimeError("a search that goes on measures again")
+        found = cost_source.CostSource(supernet, distribution)
+        found.load_state_dict(latencies)
+        return found.table
+
+    cost_source.measure_latency = measured  # type: ignore[assignment]
 
 
 def _write_photos(folder: Path) -> None:

@@ -82,18 +82,28 @@ def draw(number: int, seed: int = 20190430) -> Drawn:
     data = OWN_DATA.get(space) or chance.choice(["digits", "own", "photos"])
     epochs = chance.choice([2, 3, 4])
     words = [*SPACES[space], *DATA[data], f"--search.epochs={epochs}", f"--seed={chance.randrange(1000)}"]
+    if space == "from a network" and data != "digits":
+        words.append("--space.init_args.arguments={in_channels: 3, classes: 3}")
     words += [f"--search.batch_size={16 if data == 'photos' else chance.choice([48, 64])}", "--accelerator=cpu"]
     words += _data(data, chance) + _search(epochs, chance) + _resources(space, chance)
     words += _sometimes(chance, 0.2, "--training.label_smoothing=0.1") + _sometimes(chance, 0.2, "--tuning.epochs=1")
     words += _sometimes(chance, 0.7, f"--checkpoint.every_steps={chance.choice([1, 2, 3])}")
     words += _sometimes(chance, 0.3, f"--checkpoint.keep={chance.choice([1, 3])}")
     words += _sometimes(chance, 0.3, f"--precision={chance.choice(['bf16-mixed', '64-true', 'bf16-true'])}")
+    words += _more(space, random.Random(f"{seed}/{number}/more"))
     kinds = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
     cuts = [
         Cut(chance.uniform(0.05, 1.0), int(chance.choice(kinds)), chance.random() < 0.5)
         for _ in range(chance.choice([1, 1, 2, 3]))
     ]
     return Drawn(tuple(words), FOLDERS.get(space, ROOT), tuple(sorted(cuts, key=lambda cut: cut.share)))
+
+
+def _more(space: str, chance: random.Random) -> list[str]:
+    words = _sometimes(chance, 0.1, "--resources.max_live_peak=1000000")
+    if space == "from a network":
+        words += _sometimes(chance, 0.6, "--distillation.teacher=original")
+    return words
 
 
 def _sometimes(chance: random.Random, share: float, *words: str) -> list[str]:
@@ -139,7 +149,8 @@ def _resources(space: str, chance: random.Random) -> list[str]:
     words = _sometimes(chance, 0.4, f"--resources.penalty={chance.choice(['mild', 'moderate'])}")
     kind = chance.choice(["none", "budget", "budget", "sweep", "latency"])
     if kind == "budget":
-        words.append(f"--resources.max_{chance.choice(['params', 'macs', 'memory_access'])}=70%")
+        share = 90 if space == "sequences" else 70
+        words.append(f"--resources.max_{chance.choice(['params', 'macs', 'memory_access'])}={share}%")
         words += _sometimes(chance, 0.3, "--resources.target=true")
         words += _sometimes(chance, 0.3, "--resources.exclude=false")
         words += _sometimes(chance, 0.5, f"--resources.pull={chance.choice(['expected', 'sampled'])}")

@@ -16,7 +16,8 @@ class DrawnSpace(ModelSpace):
     def __init__(self, classes: int = 3, in_channels: int = 3) -> None:
         super().__init__()
         width = nni.choice("width", [4, 8])
-        self.stem = MutableConv2d(in_channels, width, nni.choice("kernel", [1, 3]), padding="same")
+        kernel = nni.choice("kernel", [1, 3])
+        self.stem = MutableConv2d(in_channels, width, kernel, padding=kernel // 2)
         self.norm = MutableBatchNorm2d(width)
         self.middle = MutableConv2d(width, 4, 1)
         self.layer = LayerChoice(

@@ -28,11 +28,17 @@ def write_page(path: Path, document: dict[str, Any]) -> None:
 def table(document: dict[str, Any]) -> str:
     """Return the tables as Markdown; parts that were not run are left out."""
     lines: list[str] = []
-    kills, inputs, faults = (document.get(part) for part in ("kills", "inputs", "faults"))
+    kills, cuts, inputs, faults = (document.get(part) for part in ("kills", "cuts", "inputs", "faults"))
     if kills:
         lines += [
             f"Kills: {kills['tried']} in {kills['searches']} search(es); after {kills['bit_equal']} of them the result "
             "is equal to the bit to the uninterrupted search's.",
+            "",
+        ]
+    if cuts:
+        lines += [
+            f"Cuts: {cuts['tried']} searches with settings at random, cut {cuts['cuts']} times at steps at random; "
+            f"{cuts['bit_equal']} of them end equal to the bit to the same searches left alone.",
             "",
         ]
     if inputs:

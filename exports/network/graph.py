@@ -138,7 +138,7 @@ def read_network(folder: Path) -> Network | None:
         return None
     try:
         return Network.from_document(parse_json(read_bounded(path, MOST_BYTES)))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _broken("(file)", f"cannot be read: {reason_of(error, 200)}").in_file(path) from error
     except ArchitectureFileError as error:
         raise error.in_file(path) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise _broken("(file)", f"cannot be read: {reason_of(error, 200)}").in_file(path) from error

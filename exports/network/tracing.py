@@ -286,15 +286,20 @@ def _in_the_child(module: nn.Module, sample: dict[str, Any]) -> nn.Module:
 
 def _text(module: Any, kind: str, sample: dict[str, Any]) -> str:
     """Describe a module as the child has it."""
-    if kind == "choice":
-        return ""
     if kind == "repeat":
         return f"{_depth(module, sample)} of up to {len(module.blocks)}"
+    if kind == "choice":
+        return _parts(_in_the_child(module, sample), sample)
     if kind == "inputs":
         return str(module.reduction)
+    return _parts(module, sample)
+
+
+def _parts(module: Any, sample: dict[str, Any]) -> str:
+    """Describe a module, or the parts of a sequence that holds choices: sizes as in the child, others left out."""
     if isinstance(module, nn.Sequential) and _labels_inside(module):
-        parts = [_text(each, kind, sample) for each in module if not is_small(_in_the_child(each, sample))]
-        return " · ".join(parts)
+        parts = [_parts(each, sample) for each in module if not (_has_branches(each) or is_small(each))]
+        return " · ".join(filter(None, parts))
     return describe(_in_the_child(module, sample))
 
 

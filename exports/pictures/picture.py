@@ -11,15 +11,20 @@ from typing import Any
 from exports.architecture.files import write_file
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
+from exports.network.graph import Network, read_network
 from exports.pictures.choices import choices_drawing
 from exports.pictures.graph import CellGraph
 from exports.pictures.narrow import narrow_drawing
+from exports.pictures.network import network_drawing
 from exports.pictures.shapes import Drawing
 from exports.pictures.svg import to_svg
 from exports.pictures.wide import wide_drawing
 from snas_nni.showing.tables import html_table
 
-__all__ = ["Picture", "cell_picture", "choices_picture", "pictures_of", "save_pictures"]
+__all__ = ["Picture", "cell_picture", "choices_picture", "network_picture", "pictures_of", "save_pictures"]
+
+NARROW = 350.0
+"""Width of a picture for phones, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,27 @@ def choices_picture(architecture: Architecture) -> Picture:
     return Picture("choices", drawing, drawing)
 
 
+def network_picture(architecture: Architecture, network: Network) -> Picture:
+    """Draw a network without cells: what runs in its order, with the candidates of every choice.
+
+    Args:
+        architecture: the child's record, which has the choices and their probabilities.
+        network: of the same child.
+    """
+    values = {label: _values(architecture, label) for label in architecture.sample}
+    return Picture(
+        "network", network_drawing(network, values, "Network"), network_drawing(network, values, "Network", NARROW)
+    )
+
+
+def _values(architecture: Architecture, label: str) -> list[tuple[str, float | None, bool]]:
+    value = architecture.sample[label]
+    chosen = list(map(str, value)) if isinstance(value, list) else [str(value)]
+    probabilities = architecture.probabilities.get(label, {})
+    names = [*probabilities, *(name for name in chosen if name not in probabilities)]
+    return [(name, probabilities.get(name), name in chosen) for name in names]
+
+
 def architecture_html(architecture: Architecture) -> str:
     """Return what a notebook shows of an architecture: its size, what was measured, its picture.
 
@@ -93,17 +119,24 @@ def architecture_html(architecture: Architecture) -> str:
 
 
 def pictures_of(architecture: Architecture) -> list[Picture]:
-    """Draw every cell of an architecture, or its choices where it has no cells.
+    """Draw every cell of an architecture; where it has none its network, or its choices alone.
+
+    The network is read from ``network.json`` beside the file that the architecture was loaded from.
 
     Raises:
-        ArchitectureFileError: a cell cannot be drawn; see :func:`cell_picture`.
+        ArchitectureFileError: a cell cannot be drawn, see :func:`cell_picture`, or network.json is broken.
     """
     cells = [cell_picture(edges, name) for name, edges in architecture.cells.items() if edges]
-    return cells or [choices_picture(architecture)]
+    if cells:
+        return cells
+    network = read_network(architecture.file.parent) if architecture.file is not None else None
+    return [choices_picture(architecture) if network is None else network_picture(architecture, network)]
 
 
 def save_pictures(architecture: Architecture, folder: str | Path) -> list[Path]:
-    """Write ``cell_NAME.svg`` and ``.png`` of every cell (or ``choices.svg``) and return the paths.
+    """Write ``cell_NAME.svg`` and ``.png`` of every cell and return the paths.
+
+    Without cells they are called ``network`` or ``choices``.
 
     Raises:
         ArchitectureFileError: a cell cannot be drawn, or a file cannot be written.
@@ -117,7 +150,7 @@ def save_pictures(architecture: Architecture, folder: str | Path) -> list[Path]:
     for index, picture in enumerate(pictures_of(architecture)):
         # A cell's name comes from a file: it may hold what a file name may not.
         safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in picture.name)[:80]
-        name = safe if picture.name == "choices" else f"cell_{safe or index}"
+        name = safe if picture.name in ("choices", "network") and not architecture.cells else f"cell_{safe or index}"
         name = f"{name}_{index}" if folder / f"{name}.svg" in written else name
         for ending, content in ((".svg", picture.svg().encode()), (".png", picture.png())):
             write_file(folder / (name + ending), content)

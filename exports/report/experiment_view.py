@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from exports.report.evidence.answers import Answer, answers, with_interval
 from exports.report.experiment import Experiment, Trial
+from exports.report.fronts.pareto import pareto_front
+from exports.report.fronts.scatter import Dot, scatter_chart
+from exports.report.importance import ImportanceRow, importance_note, importance_row, parameter_importance
 from exports.report.numbers import as_number, compact, duration, percent, plain_text
 from exports.report.run_charts import Chart
 from exports.report.run_view import RunView, Tile, view_run
-from exports.report.scatter import Dot, scatter_chart
 
-__all__ = ["ExperimentView", "TrialView", "pareto_front", "view_experiment"]
+__all__ = ["ExperimentView", "TrialView", "view_experiment"]
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,25 @@ class ExperimentView:
     status: str
     folder: str
     tiles: list[Tile]
+    answers: list[Answer]
     columns: list[tuple[str, bool]]
     trials: list[TrialView]
     best: TrialView | None
     fronts: list[Chart]
+    importance: list[ImportanceRow]
+    importance_note: str
     problems: tuple[str, ...]
 
 
 def view_experiment(experiment: Experiment) -> ExperimentView:
     """Write and draw everything."""
     fronts, on_front = _fronts(experiment.trials)
+    ended = [
+        (trial.parameters, trial.accuracy)
+        for trial in experiment.trials
+        if trial.succeeded and trial.accuracy is not None
+    ]
+    importance = [importance_row(each) for each in parameter_importance(ended)]
     tuned = sorted({name for trial in experiment.trials for name in trial.parameters})
     trials = [_trial(trial, trial is experiment.best, trial.number in on_front, tuned) for trial in experiment.trials]
     return ExperimentView(
@@ -58,6 +70,7 @@ def view_experiment(experiment: Experiment) -> ExperimentView:
         status=experiment.status.lower(),
         folder=str(experiment.folder),
         tiles=_tiles(experiment),
+        answers=_answers(experiment, on_front, importance, bool(fronts)),
         columns=[
             *(("trial", False), ("status", False), ("validation", True), ("test", True), ("parameters", True)),
             *(("MACs", True), ("entropy", True), ("time", True)),
@@ -66,8 +79,35 @@ def view_experiment(experiment: Experiment) -> ExperimentView:
         trials=trials,
         best=next((trial for trial in trials if trial.is_best), None),
         fronts=fronts,
+        importance=importance,
+        importance_note=importance_note(importance, len(ended)),
         problems=experiment.problems,
     )
+
+
+def _answers(
+    experiment: Experiment, on_front: set[int], importance: Sequence[ImportanceRow], drawn: bool
+) -> list[Answer]:
+    best = experiment.best
+    if best is None or best.accuracy is None:
+        return []
+    size = best.cost("parameters")
+    of_size = "" if size is None else f", {size:,.0f} parameters"
+    reached = with_interval(best.accuracy, _interval(best, best.accuracy))
+    link = "#best" if best.run is not None else ""
+    found = [Answer("What was found?", "", f"Trial {best.number}: {reached} on validation data{of_size}.", link)]
+    # Of the best trial's own answers, those that decide whether to believe it.
+    own = answers(best.run) if best.run is not None else []
+    found += [replace(each, link="") for each in own if each.question.startswith(("Within", "Had", "Better"))]
+    if drawn and len(on_front) > 1:
+        numbers = ", ".join(map(str, sorted(on_front)))
+        words = f"Trials {numbers}: no other is as accurate with fewer parameters."
+        found.append(Answer("Which are worth their cost?", "", words, "#front"))
+    shown = [row.name for row in importance if row.is_shown]
+    if importance:
+        words = f"{', '.join(shown)}." if shown else "These trials do not show that any parameter matters."
+        found.append(Answer("What mattered?", "", words, "#importance"))
+    return found
 
 
 def _tiles(experiment: Experiment) -> list[Tile]:
@@ -134,6 +174,14 @@ def _trial(trial: Trial, is_best: bool, on_front: bool, tuned: Sequence[str]) ->
     )
 
 
+def _interval(trial: Trial, accuracy: float) -> tuple[float, float] | None:
+    """The interval that the trial's run left, if it is the one of this accuracy."""
+    split = trial.run.evidence.splits.get("validation") if trial.run is not None else None
+    if split is None or abs(split.whole.right / split.whole.count - accuracy) > 1e-4:
+        return None
+    return split.whole.interval
+
+
 def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
     """Draw accuracy against parameters and MACs; return the trials on the front of the first too."""
     charts, first = [], None
@@ -155,6 +203,7 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
                 f"{_name(trial)}: {percent(accuracy)}, {value:,.0f} {title}",
                 "front" if trial.number in front else "plain",
                 f"#{_anchor(trial)}",
+                _interval(trial, accuracy),
             )
             for trial, value, accuracy in found
         ]
@@ -163,20 +212,3 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
         note = "Filled: no other trial is as accurate at less cost."
         charts.append(Chart(f"Validation accuracy against {title}", Markup(svg), (), note))
     return charts, first or set()
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the indices of the points that no other point beats, cheapest first.
-
-    A point beats another if it costs no more and is at least as accurate, and one of the two is strict. Equal
-    points do not beat each other.
-
-    Args:
-        points: ``(cost, accuracy)`` each; less of the first and more of the second is better.
-    """
-    order = sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1], index))
-    front: list[int] = []
-    for index in order:
-        if not front or points[index][1] > points[front[-1]][1] or points[index] == points[front[-1]]:
-            front.append(index)
-    return front

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -17,11 +18,13 @@ from exports.errors import ArchitectureFileError
 from exports.pictures.svg import picture_css
 from exports.report.experiment import EXPERIMENT_FILE, Experiment, read_experiment
 from exports.report.experiment_view import view_experiment
+from exports.report.fronts.sweep import FRONT_FILE, Sweep, read_sweep
+from exports.report.fronts.sweep_view import view_sweep
 from exports.report.run import Run, read_run
 from exports.report.run_view import view_run
 from exports.run_folder import RUN_FILES
 
-__all__ = ["REPORT_FILE", "experiment_page", "report_page", "run_page", "write_report"]
+__all__ = ["REPORT_FILE", "experiment_page", "report_page", "run_page", "sweep_page", "write_report"]
 
 REPORT_FILE = "report.html"
 
@@ -35,6 +38,12 @@ def experiment_page(experiment: Experiment) -> str:
     """Return the HTML of a report on an experiment."""
     view = view_experiment(experiment)
     return _render("experiment.html", title=view.title, experiment=view)
+
+
+def sweep_page(sweep: Sweep) -> str:
+    """Return the HTML of a report on a sweep."""
+    view = view_sweep(sweep)
+    return _render("sweep.html", title=view.title, sweep=view)
 
 
 def _render(template: str, **values: Any) -> str:
@@ -71,7 +80,7 @@ def _asset(name: str) -> str:
 
 
 def write_report(path: str | Path, output: str | Path | None = None) -> Path:
-    """Write the report on a run or an experiment.
+    """Write the report on a run, a sweep or an experiment.
 
     Args:
         path: its folder, or a file in it.
@@ -81,7 +90,8 @@ def write_report(path: str | Path, output: str | Path | None = None) -> Path:
         The path of the report.
 
     Raises:
-        ArchitectureFileError: the folder is neither, its experiment.json is broken, or the report cannot be written.
+        ArchitectureFileError: the folder is none of these, its experiment.json or front.json is broken, or the report
+            cannot be written.
     """
     path = Path(path).expanduser()
     folder = path.parent if path.is_file() else path
@@ -92,30 +102,35 @@ def write_report(path: str | Path, output: str | Path | None = None) -> Path:
 
 
 def report_page(path: Path) -> str:
-    """Return the HTML of the report on a run or an experiment.
+    """Return the HTML of the report on a run, a sweep or an experiment.
 
     Args:
         path: its folder, or a file in it.
 
     Raises:
-        ArchitectureFileError: the folder is neither, or its experiment.json is broken.
+        ArchitectureFileError: the folder is none of these, or its experiment.json or front.json is broken.
     """
     folder = path.parent if path.is_file() else path
     if (folder / EXPERIMENT_FILE).is_file():
-        try:
-            return experiment_page(read_experiment(folder))
-        except (OSError, ValueError) as error:
-            raise ArchitectureFileError(
-                "(file)",
-                f"cannot be read: {error}",
-                "Run the experiment again, or report on one run",
-                folder / EXPERIMENT_FILE,
-            ) from error
+        return _whole_page(
+            folder / EXPERIMENT_FILE, lambda: experiment_page(read_experiment(folder)), "Run the experiment again"
+        )
+    if (folder / FRONT_FILE).is_file():
+        return _whole_page(folder / FRONT_FILE, lambda: sweep_page(read_sweep(folder)), "Sweep again")
     if any((folder / name).is_file() for name in RUN_FILES):
         return run_page(read_run(folder), title=f"Run {folder.resolve().name}")
     raise ArchitectureFileError(
         "(file)",
-        "is neither the folder of a search nor of an experiment",
-        f"Give a folder with one of {', '.join((EXPERIMENT_FILE, *RUN_FILES))}",
+        "is neither the folder of a search nor of a sweep or an experiment",
+        f"Give a folder with one of {', '.join((EXPERIMENT_FILE, FRONT_FILE, *RUN_FILES))}",
         path,
     )
+
+
+def _whole_page(file: Path, make: Callable[[], str], remedy: str) -> str:
+    try:
+        return make()
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArchitectureFileError(
+            "(file)", f"cannot be read: {error}", f"{remedy}, or report on one run", file
+        ) from error

@@ -11,6 +11,7 @@ from typing import Any
 from exports.architecture.files import load
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
+from exports.network.graph import NETWORK_FILE, Network, read_network
 from exports.report.evidence.reading import EVIDENCE_FILE, Evidence, read_evidence
 from exports.report.metrics_log import MetricsLog, Points
 from exports.report.numbers import as_mapping, as_number
@@ -34,6 +35,7 @@ class Run:
         settings: settings of the search, nested.
         log: numbers by epoch.
         problems: what is missing or cannot be read, one sentence each.
+        network: what a child without cells is made of; None if the run did not leave it.
         evidence: right and wrong by class, children of chance; empty for runs that left none.
     """
 
@@ -44,6 +46,7 @@ class Run:
     log: MetricsLog = field(default_factory=MetricsLog)
     problems: tuple[str, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
+    network: Network | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -110,7 +113,8 @@ def read_run(folder: Path) -> Run:
     settings = as_mapping(summary.get("settings")) or as_mapping(_read(folder / "settings.yml", read_yaml, problems))
     log = _read(folder / "metrics.csv", MetricsLog.read, problems) or MetricsLog()
     evidence = _read(folder / EVIDENCE_FILE, read_evidence, problems) or Evidence()
-    return Run(folder, architecture, summary, settings, log, tuple(problems), evidence)
+    network = _read(folder / NETWORK_FILE, lambda path: read_network(path.parent), problems)
+    return Run(folder, architecture, summary, settings, log, tuple(problems), evidence, network)
 
 
 def _read(path: Path, reader: Any, problems: list[str]) -> Any:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from exports.report.charts import Series, line_chart
+from exports.report.fronts.scatter import Dot, scatter_chart
 from exports.report.heat_map import heat_map
 from exports.report.numbers import compact, percent
 from exports.report.run import Run
-from exports.report.scatter import Dot, scatter_chart
 from snas_nni.resources import COSTS
 
 __all__ = [

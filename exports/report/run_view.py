@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from exports.errors import ArchitectureFileError
 from exports.pictures.palette import FAMILIES, family_of
-from exports.pictures.picture import cell_picture, choices_picture
+from exports.pictures.picture import cell_picture, choices_picture, network_picture
 from exports.pictures.svg import to_svg
 from exports.report.evidence.answers import Answer, BoundRow, answers, bound_rows
 from exports.report.evidence.classes_view import ClassesView, classes_view
@@ -169,7 +169,9 @@ def _pictures(run: Run) -> tuple[list[tuple[str, Markup, Markup]], list[tuple[st
         except ArchitectureFileError:
             continue  # among the findings
     if not drawn and run.architecture.sample:
-        drawn.append(choices_picture(run.architecture))
+        drawn.append(
+            network_picture(run.architecture, run.network) if run.network else choices_picture(run.architecture)
+        )
         operations += map(str, run.architecture.sample.values())
     used = {family_of(operation) for operation in operations}
     families = [(family, meaning) for family, meaning in FAMILIES.items() if family in used]

@@ -115,11 +115,13 @@ class _BatchNorm(torch.autograd.Function):
         scale = inverse if weight is None else inverse * weight
         shift = (mean * scale).neg_() if bias is None else torch.addcmul(bias, mean, scale, value=-1)
         shifts, scales = _repeated(shift, scale, places)
-        result = torch.addcmul(shifts, rows, scales)
+        # Not a view: a layer that follows may change it in place, as nn.ReLU(inplace=True) does.
+        result = torch.empty_like(images, memory_format=torch.channels_last)
+        torch.addcmul(shifts, rows, scales, out=_rows(result))
         ctx.save_for_backward(images, mean, variance, inverse, scales)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
-        return _images(result, images), mean, variance
+        return result, mean, variance
 
     @staticmethod
     @once_differentiable

@@ -15,7 +15,7 @@ from snas_nni.derivation.inheritance import inherit_weights
 from snas_nni.distribution.choices import choice_of, chosen_categories
 from snas_nni.supernet.frozen import follow_device, follow_precision, replace_empty_choices
 
-__all__ = ["build_child", "derive_child"]
+__all__ = ["build_child", "child_place", "derive_child"]
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
     frozen = supernet.freeze(dict(sample))
     child = replace_empty_choices(copy.deepcopy(frozen))
     follow_device(child, supernet)
-    left = inherit_weights(child, _counterpart(supernet), sample)
+    left = inherit_weights(child, child_place(supernet), sample)
     follow_precision(child, left, supernet)
     if left:
         _logger.warning(
@@ -66,7 +66,7 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
     return child
 
 
-def _counterpart(supernet: ModelSpace) -> nn.Module:
+def child_place(supernet: ModelSpace) -> nn.Module:
     """The module that became the child: the space itself, or the one that it names as ``child_module``."""
     name: str = getattr(supernet, "child_module", "")
     return supernet.get_submodule(name)

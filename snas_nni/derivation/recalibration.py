@@ -43,6 +43,8 @@ def own_statistics(network: nn.Module, run: Callable[[Any], Any], batches: Itera
 
     def watch(name: str) -> Callable[..., None]:
         def note(layer: nn.Module, inputs: tuple[Any, ...], *_: Any) -> None:
+            if not layer.training:  # a pass beside the batch, such as the first one that tries a memory order
+                return
             values = inputs[0].detach().transpose(0, 1).flatten(1)
             values = values.to(torch.promote_types(values.dtype, torch.float32))
             # Unbiased, as PyTorch's own running variance is.

@@ -18,6 +18,7 @@ from snas_nni.one_shot.evidence.batches import Batches
 from snas_nni.one_shot.evidence.comparing import Accept, compared, derive_judged, first_accepted
 from snas_nni.one_shot.evidence.judging import Judged
 from snas_nni.one_shot.evidence.settling import Settling
+from snas_nni.one_shot.evidence.verifying import refuse_another_network
 from snas_nni.one_shot.nni_strategy import NniStrategy
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources import Budget, BudgetController, BudgetReport, Sweep
@@ -112,13 +113,14 @@ class ChildrenOfSearch(NniStrategy):
 
         Raises:
             SettingError: no child meets the budget or is accepted, or the evaluator logs nothing to compare them by.
-            SnasError: no search was run, or there are no held-out data.
+            SnasError: no search was run, there are no held-out data to compare on, or the child turns out to be
+                another network than the supernet at its sample.
         """
         given = (candidates, budget, validation, training, accept)
         unasked = self.accept is not None and self._ran().settling.chosen is None
         if all(each is None for each in given) and not unasked:
             sample = self.chosen_sample()
-            return sample, derive_child(self._mutated, sample)
+            return sample, self._derived(sample, self._mutated)
         selection = self.selection(budget)
         count = self.settings.candidates if candidates is None else candidates
         if selection.controller is not None and not selection.controller.is_prepared:
@@ -132,7 +134,7 @@ class ChildrenOfSearch(NniStrategy):
                 "(candidates), or ask for less."
             )
         self.budget_report = selection.report(best.sample)
-        return best.sample, derive_judged(training_module, self._mutated, best)
+        return best.sample, self.child_of(best, validation)
 
     def compare(
         self, candidates: int, *, budget: Budget | None = None, validation: Any = None, training: Any = None
@@ -158,9 +160,28 @@ class ChildrenOfSearch(NniStrategy):
         """
         return compared(self._ran(), samples, validation=validation, training=training)
 
-    def child_of(self, judged: Judged) -> nn.Module:
-        """The child that was judged, with the BatchNorm statistics that it was judged with; it shares no weights."""
-        return derive_judged(self._ran().training_module, self._mutated, judged)
+    def child_of(self, judged: Judged, validation: Any = None) -> nn.Module:
+        """The child that was judged, with the BatchNorm statistics that it was judged with; it shares no weights.
+
+        Args:
+            judged: the child.
+            validation: loader of held-out batches that it is compared with the supernet on; the evaluator's if None.
+
+        Raises:
+            SnasError: it is another network than the supernet at its sample.
+        """
+        return self._derived_as_judged(self._mutated, judged, validation)
+
+    def _derived(self, sample: Mapping[str, Any], supernet: Any) -> nn.Module:
+        child = derive_child(supernet, sample)
+        if self._search is not None:
+            refuse_another_network(self._search, supernet, sample, child)
+        return child
+
+    def _derived_as_judged(self, supernet: Any, judged: Judged, validation: Any = None) -> nn.Module:
+        search = self._ran()
+        verify = partial(refuse_another_network, search, supernet, validation=validation)
+        return derive_judged(search.training_module, supernet, judged, verify)
 
     def restore(
         self, space: ModelSpace, training_module: Any, checkpoint: Mapping[str, Any], example_input: Any = None
@@ -186,6 +207,8 @@ class ChildrenOfSearch(NniStrategy):
             raise SnasError(f"the checkpoint is not of a search of {type(space).__name__}: {error}") from error
         module.settling.load_state_dict(state.get("settling", {"chosen": None}))
         self.distribution.generator.set_state(state["generator"].cpu())
+        if module.costs is not None and self.latency_table is None:  # one that is given is of another device
+            module.costs.load_state_dict(state.get("costs", {}))
         if example_input is not None:
             model = self.cost_model(example_input)
             if self.budget_controller is not None:
@@ -208,14 +231,12 @@ class ChildrenOfSearch(NniStrategy):
         chosen = self.chosen_sample()
         count = self.settings.candidates if limit is None else limit
         if count == 1:
-            yield DerivedModel.at(self.model_space, chosen)
+            yield DerivedModel.at(self.model_space, chosen, partial(self._derived, chosen))
             return
         judged = self.compare(count)
         settled = self._ran().settling.chosen
         if settled is not None:  # it was trained alone since it was chosen, and is what the search showed
-            yield DerivedModel.at(self.model_space, settled)
+            yield DerivedModel.at(self.model_space, settled, partial(self._derived, settled))
             judged = [each for each in judged if each.sample != settled][: count - 1]
         for each in judged:
-            yield DerivedModel.at(
-                self.model_space, each.sample, partial(derive_judged, self._ran().training_module, judged=each)
-            )
+            yield DerivedModel.at(self.model_space, each.sample, partial(self._derived_as_judged, judged=each))

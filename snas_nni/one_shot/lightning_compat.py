@@ -19,6 +19,7 @@ __all__ = [
     "metric_state",
     "running_sums",
     "set_metric_state",
+    "set_up_training_loaders",
     "take_loader_states",
     "trainer_of",
     "training_loaders",
@@ -59,6 +60,11 @@ def take_loader_states(checkpoint: Mapping[str, Any]) -> list[Any]:
     """
     found: list[Any] = checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", [])
     return found
+
+
+def set_up_training_loaders(trainer: Any) -> None:
+    """Let there be training loaders, where Lightning makes them later."""
+    trainer.fit_loop.setup_data()
 
 
 def begin_loaders_anew(trainer: Any) -> None:

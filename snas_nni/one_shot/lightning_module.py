@@ -19,6 +19,7 @@ from snas_nni.one_shot.distributed import (
     samples_of_this_device,
 )
 from snas_nni.one_shot.learning_rate import settling_learning_rate
+from snas_nni.one_shot.lightning_compat import set_up_training_loaders
 from snas_nni.one_shot.progress import position_of
 from snas_nni.one_shot.resume_state import Resumption, undisturbed_metrics
 from snas_nni.one_shot.search_module import SearchModule
@@ -134,6 +135,9 @@ class SnasLightningModule(SearchModule):
         )
         if supernet is not None:
             self._undo.callback(watch_unsaved_buffers(supernet).remove)
+        if self._resumption.resumes:  # perhaps after its last step, and the child must be within the budget there too
+            set_up_training_loaders(self.trainer)
+            self._prepare_costs()
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:
@@ -189,6 +193,7 @@ class SnasLightningModule(SearchModule):
             "epoch": self._step.telemetry.state_dict(),
             "regularizers": self.regularization.state_dict(),
             "settling": self.settling.state_dict(),
+            "costs": self.costs.state_dict() if self.costs is not None else {},
             **Resumption.state_dict(self.trainer, self.training_module),
         }
 
@@ -201,6 +206,8 @@ class SnasLightningModule(SearchModule):
         self.regularization.load_state_dict(state["regularizers"])
         if "settling" in state:  # not in files from before there was any
             self.settling.load_state_dict(state["settling"])
+        if self.costs is not None:
+            self.costs.load_state_dict(state.get("costs", {}))
         self._resumption.load_state_dict(state, checkpoint)
 
     def on_train_start(self) -> None:

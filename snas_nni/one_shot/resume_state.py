@@ -97,6 +97,11 @@ class Resumption:
         self._random: dict[str, Any] | None = None
         self._loader_states: list[Any] = []
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a checkpoint was loaded, and no step was made since."""
+        return self._random is not None
+
     @staticmethod
     def state_dict(trainer: Any, training_module: nn.Module) -> dict[str, Any]:
         """What a checkpoint keeps, at the end of a step or of an epoch."""

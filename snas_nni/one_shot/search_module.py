@@ -28,6 +28,7 @@ from snas_nni.one_shot.resume_state import Resumption, random_state, set_random_
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.child_selection import ChildSelection
+from snas_nni.resources.cost_source import CostSource
 
 __all__ = ["SearchModule"]
 
@@ -44,6 +45,7 @@ class SearchModule(BaseOneShotLightningModule):
         count_costs: gets a training batch, returns the space's costs for the regularizers that want to know them.
         selection: the children that come into question; those of the distribution by default.
         accept: is asked about the children that are compared; see :class:`~snas_nni.SNAS`.
+        costs: where the costs come from; what is measured of them belongs to the checkpoint.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class SearchModule(BaseOneShotLightningModule):
         count_costs: Callable[[Any], CostModel] | None = None,
         selection: ChildSelection | None = None,
         accept: Accept | None = None,
+        costs: CostSource | None = None,
     ) -> None:
         super().__init__(training_module)
         self.distribution = distribution
         self.settings = settings
         self.seed = seed
+        self.costs = costs
         self.regularization = Regularization(regularizers, count_costs)
         self.selection = selection or ChildSelection(distribution)
         self.settling = Settling(distribution, self.selection, settings, seed, accept)
@@ -143,10 +147,11 @@ class SearchModule(BaseOneShotLightningModule):
         return None if trainer is None else training_batches(trainer, self.settings.recalibration_batches)
 
     def _prepare_costs(self) -> None:
-        """Count costs before the first step of a search that goes on, where a child is chosen before it."""
-        first = training_batches(self.trainer, 1)
+        """Count costs before the first step of a search that goes on: its child may be asked for before that."""
+        first = training_batches(self.trainer, 1) if self.regularization.waiting else None
         states = random_state()
         for batch in first.seeded(self.seed) if first is not None else ():
+            batch = self.trainer.precision_plugin.convert_input(batch)
             self.regularization.prepare(self.trainer.strategy.batch_to_device(batch))
         set_random_state(states)
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from snas_nni.resources.budget_controller import BudgetController
     from snas_nni.resources.cost_info import COSTS, CostInfo, register_cost
     from snas_nni.resources.costs import count_child, count_supernet
-    from snas_nni.resources.latency import LatencyTable, measure_latency
+    from snas_nni.resources.latency.eager import measure_latency
+    from snas_nni.resources.latency.table import LatencyTable
     from snas_nni.resources.operations import Convention, Operation, register_operation
     from snas_nni.resources.penalty import LEVELS, OFFICIAL_COSTS, ResourcePenalty, penalty_level
     from snas_nni.resources.share import Bound, Share
@@ -65,7 +66,7 @@ _HOMES = {
     "Convention": "operations",
     "CostInfo": "cost_info",
     "CostModel": "costs",
-    "LatencyTable": "latency",
+    "LatencyTable": "latency.table",
     "Operation": "operations",
     "ResourcePenalty": "penalty",
     "Selection": "solver.selection",
@@ -75,7 +76,7 @@ _HOMES = {
     "count_child": "costs",
     "count_supernet": "costs",
     "feasible": "solver.selection",
-    "measure_latency": "latency",
+    "measure_latency": "latency.eager",
     "most_probable": "solver.selection",
     "most_probable_children": "solver.ranking",
     "penalty_level": "penalty",

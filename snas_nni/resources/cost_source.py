@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 
 from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
+from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.errors import SnasError
 from snas_nni.resources.costs import count_supernet
-from snas_nni.resources.latency import LatencyTable, measure_latency
+from snas_nni.resources.latency.eager import measure_latency
+from snas_nni.resources.latency.table import LatencyTable
 from snas_nni.resources.operations import Convention
 
 __all__ = ["CostSource"]
@@ -27,9 +30,12 @@ class CostSource:
         convention: what counts; everything if None.
         example_input: the input of one example, or a tuple of arguments of ``forward``; that of the first question
             if None.
-        latency_table: measured latencies, or the JSON file that holds them.
+        latency_table: measured latencies, or the JSON file that holds them; those of a checkpoint go before them.
         wanted: names of the costs that the search asks for.
         agreed: makes a number that is measured equal in all processes of a search.
+
+    Attributes:
+        table: the latencies that the costs were made with; None before that, and without any.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class CostSource:
         self._wanted = set(wanted)
         self._agreed = agreed
         self._model: CostModel | None = None
+        self.table: LatencyTable | None = None
 
     def model(self, example_input: Any = None) -> CostModel:
         """What every child costs.
@@ -66,7 +73,7 @@ class CostSource:
             if example is None:
                 raise SnasError("costs are counted on an input: pass example_input, such as torch.zeros(1, 3, 32, 32).")
             counted = count_supernet(self._supernet, self._distribution, example, self._convention)
-            table = self._table(example)
+            table = self._find_table(example)
             self._model = counted if table is None else counted.with_costs({"latency_ms": table.parts})
         return self._model
 
@@ -86,10 +93,44 @@ class CostSource:
             )
         return self.model(first[:1])
 
-    def _table(self, example: Any) -> LatencyTable | None:
+    def _find_table(self, example: Any) -> LatencyTable | None:
+        if self.table is not None:
+            return self.table
         table = self._latency_table
         if table is None and "latency_ms" in self._wanted:
-            return self._agreed(measure_latency(self._supernet, self._distribution, example))
-        if isinstance(table, (str, Path)):
-            return LatencyTable.load(table, self._distribution.choices)
+            table = self._agreed(measure_latency(self._supernet, self._distribution, example))
+        elif isinstance(table, (str, Path)):
+            table = LatencyTable.load(table, self._distribution.choices)
+        self.table = table
         return table
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the latencies of the search, which another measurement would not repeat."""
+        if self.table is None:
+            return {}
+        parts = [
+            [
+                None if owner is None else [str(owner[0]), owner[1]],
+                [[[[str(label), index] for label, index in term], value] for term, value in polynomial.terms.items()],
+            ]
+            for owner, polynomial in self.table.parts.items()
+        ]
+        about = {"device": dict(self.table.device), "measurement": dict(self.table.measurement)}
+        return {"parts": parts, **json.loads(json.dumps(about))}  # plain values: torch's version is a class of its own
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint: its latencies hold, whatever a file says or the machine is now."""
+        if not state:  # a search without latencies, or a checkpoint of a former version
+            return
+        labels = {str(label): label for label in self._distribution.choices}
+
+        def entry(pair: Sequence[Any]) -> tuple[Any, int]:
+            return labels[pair[0]], pair[1]
+
+        parts = {
+            None if owner is None else entry(owner): Polynomial(
+                {tuple(entry(pair) for pair in term): value for term, value in terms}
+            )
+            for owner, terms in state["parts"]
+        }
+        self.table, self._model = LatencyTable(parts, state["device"], state["measurement"]), None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as lightning
@@ -21,12 +21,12 @@ from trials.bench.methods import Method, make_method
 from trials.bench.recalibration import recalibrated
 from trials.bench.subset import halves
 from trials.data.loaders import evaluation_loader, training_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.settings.search import SearchSettings, TrainingSettings
 from trials.training.callbacks import epoch_line
-from trials.training.classifier import ClassificationTraining
 from trials.training.evaluation import evaluate, torch_predictor
+from trials.training.modules import training_module
 from trials.training.trainer import SILENT
 
 __all__ = ["SearchOutcome", "recalibration_batches", "search_with", "train_on"]
@@ -88,7 +88,7 @@ class _Epochs(Callback):
 def search_with(
     name: str,
     make: Callable[[], ModelSpace],
-    data: ClassificationData,
+    data: TaskData,
     search: SearchSettings,
     training: TrainingSettings,
     seed: int,
@@ -116,7 +116,7 @@ def search_with(
     weights, logits = halves(data, seed) if method.bilevel else (data, data)
     report = _Epochs(method.entropy, progress)
     evaluator = Lightning(
-        ClassificationTraining(classes=data.classes, **asdict(training)),
+        training_module(data, training),
         # Only RandomOneShot leaves the optimisation, and with it the clip, to Lightning.
         _trainer(search.epochs, [report], search.weights_gradient_clip if name == "random" else None),
         train_dataloaders=training_loader(weights, search.batch_size, seed),
@@ -132,9 +132,7 @@ def search_with(
     return _measured(method, data, seed, candidates, report, seconds)
 
 
-def _measured(
-    method: Method, data: ClassificationData, seed: int, count: int, report: _Epochs, seconds: float
-) -> SearchOutcome:
+def _measured(method: Method, data: TaskData, seed: int, count: int, report: _Epochs, seconds: float) -> SearchOutcome:
     held_out = evaluation_loader(data, data.validation)
     supernet = method.strategy.supernet.cpu().eval()
     torch.manual_seed(seed)
@@ -160,7 +158,7 @@ def _measured(
     )
 
 
-def recalibration_batches(data: ClassificationData) -> Any:
+def recalibration_batches(data: TaskData) -> Any:
     """All training images, not augmented, in an order that mixes the classes of every batch."""
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
     return evaluation_loader(data, data.train.select(order))
@@ -168,7 +166,7 @@ def recalibration_batches(data: ClassificationData) -> Any:
 
 def train_on(
     child: nn.Module,
-    data: ClassificationData,
+    data: TaskData,
     search: SearchSettings,
     training: TrainingSettings,
     epochs: int,
@@ -176,7 +174,7 @@ def train_on(
 ) -> float:
     """Train a child on, by itself, with the search's recipe; return its held-out accuracy."""
     lightning.seed_everything(seed, workers=True, verbose=False)
-    module = ClassificationTraining(classes=data.classes, **asdict(training))
+    module = training_module(data, training)
     module.set_model(child.train())
     _trainer(epochs, [], search.weights_gradient_clip).fit(module, training_loader(data, search.batch_size, seed))
     return _accuracy(child, evaluation_loader(data, data.validation))

@@ -8,13 +8,13 @@ from snas_nni.errors import SettingError
 from trials.bench.settings import NasBench201Settings, RetentionSettings
 from trials.data.sources import load_data
 from trials.data.splits import stratified_split
-from trials.data.types import ClassificationData, LabelledTensors
+from trials.data.types import LabelledTensors, TaskData
 from trials.progress import Progress
 
 __all__ = ["halves", "load_part", "smaller"]
 
 
-def load_part(settings: RetentionSettings | NasBench201Settings, progress: Progress) -> ClassificationData:
+def load_part(settings: RetentionSettings | NasBench201Settings, progress: Progress) -> TaskData:
     """Load as many images as a comparison wants.
 
     Raises:
@@ -26,7 +26,7 @@ def load_part(settings: RetentionSettings | NasBench201Settings, progress: Progr
     return data
 
 
-def smaller(data: ClassificationData, images: int | None, held_out: int | None, seed: int) -> ClassificationData:
+def smaller(data: TaskData, images: int | None, held_out: int | None, seed: int) -> TaskData:
     """Keep that many training and validation images, every class with its share.
 
     Args:
@@ -45,7 +45,7 @@ def smaller(data: ClassificationData, images: int | None, held_out: int | None, 
     )
 
 
-def halves(data: ClassificationData, seed: int) -> tuple[ClassificationData, ClassificationData]:
+def halves(data: TaskData, seed: int) -> tuple[TaskData, TaskData]:
     """Split the training images in two: one half trains weights, the other logits, as DARTS does."""
     first, second = stratified_split(data.train.labels, 0.5, seed)
     return replace(data, train=data.train.select(first)), replace(data, train=data.train.select(second))

@@ -16,7 +16,7 @@ from snas_nni.errors import SettingError
 from snas_nni.importing.own_packages import remake
 from snas_nni.resumable_loader import ResumableLoader
 from trials.data.augmentation import Augmentation, CentralCrop, Normalization
-from trials.data.types import ClassificationData, LabelledTensors
+from trials.data.types import LabelledTensors, TaskData
 
 __all__ = [
     "BatchDataset",
@@ -148,7 +148,7 @@ def as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-def training_loader(data: ClassificationData, batch_size: int, seed: int, workers: int = 0) -> Any:
+def training_loader(data: TaskData, batch_size: int, seed: int, workers: int = 0) -> Any:
     """Shuffled, augmented batches of the training split.
 
     The last, smaller batch of an epoch is dropped (its batch statistics would be the noisiest), unless it is
@@ -172,14 +172,14 @@ def training_loader(data: ClassificationData, batch_size: int, seed: int, worker
     )
 
 
-def held_out_batches(data: ClassificationData) -> dict[str, Any]:
+def held_out_batches(data: TaskData) -> dict[str, Any]:
     """Return the batches of the two splits that a child is judged on, by the split's name."""
     return {
         name: evaluation_loader(data, split) for name, split in (("validation", data.validation), ("test", data.test))
     }
 
 
-def evaluation_loader(data: ClassificationData, split: LabelledTensors, workers: int = 0) -> Any:
+def evaluation_loader(data: TaskData, split: LabelledTensors, workers: int = 0) -> Any:
     """All of ``split`` in order, normalised, not augmented; with a position, for a search that trains on it too."""
     return _Loader(
         dataset=BatchDataset(split, data.normalisation),
@@ -190,7 +190,7 @@ def evaluation_loader(data: ClassificationData, split: LabelledTensors, workers:
     )
 
 
-def input_example(data: ClassificationData) -> InputExample:
+def input_example(data: TaskData) -> InputExample:
     """Describe one prepared input of a network: as the loaders give it, with the range of all that they give.
 
     Inputs that are normalised on the way are looked at in some batches only, those of the three splits' beginnings.
@@ -203,7 +203,7 @@ def input_example(data: ClassificationData) -> InputExample:
     return InputExample.of(*prepared)
 
 
-def preparation_of(data: ClassificationData, resized: bool) -> Preparation | None:
+def preparation_of(data: TaskData, resized: bool) -> Preparation | None:
     """Describe how an image becomes an input of a network; None where inputs are no images.
 
     What 8 bits mean follows from the training data: bytes are bytes, numbers from 0 to 1 are bytes divided by 255,

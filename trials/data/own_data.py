@@ -12,33 +12,39 @@ from torch.utils.data import Dataset, TensorDataset
 
 from snas_nni.errors import SettingError
 from trials.data.augmentation import usual_augmentation
-from trials.data.splits import TEST_FRACTION, TEST_SEED, stratified_split
-from trials.data.types import ClassificationData, LabelledTensors
+from trials.data.splits import TEST_FRACTION, TEST_SEED, held_out
+from trials.data.types import LabelledTensors, TaskData
 from trials.settings.run import DataSettings
+from trials.tasks import Classification, Task
 
-__all__ = ["classification_data"]
+__all__ = ["task_data"]
 
 _FORMS = (
-    "a pair of inputs and class numbers (tensors or numpy arrays), a torch Dataset of such pairs, (train, test) or "
+    "a pair of inputs and targets (tensors or numpy arrays), a torch Dataset of such pairs, (train, test) or "
     "(train, validation, test) of either, a dictionary with these names, or snas_nni.ClassificationData"
 )
 
 
-def classification_data(found: object, settings: DataSettings) -> ClassificationData:
-    """Make splits of what a data source returned. What is not split is held out, class by class.
+def task_data(found: object, settings: DataSettings, kind: type[Task] = Classification) -> TaskData:
+    """Make splits of what a data source returned. What is not split is held out, class by class where there are any.
 
     Args:
         found: one of the forms above.
         settings: of the data.
+        kind: what a network is to be trained for.
 
     Raises:
-        SettingError: it is none of them, or inputs and labels do not fit.
+        SettingError: it is none of them, or inputs and targets do not fit, or not the task.
     """
-    if isinstance(found, ClassificationData):
+    if isinstance(found, TaskData):
+        if found.task.name != kind.name and kind.name != "own":
+            raise SettingError(
+                f"training.task is {kind.name}, but data.source {settings.source!r} gives data for {found.task.name}"
+            )
         return found
     where = f"data.source {settings.source!r}"
     parts = {name: _arrays(part, f"{where}: {name}") for name, part in _splits(found, where).items()}
-    names, tables = _labels([labels for _, labels in parts.values()], where)
+    names, tables = kind.read([labels for _, labels in parts.values()], where)
     splits = {
         name: _labelled(inputs, labels, f"{where}: {name}")
         for (name, (inputs, _)), labels in zip(parts.items(), tables, strict=True)
@@ -48,18 +54,23 @@ def classification_data(found: object, settings: DataSettings) -> Classification
         raise SettingError(f"{where}: the splits have inputs of different shapes: {sorted(shapes)}")
     train = splits["train"]
     if "test" not in splits:
-        rest, test = stratified_split(train.labels, TEST_FRACTION, TEST_SEED)
+        rest, test = held_out(train.labels, TEST_FRACTION, TEST_SEED, kind)
         train, splits["test"] = train.select(rest), train.select(test)
     if "validation" not in splits:
-        kept, held_out = stratified_split(train.labels, settings.validation_fraction, settings.split_seed)
-        train, splits["validation"] = train.select(kept), train.select(held_out)
+        kept, held = held_out(train.labels, settings.validation_fraction, settings.split_seed, kind)
+        train, splits["validation"] = train.select(kept), train.select(held)
     wanted = train.inputs.dim() == 4 and settings.augmentation in ("shift", "mirror")
-    return ClassificationData(
+    if wanted and kind.name == "segmentation":
+        raise SettingError(
+            "data.augmentation would move images away from their masks; change both in your own function"
+        )
+    return TaskData(
         train=train,
         validation=splits["validation"],
         test=splits["test"],
         class_names=names,
         augmentation=usual_augmentation(settings, 4, False) if wanted else None,
+        task=kind(len(names)),
     )
 
 
@@ -93,7 +104,7 @@ def _kind(found: object) -> str:
 
 
 def _arrays(part: Any, where: str) -> tuple[Any, Any]:
-    """Return the inputs and the labels of one split, as tensors or arrays."""
+    """Return the inputs and the targets of one split, as tensors or arrays."""
     if isinstance(part, TensorDataset) and len(part.tensors) == 2:
         return part.tensors
     if not isinstance(part, Dataset):
@@ -106,11 +117,13 @@ def _arrays(part: Any, where: str) -> tuple[Any, Any]:
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise SettingError(f"{where}: item {index} of the dataset is {_kind(item)}, not a pair of input and label")
         inputs.append(_tensor(item[0], f"{where}: input {index}"))
-        labels.append(int(item[1]))
+        labels.append(np.asarray(item[1]))
     shapes = {tuple(each.shape) for each in inputs}
     if len(shapes) != 1:
         raise SettingError(f"{where}: inputs of different shapes, such as {sorted(shapes)[:2]}; resize or pad them")
-    return torch.stack(inputs), torch.tensor(labels)
+    if len({each.shape for each in labels}) != 1:
+        raise SettingError(f"{where}: targets of different shapes, such as {labels[0].shape}; pad them")
+    return torch.stack(inputs), np.stack(labels)
 
 
 def _tensor(values: Any, where: str) -> Tensor:
@@ -127,23 +140,6 @@ def _tensor(values: Any, where: str) -> Tensor:
         hint = "; make it a tensor in the dataset, as ToTensor of torchvision does" if hasattr(values, "mode") else ""
         raise SettingError(f"{where}: {_kind(values)}, not a tensor or an array{hint}")
     return values.float() if values.dtype == torch.float64 else values
-
-
-def _labels(given: list[Any], where: str) -> tuple[tuple[str, ...], list[Tensor]]:
-    """Return the class names and the labels of each split as class numbers; labels may be words in an array."""
-    if any(isinstance(each, np.ndarray) and each.dtype.kind in "OUS" for each in given):
-        words = [np.asarray(each).astype(str) for each in given]
-        names = sorted(set(np.concatenate(words).tolist()))
-        numbers = {name: number for number, name in enumerate(names)}
-        return tuple(names), [torch.tensor([numbers[name] for name in each.tolist()]) for each in words]
-    tables = [_tensor(each, f"{where}: labels") for each in given]
-    for each in tables:
-        if each.dim() != 1 or each.is_floating_point() or each.dtype == torch.bool or not len(each):
-            raise SettingError(
-                f"{where}: labels must be whole numbers from 0, one for each input; got shape {tuple(each.shape)} "
-                f"({str(each.dtype).removeprefix('torch.')})"
-            )
-    return tuple(map(str, range(max(int(each.max()) for each in tables) + 1))), [each.long() for each in tables]
 
 
 def _labelled(inputs: Any, labels: Tensor, where: str) -> LabelledTensors:

@@ -8,27 +8,51 @@ from dataclasses import replace
 
 from snas_nni.errors import SettingError
 from trials.data.augmentation import CentralCrop, ResizedCrop
-from trials.data.own_data import classification_data
-from trials.data.types import ClassificationData
+from trials.data.own_data import task_data
+from trials.data.types import TaskData
 from trials.progress import Progress
+from trials.settings.evaluator import EvaluatorSettings
 from trials.settings.retrain import AugmentationSettings
 from trials.settings.search import DataSettings
 from trials.settings.sources import SOURCES
 from trials.settings.user_code import import_dotted
+from trials.tasks import TASKS, Classification, Task
+from trials.tasks.own import OwnTask
 
 __all__ = ["load_data", "with_augmentation"]
 
 
-def load_data(settings: DataSettings, progress: Progress) -> ClassificationData:
+def load_data(
+    settings: DataSettings, progress: Progress, task: str = "classification", evaluator: EvaluatorSettings | None = None
+) -> TaskData:
     """Load the data that ``settings.source`` names: one of ``trials.settings.sources.SOURCES``, or a user's function.
 
     A user's own may be like a built-in one, or take its own keyword arguments (``data.options``) and return a tensor
-    of inputs and a tensor of class numbers, of which validation and test parts are held out.
+    of inputs and a tensor of targets, of which validation and test parts are held out.
+
+    Args:
+        settings: of the data.
+        progress: told when loading takes long.
+        task: what a network is to be trained for.
+        evaluator: names a module of the user's own that trains in place of the task.
 
     Raises:
-        SettingError: the source is unknown, or its settings do not fit the data.
+        SettingError: the source is unknown, or its settings do not fit the data, or the data not the task.
     """
-    return classification_data(_loaded(_function_of(settings.source), settings, progress), settings)
+    own = evaluator is not None and evaluator.class_path is not None
+    kind: type[Task] = OwnTask if own else TASKS[task]
+    if settings.source in SOURCES and kind not in (Classification, OwnTask):
+        raise SettingError(
+            f"training.task is {task}, but data.source {settings.source!r} has a class for each input; give a function "
+            "of your own that returns inputs and targets, such as --data.source my_data.load"
+        )
+    data = task_data(_loaded(_function_of(settings.source), settings, progress), settings, kind)
+    if own and evaluator is not None:
+        channels = data.input_shape[0] if data.input_shape else 1
+        data = replace(data, task=OwnTask(data.classes, evaluator, channels))
+    if not isinstance(data.task, Classification):
+        progress.say(f"task: {data.task.title}; {data.task.metric.in_words} decides")
+    return data
 
 
 def _loaded(source: Callable[..., object], settings: DataSettings, progress: Progress) -> object:
@@ -52,7 +76,7 @@ def _function_of(source: str) -> Callable[..., object]:
     return import_dotted(built_in.function if built_in else source, "data.source", tuple(SOURCES))
 
 
-def with_augmentation(data: ClassificationData, settings: AugmentationSettings) -> ClassificationData:
+def with_augmentation(data: TaskData, settings: AugmentationSettings) -> TaskData:
     """Return the data with the augmentation that the settings add.
 
     Raises:

@@ -9,8 +9,17 @@ from snas_nni.errors import SettingError
 from trials.data.augmentation import Normalization, usual_augmentation
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.settings.search import DataSettings
+from trials.tasks import Classification, Task
 
-__all__ = ["TEST_FRACTION", "TEST_SEED", "channel_statistics", "held_out_splits", "stratified_split", "three_parts"]
+__all__ = [
+    "TEST_FRACTION",
+    "TEST_SEED",
+    "channel_statistics",
+    "held_out",
+    "held_out_splits",
+    "stratified_split",
+    "three_parts",
+]
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0  # the test split never moves, whatever the settings say
@@ -41,6 +50,21 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     chosen[torch.cat(held_out)] = True
     return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+
+
+def held_out(labels: Tensor, fraction: float, seed: int, task: type[Task] = Classification) -> tuple[Tensor, Tensor]:
+    """Split row numbers in two, as :func:`stratified_split` does where each row has a class, else at random.
+
+    Raises:
+        SettingError: there is one row only, or one of a class.
+    """
+    if task.is_classification:
+        return stratified_split(labels, fraction, seed)
+    if len(labels) < 2:
+        raise SettingError(f"data: there is {len(labels)} training example; two are needed to hold one out")
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    count = min(max(1, round(len(labels) * fraction)), len(labels) - 1)
+    return order[count:].sort().values, order[:count].sort().values
 
 
 def three_parts(

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from snas_nni.errors import SettingError
 from trials.data.augmentation import Augmentation, Normalization, augmentation_in_words
+from trials.tasks import Classification, Task
 
-__all__ = ["ClassificationData", "LabelledTensors"]
+__all__ = ["ClassificationData", "LabelledTensors", "TaskData"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class LabelledTensors:
 
     Attributes:
         inputs: shape ``(N, *input_shape)``; images are ``(N, C, H, W)``, uint8 or float.
-        labels: shape ``(N,)``, int64, each in ``[0, classes)``.
+        labels: the targets, one for each input: class numbers of shape ``(N,)``, int64, each in ``[0, classes)``, or
+            what else the task asks for; see :mod:`trials.tasks`.
     """
 
     inputs: Tensor
@@ -41,16 +43,17 @@ class LabelledTensors:
 
 
 @dataclass(frozen=True)
-class ClassificationData:
-    """Three disjoint splits and how their batches are prepared.
+class TaskData:
+    """Three disjoint splits, what a network is trained for on them, and how their batches are prepared.
 
     Attributes:
         train: what the search trains on.
         validation: held out from the training data; judges architectures and settings.
         test: looked at once, after the search.
-        class_names: one name for each label, in label order.
+        class_names: one name for each class in the order of their numbers, or for each other output of the network.
         normalisation: applied to every batch of every split; None leaves inputs as they are.
         augmentation: applied to training batches only; None for none.
+        task: what the labels are and what decides; None for the classification of inputs.
     """
 
     train: LabelledTensors
@@ -59,21 +62,20 @@ class ClassificationData:
     class_names: tuple[str, ...]
     normalisation: Normalization | None = None
     augmentation: Augmentation | None = None
+    task: Task = None  # type: ignore[assignment]  # made of the names below
 
     def __post_init__(self) -> None:
+        if self.task is None:
+            object.__setattr__(self, "task", Classification(len(self.class_names)))
         for name in ("train", "validation", "test"):
             split: LabelledTensors = getattr(self, name)
             if len(split) == 0:
                 raise SettingError(f"data: the {name} split is empty")
-            low, high = int(split.labels.min()), int(split.labels.max())
-            if low < 0 or high >= self.classes:
-                raise SettingError(
-                    f"data: the {name} split has labels {low}..{high}, but there are {self.classes} classes"
-                )
+            self.task.check(split.labels, name)
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """How many classes there are, or other outputs that a network needs."""
         return len(self.class_names)
 
     @property
@@ -81,10 +83,15 @@ class ClassificationData:
         """How many examples there are, of what shape, in how many classes, and what is done to those of training."""
         return (
             f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test examples of "
-            f"shape {self.input_shape}, {self.classes} classes; {augmentation_in_words(self.augmentation)}"
+            f"shape {self.input_shape}, {self.task.count_in_words}; {augmentation_in_words(self.augmentation)}"
         )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input without the batch: ``(C, H, W)`` for images."""
         return tuple(self.train.inputs.shape[1:])
+
+
+@dataclass(frozen=True)
+class ClassificationData(TaskData):
+    """Data whose labels are class numbers, one for each input."""

@@ -59,7 +59,7 @@ class LaunchDisplay:
         for trial in trials:
             if trial.ended and trial.id not in self._ended:
                 self._ended.add(trial.id)
-                self._print(f"trial {trial.number}: {trial.status.lower()} {_percent(trial.accuracy)}".rstrip())
+                self._print(f"trial {trial.number}: {trial.status.lower()} {_text(trial, trial.reached)}".rstrip())
         now = time.monotonic()
         if line != self._last_line and now - self._last_time >= _LINE_EVERY_SECONDS:
             self._last_line, self._last_time = line, now
@@ -85,8 +85,8 @@ def status_line(file: ExperimentFile, trials: Sequence[TrialRecord], elapsed: fl
     parts = [f"{succeeded}{total} done, {len(running)} running, {failed} failed"]
     for trial in running:
         epoch = f" epoch {trial.latest['epoch']:g}" if "epoch" in trial.latest else ""
-        if trial.accuracy is not None:
-            parts.append(f"trial {trial.number}:{epoch} {_percent(trial.accuracy)}")
+        if trial.reached is not None:
+            parts.append(f"trial {trial.number}:{epoch} {_text(trial, trial.reached)}")
     parts.append(f"{readable_duration(elapsed)} elapsed")
     left = seconds_left(file, trials, now)
     if left is not None:
@@ -127,14 +127,14 @@ def trial_table(trials: Sequence[TrialRecord]) -> Table:
     table = Table(
         "trial", "status", "child", "test", "parameters", "entropy", "time", Column("settings", overflow="fold")
     )
-    for trial in sorted(trials, key=lambda trial: (-(trial.accuracy or 0.0), trial.number)):
+    for trial in sorted(trials, key=lambda trial: (-trial.rank, trial.number)):
         length = (trial.finish or time.time()) - trial.start if trial.start is not None else None
         parameters = trial.final.get("parameters")
         table.add_row(
             str(trial.number),
             trial.status.lower(),
-            _percent(trial.accuracy),
-            _percent(trial.final.get("test_accuracy")),
+            _text(trial, trial.reached),
+            _text(trial, trial.final.get(trial.metric.test)),
             f"{parameters:,}" if parameters is not None else "",
             _share(trial.final.get("entropy_share", trial.latest.get("entropy_share"))),
             readable_duration(length) if length is not None else "",
@@ -143,8 +143,8 @@ def trial_table(trials: Sequence[TrialRecord]) -> Table:
     return table
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+def _text(trial: TrialRecord, value: float | None) -> str:
+    return "" if value is None else trial.metric.text(value)
 
 
 def _share(value: float | None) -> str:

@@ -15,6 +15,7 @@ from nni.tools.package_utils import get_algo_meta, get_all_algo_meta
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
 from snas_nni.plain_yaml import read_yaml
+from trials.experiments.other_machines import RemoteMachine, machines_of, on_loopback
 
 __all__ = ["ExperimentFile", "read_experiment_file"]
 
@@ -31,6 +32,10 @@ class ExperimentFile:
         concurrency: how many run at once.
         ends: whether the experiment comes to an end by itself.
         local: whether its trials run on this machine.
+        optimize_mode: what the tuner does with the trials' metric, maximize or minimize; None for a tuner that does
+            not ask for it.
+        machines: those that its trials run on, where NNI reaches them by SSH.
+        within: whether nothing outside this machine takes part: its trials are local, or all addresses are loopback's.
     """
 
     path: Path
@@ -40,6 +45,9 @@ class ExperimentFile:
     concurrency: int
     ends: bool
     local: bool
+    optimize_mode: str | None = None
+    machines: tuple[RemoteMachine, ...] = ()
+    within: bool = True
 
 
 def read_experiment_file(path: str | Path) -> ExperimentFile:
@@ -58,7 +66,14 @@ def read_experiment_file(path: str | Path) -> ExperimentFile:
         raise SettingError(f"{shown}: experimentType must be hpo: each trial of the experiment is a search of its own")
     _check_search_space_file(path, by_name.get("searchspacefile"))
     config = _checked_by_nni(path)
-    service = config.training_service
+    local = getattr(config.training_service, "platform", None) == "local"
+    machines = machines_of(config.training_service)
+    if machines and not any(Path(config.trial_code_directory).iterdir()):
+        raise SettingError(
+            f"{shown}: trialCodeDirectory {readable(str(config.trial_code_directory), 200)} is empty, and NNI sends no "
+            "empty folder to other machines; put the experiment file into it"
+        )
+    addresses = [config.nni_manager_ip, *(machine.host for machine in machines)]
     return ExperimentFile(
         path=path.resolve(),
         name=config.experiment_name or path.stem,
@@ -66,8 +81,19 @@ def read_experiment_file(path: str | Path) -> ExperimentFile:
         max_trials=config.max_trial_number,
         concurrency=config.trial_concurrency,
         ends=config.max_trial_number is not None or config.max_experiment_duration is not None,
-        local=getattr(service, "platform", None) == "local",
+        optimize_mode=_optimize_mode(config),
+        local=local,
+        machines=machines,
+        within=local or (bool(machines) and all(on_loopback(address) for address in addresses)),
     )
+
+
+def _optimize_mode(config: Any) -> str | None:
+    """Return the tuner's direction; that of NNI's own ones is maximize where the file does not say."""
+    given = (config.tuner.class_args or {}).get("optimize_mode")
+    if given is None and config.tuner.name not in (None, "GridSearch", "Random"):
+        return "maximize"
+    return str(given) if given in ("maximize", "minimize") else None
 
 
 def _check_search_space_file(path: Path, named: object) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +19,7 @@ from snas_nni.errors import SettingError
 from trials.experiments.display import LaunchDisplay, trial_table
 from trials.experiments.experiment_file import ExperimentFile, read_experiment_file
 from trials.experiments.manager import Manager, ManagerGoneError, last_lines, running_manager
+from trials.experiments.other_machines import RUNNER_OUTPUT, FetchError, fetch, trial_lines
 from trials.experiments.trial_records import TrialRecord, trial_records
 from trials.progress import readable_duration
 from trials.state.failures import write_result
@@ -64,7 +65,7 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
     console = Console(quiet=options.quiet, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 120  # rich would squeeze the table into 80 columns
-    if not file.local and not options.listen_everywhere:
+    if not file.within and not options.listen_everywhere:
         raise SettingError(
             f"{path}: its trials run on other machines, which must reach NNI's manager on this one. The manager has no "
             "password, and whoever reaches it can start programs here. If the network is yours, allow it with "
@@ -82,6 +83,8 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
                     experiment.watch(manager)
                 finally:
                     console.print("stopping the experiment")
+                    with contextlib.suppress(ManagerGoneError):
+                        experiment.look(manager, patience=2.0)  # a trial may have ended since
         except StoppedError as stopped:
             with contextlib.suppress(OSError):  # the terminal may be what has gone
                 experiment.finish()
@@ -117,16 +120,43 @@ class _Experiment:
             while self._status not in ("DONE", "ERROR", "STOPPED"):
                 try:
                     answer = manager.get("check-status")
-                    self._trials = trial_records(manager.get("trial-jobs"), manager.get("metric-data"))
+                    self.look(manager)
                 except ManagerGoneError as error:
                     self._status = "GONE"
                     print(f"error: {error}. Was the experiment stopped from outside?", file=sys.stderr)
                     return
                 self._status = answer["status"]
+                self._refuse_other_direction()
                 display.show(self._trials)
                 time.sleep(_POLL_SECONDS)
         if self._status == "ERROR":
             print(f"error: NNI reports: {'; '.join(filter(None, answer['errors']))}", file=sys.stderr)
+
+    def _refuse_other_direction(self) -> None:
+        """Stop before a tuner looks for the worst.
+
+        Raises:
+            SettingError: the trials report a metric whose direction is not the tuner's.
+        """
+        mode = self._file.optimize_mode
+        for trial in self._trials:
+            if trial.reached is not None and mode is not None and trial.metric.optimize_mode != mode:
+                raise SettingError(
+                    f"{self._file.path}: the trials report {trial.metric.in_words}, but the tuner's optimize_mode is "
+                    f"{mode}; set it to {trial.metric.optimize_mode} under tuner.classArgs"
+                )
+
+    def look(self, manager: Manager, patience: float = 15.0) -> None:
+        """Ask how the trials stand.
+
+        Args:
+            manager: of the experiment.
+            patience: for how many seconds failures are retried.
+
+        Raises:
+            ManagerGoneError: no answer in that time.
+        """
+        self._trials = trial_records(manager.get("trial-jobs", patience), manager.get("metric-data", patience))
 
     def finish(self) -> bool:
         """Write and print what came out; return whether a trial succeeded. Works after an interrupted run too."""
@@ -136,7 +166,7 @@ class _Experiment:
         folder.mkdir(parents=True, exist_ok=True)
         best = max(
             (trial for trial in self._trials if trial.succeeded),
-            key=lambda trial: trial.final["default"],
+            key=lambda trial: trial.rank,
             default=None,
         )
         copied = self._copy_best(best, folder / "best") if best is not None else None
@@ -147,8 +177,8 @@ class _Experiment:
         if best is None:
             return False
         self._console.print(
-            f"best child: trial {best.number}, {best.accuracy:.1%} validation accuracy, after "
-            f"{readable_duration(time.monotonic() - self._start)}",
+            f"best child: trial {best.number}, {best.metric.text(best.final['default'])} validation "
+            f"{best.metric.title}, after {readable_duration(time.monotonic() - self._start)}",
             soft_wrap=True,
         )
         for warning in best.warnings:
@@ -171,12 +201,29 @@ class _Experiment:
     def _copy_best(self, best: TrialRecord, target: Path) -> Path | None:
         source = best.output
         if source is None:
-            return None
+            return self._fetch_best(best, target)
         target.mkdir(exist_ok=True)
         for name in _COPIED:
             if (source / name).is_file():
                 shutil.copy2(source / name, target / name)
         return target
+
+    def _fetch_best(self, best: TrialRecord, target: Path) -> Path | None:
+        """Get the best child from the machine that searched it."""
+        folder = best.reported_output
+        if folder is None or best.host is None:
+            return None
+        self._console.print(f"fetching the best child from {best.host}")
+        try:
+            self._fetch(best, folder, _COPIED, target)
+        except FetchError as error:
+            self._console.print(f"warning: {error}", soft_wrap=True)
+            return None
+        return target
+
+    def _fetch(self, trial: TrialRecord, folder: PurePosixPath, names: Sequence[str], target: Path) -> None:
+        machines = [machine for machine in self._file.machines if machine.host == trial.host]
+        fetch(machines, folder, names, target, self._options.output / str(self._id) / "known_hosts")
 
     def _document(self, best: TrialRecord | None, copied: Path | None) -> dict[str, Any]:
         return {
@@ -187,7 +234,9 @@ class _Experiment:
             "seconds": round(time.monotonic() - self._start, 1),
             "best": None if best is None else best.id,
             "best_folder": None if copied is None else str(copied.resolve()),
-            "trials": [{**asdict(trial), "folder": str(trial.folder(self._folder))} for trial in self._trials],
+            "trials": [
+                {**asdict(trial), "folder": trial.place or str(trial.folder(self._folder))} for trial in self._trials
+            ],
         }
 
     def print_cause(self) -> None:
@@ -197,8 +246,23 @@ class _Experiment:
             print("error: no trial ended", file=sys.stderr)
             self._print_end_of(self._folder / "log", ("dispatcher.log", "nnictl_stderr.log", "nnimanager.log"))
             return
-        print(f"error: no trial succeeded; trial {failed[0].number} {failed[0].status.lower()}", file=sys.stderr)
-        self._print_end_of(failed[0].folder(self._folder), ("trial.stderr", "trial.log"))
+        first = failed[0]
+        print(f"error: no trial succeeded; trial {first.number} {first.status.lower()}", file=sys.stderr)
+        if first.place is not None:
+            self._print_end_elsewhere(first)
+        else:
+            self._print_end_of(first.folder(self._folder), ("trial.stderr", "trial.log"))
+
+    def _print_end_elsewhere(self, trial: TrialRecord) -> None:
+        """Print the last lines of a trial that ran on another machine."""
+        folder = self._options.output / str(self._id) / "failed"
+        try:
+            self._fetch(trial, PurePosixPath(str(trial.place)), (RUNNER_OUTPUT,), folder)
+        except FetchError as error:
+            print(f"there is no error output: {error}", file=sys.stderr)
+            return
+        text = (folder / RUNNER_OUTPUT).read_text(encoding="utf-8", errors="replace")
+        print(f"{last_lines(trial_lines(text, trial.id))}\n(from {folder / RUNNER_OUTPUT})", file=sys.stderr)
 
     @staticmethod
     def _print_end_of(folder: Path, names: Sequence[str]) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+from exports.metric import DecidingMetric, reported_metric
+from trials.experiments.other_machines import place_of
 
 __all__ = ["TrialRecord", "trial_records"]
 
 RUNNING = ("RUNNING",)
-WAITING = ("WAITING", "UNKNOWN")
+# ADD_RESUMED is a trial of a resumed experiment before NNI has looked at it again.
+WAITING = ("WAITING", "UNKNOWN", "ADD_RESUMED")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class TrialRecord:
         final: the final report; empty without one.
         start: seconds since the epoch, None before it started.
         finish: seconds since the epoch, None before it ended.
+        host: of the machine that it ran on, where NNI reached it by SSH.
+        place: folder on that machine that NNI's runner of trials works in.
     """
 
     id: str
@@ -37,6 +43,8 @@ class TrialRecord:
     final: dict[str, Any] = field(default_factory=dict)
     start: float | None = None
     finish: float | None = None
+    host: str | None = None
+    place: str | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -54,10 +62,20 @@ class TrialRecord:
         return self.status not in (*RUNNING, *WAITING)
 
     @property
-    def accuracy(self) -> float | None:
-        """The child's accuracy: the final one, or the latest so far."""
+    def metric(self) -> DecidingMetric:
+        """The metric that the trial reports, and its direction."""
+        return reported_metric(self.final, self.latest)
+
+    @property
+    def reached(self) -> float | None:
+        """The child's value of the metric: the final one, or the latest so far."""
         value = self.final.get("default", self.latest.get("default"))
         return None if value is None else float(value)
+
+    @property
+    def rank(self) -> float:
+        """The larger the better the child is; the lowest of all without a value."""
+        return self.metric.rank(self.reached)
 
     @property
     def warnings(self) -> list[str]:
@@ -68,10 +86,14 @@ class TrialRecord:
     @property
     def output(self) -> Path | None:
         """The folder with the trial's architecture, if it is on this machine."""
+        reported = self.reported_output
+        return Path(reported) if reported is not None and (Path(reported) / "architecture.json").is_file() else None
+
+    @property
+    def reported_output(self) -> PurePosixPath | None:
+        """The folder with the trial's architecture on the machine that it ran on, as the trial reported it."""
         reported = self.final.get("output")
-        if isinstance(reported, str) and (Path(reported) / "architecture.json").is_file():
-            return Path(reported)
-        return None
+        return PurePosixPath(reported) if isinstance(reported, str) and reported.startswith("/") else None
 
     def folder(self, experiment_folder: Path) -> Path:
         """Return where NNI keeps the trial's own files, for the local training service."""
@@ -110,6 +132,7 @@ def _record(
     measured = (final or periodic)[-1:]
     own = [json.loads(text)["parameters"] for text in (job.get("hyperParameters") or [])]
     parameters = made.get(int(measured[0]["parameterId"])) if measured else None
+    host, place = place_of(job.get("logPath")) or (None, None)
     return TrialRecord(
         id=job["trialJobId"],
         number=int(job["sequenceId"]),
@@ -119,6 +142,8 @@ def _record(
         final=metric_value(final[-1]["data"]) if final else {},
         start=_seconds(job.get("startTime")),
         finish=_seconds(job.get("endTime")),
+        host=host,
+        place=place,
     )
 
 

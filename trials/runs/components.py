@@ -11,13 +11,14 @@ from nni.nas.nn.pytorch import ModelSpace
 
 import snas_nni.one_shot.settings
 from exports.architecture.space_reference import constructor_of
+from exports.metric import ACCURACY, DecidingMetric
 from search_spaces.from_model.given import plain_example
 from snas_nni import SNAS, Budget
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.resources import ResourcePenalty, Sweep, penalty_level
 from trials.data.loaders import input_example
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.settings.amounts import amount
 from trials.settings.cost_bounds import given_bounds
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
@@ -27,24 +28,27 @@ from trials.state.user_errors import user_code_error
 __all__ = ["DECIDED_BY_DATA", "constructor_arguments", "make_space", "make_strategy", "strategy_arguments", "sweep_of"]
 
 _CHANNELS = ("in_channels", "in_chans")
-_CLASSES = ("classes", "num_classes", "n_classes")
+_CLASSES = ("classes", "num_classes", "n_classes", "outputs", "out_features")
 
 DECIDED_BY_DATA = (*_CHANNELS, *_CLASSES, "example")
 """Arguments of a space that the data decides unless the user does, by the names that are in use for them."""
 
 
-def make_strategy(settings: RunSettings, accept: Accept | None = None) -> SNAS:
+def make_strategy(settings: RunSettings, accept: Accept | None = None, metric: DecidingMetric = ACCURACY) -> SNAS:
     """Make the strategy.
 
     Args:
         settings: of the run.
         accept: is asked about the children that are compared.
+        metric: decides between them, unless the settings name another one.
 
     Raises:
         SettingError: an argument outside its range.
     """
+    arguments = strategy_arguments(settings.search)
+    arguments["selection_metric"] = settings.search.selection_metric or metric.selection
     return SNAS(
-        **strategy_arguments(settings.search),
+        **arguments,
         seed=settings.seed,
         regularizers=_penalties(settings.resources),
         budget=_budget(settings.resources),
@@ -94,7 +98,7 @@ def _budget(settings: ResourceSettings) -> Budget | None:
     )
 
 
-def make_space(settings: SpaceSettings, data: ClassificationData | None = None) -> ModelSpace:
+def make_space(settings: SpaceSettings, data: TaskData | None = None) -> ModelSpace:
     """Build the space; what :data:`DECIDED_BY_DATA` names is filled in from data where its constructor has it.
 
     Raises:
@@ -115,7 +119,7 @@ def make_space(settings: SpaceSettings, data: ClassificationData | None = None) 
 
 
 def constructor_arguments(
-    space_class: type[ModelSpace], given: Mapping[str, Any], data: ClassificationData | None
+    space_class: type[ModelSpace], given: Mapping[str, Any], data: TaskData | None
 ) -> dict[str, Any]:
     """Return the given arguments, completed by those that the data decides.
 

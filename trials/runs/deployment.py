@@ -1,4 +1,4 @@
-"""What a child is as it will be deployed: memory alive at once, and the accuracy that 8 bits cost, measured."""
+"""What a child is as it will be deployed: memory alive at once, and what 8 bits cost of the metric, measured."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import nn
 from exports import InputExample, export_onnx
 from exports.onnx_files.live_memory import live_peak
 from trials.data.loaders import evaluation_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.quantization import quantize
-from trials.training.evaluation import evaluate, onnx_predictor
+from trials.training.evaluation import onnx_predictor
+from trials.training.number_types import NumberTypes, put_types
 
 __all__ = ["accepts", "int8_loss", "measured_on"]
 
@@ -23,7 +24,7 @@ IMAGES = 512
 """Training images that calibrate the ranges of activations."""
 
 
-def measured_on(file: Path, data: ClassificationData, int8: bool) -> dict[str, float]:
+def measured_on(file: Path, data: TaskData, int8: bool) -> dict[str, float]:
     """Measure an exported child.
 
     Args:
@@ -32,8 +33,8 @@ def measured_on(file: Path, data: ClassificationData, int8: bool) -> dict[str, f
         int8: quantize it too.
 
     Returns:
-        ``live_peak`` in elements; with ``int8`` also ``int8_loss``: the accuracy that is lost beside the same file
-        at 32 bits, a share, negative where 8 bits happen to be better.
+        ``live_peak`` in elements; with ``int8`` also ``int8_loss``: how much worse the deciding metric is than that
+        of the same file at 32 bits, in its own unit, negative where 8 bits happen to be better.
 
     Raises:
         OnnxExportError: the shape of a tensor is not known.
@@ -48,16 +49,21 @@ def measured_on(file: Path, data: ClassificationData, int8: bool) -> dict[str, f
     return figures
 
 
-def int8_loss(file: Path, small: Path, data: ClassificationData) -> float:
-    """Return the validation accuracy that a quantized file lacks beside the one that it was made of, a share."""
+def int8_loss(file: Path, small: Path, data: TaskData) -> float:
+    """Return by how much a quantized file is worse than the one that it was made of, by validation data's metric."""
     reached = [
-        evaluate(onnx_predictor(each), evaluation_loader(data, data.validation)).top1.value for each in (file, small)
+        data.task.evaluate(onnx_predictor(each), evaluation_loader(data, data.validation)).value
+        for each in (file, small)
     ]
-    return reached[0] - reached[1]
+    return data.task.metric.gain(reached[0], over=reached[1])
 
 
 def accepts(
-    bounds: Mapping[str, float], data: ClassificationData, example: InputExample, progress: Progress
+    bounds: Mapping[str, float],
+    data: TaskData,
+    example: InputExample,
+    progress: Progress,
+    types: Callable[[Mapping[str, Any]], NumberTypes] = lambda sample: {},
 ) -> Callable[[dict[str, Any], nn.Module], bool] | None:
     """Return what decides whether a child keeps the measured bounds; None where there are none.
 
@@ -66,12 +72,14 @@ def accepts(
         data: see :func:`measured_on`.
         example: what one input looks like.
         progress: told of each child that does not.
+        types: gives those of a child's numbers that the search may have changed.
     """
     if not bounds:
         return None
 
     def accept(sample: dict[str, Any], child: nn.Module) -> bool:
         with tempfile.TemporaryDirectory() as folder:
+            put_types(child, types(sample))
             file = export_onnx(child, Path(folder) / "model.onnx", example, batch_sizes=(1,)).path
             figures = measured_on(file, data, "int8_loss" in bounds)
         beyond = [

@@ -21,11 +21,12 @@ from snas_nni.resources import Bound, ChildBounds
 from snas_nni.resources.solver.bounds import PEAK, peak_range
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.components import make_space, make_strategy, sweep_of
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.evidence.evidence_file import write_evidence
+from trials.runs.evidence.graph import write_graph
 from trials.runs.results import save_child, write_results
 from trials.runs.session import facts_of
 from trials.runs.teaching.teachers import find_distillation
@@ -33,8 +34,8 @@ from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_files import newest_usable, read_checkpoint
 from trials.state.output_folder import recorded_settings, write_settings
-from trials.training.classifier import ClassificationTraining
-from trials.training.evaluation import child_accuracies, child_costs
+from trials.training.evaluation import child_costs, child_metrics
+from trials.training.modules import training_module
 from trials.training.trainer import quieten_libraries
 
 __all__ = ["Restored", "budgets_between", "derive_child_of", "make_folder", "restore", "write_child_of"]
@@ -53,7 +54,7 @@ class Restored:
 
     folder: Path
     settings: RunSettings
-    data: ClassificationData
+    data: TaskData
     strategy: SNAS
 
     def cost_model(self) -> CostModel:
@@ -106,10 +107,10 @@ def restore(folder: Path, settings: RunSettings, progress: Progress) -> Restored
     if path is None:
         raise SettingError(f"{str(folder)!r} has no checkpoint that can be used; give the folder of a search")
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    data = load_data(settings.data, progress)
+    data = load_data(settings.data, progress, settings.training.task, settings.evaluator)
     # What the search had as its own bound is no bound of another child's.
-    strategy = make_strategy(replace(settings, resources=type(settings.resources)()))
-    module = ClassificationTraining(classes=data.classes, **asdict(settings.training))
+    strategy = make_strategy(replace(settings, resources=type(settings.resources)()), metric=data.task.metric)
+    module = training_module(data, settings.training)
     strategy.restore(make_space(settings.space, data), module, read_checkpoint(path), input_example(data).batch())
     return Restored(folder, settings, data, strategy)
 
@@ -218,8 +219,9 @@ def write_child_of(
     )
     write_settings(output, settings)
     save_child(output, architecture, child)  # before anything that can fail
+    write_graph(output, architecture, search.strategy, sample, example, progress)
     metrics = {
-        **child_accuracies(child, held_out_batches(data), torch.device("cpu")),
+        **child_metrics(child, held_out_batches(data), torch.device("cpu"), data.task),
         **child_costs(child.cpu(), example, progress),
     }
     write_evidence(output, child, data)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from exports import Architecture, InputExample, OnnxExportError, export_onnx, save, save_weights
+from exports.metric import ACCURACY, recorded_metric
 from exports.onnx_files.description import described_by_summary
 from exports.report.findings import findings
 from exports.report.run import read_run
@@ -21,11 +22,13 @@ __all__ = ["final_numbers", "save_child", "warnings_of", "write_results"]
 
 
 def final_numbers(result: SearchResult) -> dict[str, Any]:
-    """Return what an NNI trial reports as its result; ``default`` is what the tuner maximises."""
-    metrics = result.metrics
+    """Return what an NNI trial reports as its result; ``default`` is the metric that decides, as it is."""
+    metrics, deciding = result.metrics, result.metric
+    named = {} if deciding == ACCURACY else {"metric": deciding.as_document()}
     return {
-        "default": metrics["validation_accuracy"],
-        "test_accuracy": metrics["test_accuracy"],
+        "default": metrics[deciding.validation],
+        **named,
+        deciding.test: metrics[deciding.test],
         "parameters": result.parameters,
         **{name: metrics[name] for name in ("macs", "entropy", "entropy_share") if name in metrics},
         **{name: round(metrics[name], 1) for name in ("seconds",) if name in metrics},
@@ -104,4 +107,4 @@ def write_results(
     }
     # Last, so that a folder with a summary is a folder with everything.
     write_atomically(output / "summary.json", (json.dumps(document, indent=2) + "\n").encode())
-    return SearchResult(output, architecture.metrics, architecture.parameters)
+    return SearchResult(output, architecture.metrics, architecture.parameters, recorded_metric(document, {}))

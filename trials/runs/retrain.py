@@ -16,7 +16,7 @@ from exports.run_folder import SearchResult
 from snas_nni.errors import SettingError
 from trials.data.loaders import evaluation_loader, input_example, training_loader
 from trials.data.sources import load_data, with_augmentation
-from trials.data.types import ClassificationData, LabelledTensors
+from trials.data.types import LabelledTensors, TaskData
 from trials.progress import readable_duration
 from trials.runs.retrain_child import build_for, find_architecture, inherit_weights
 from trials.runs.retrain_output import RetrainOutput
@@ -25,16 +25,18 @@ from trials.settings.retrain import RetrainSettings
 from trials.state.checkpoint_callback import Checkpoints
 from trials.state.checkpoint_files import batches_done
 from trials.state.nni_trial import NniTrial
+from trials.tasks.own import OwnTask
 from trials.training.callbacks import BestWeights, DropPath, EpochReport, EpochSeed, FastLayers
-from trials.training.classifier import RetrainTraining, initialize_fan_out
 from trials.training.loggers import log_result
+from trials.training.modules import retraining_module
+from trials.training.retraining import initialize_fan_out
 from trials.training.trainer import make_trainer
 
 __all__ = ["run_retrain"]
 
 
 def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> SearchResult | None:
-    """Train an architecture's child and write its best and last weights, its ONNX file and its accuracy.
+    """Train an architecture's child and write its best and last weights, its ONNX file and what it reaches.
 
     Args:
         settings: of the run.
@@ -53,7 +55,8 @@ def run_retrain(settings: RetrainSettings, trial: NniTrial | None = None) -> Sea
 
 def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> SearchResult | None:
     settings, training, progress = session.settings, session.settings.training, session.progress
-    data = with_augmentation(load_data(settings.data, progress), settings.augmentation)
+    data = load_data(settings.data, progress, training.task, settings.evaluator)
+    data, deciding = with_augmentation(data, settings.augmentation), data.task.metric
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     retrained = build_for(searched, settings.space, data)
     if training.initialisation == "fan_out":
@@ -69,10 +72,10 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
         f"{training.learning_rate:g} ({training.schedule}), drop-path to {training.drop_path:g}"
     )
 
-    files = RetrainOutput(session, searched, retrained)
-    best, checkpoints = BestWeights(files.save_best), Checkpoints(session.folder)
-    trainer = _trainer(session, [best, EpochReport(progress, session.trial), checkpoints])
-    module = RetrainTraining(data.classes, training)
+    files = RetrainOutput(session, searched, retrained, deciding)
+    best, checkpoints = BestWeights(files.save_best, deciding), Checkpoints(session.folder)
+    trainer = _trainer(session, [best, EpochReport(progress, session.trial, deciding), checkpoints])
+    module = retraining_module(data, training)
     module.set_model(retrained.child)
     with session.training():
         trainer.fit(
@@ -89,8 +92,8 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
     for problem in log_result(trainer.loggers, session.folder, result.metrics):
         progress.say(f"warning: {problem}")
     progress.say(
-        f"retrained child (epoch {best.epoch}): {result.metrics['validation_accuracy']:.1%} validation and "
-        f"{result.metrics['test_accuracy']:.1%} test accuracy, {result.parameters:,} parameters; "
+        f"retrained child (epoch {best.epoch}): {deciding.text(result.metrics[deciding.validation])} validation and "
+        f"{deciding.text(result.metrics[deciding.test])} test {deciding.title}, {result.parameters:,} parameters; "
         f"trained in {readable_duration(seconds)}"
     )
     return result
@@ -117,14 +120,14 @@ def _trainer(session: Session[RetrainSettings], callbacks: list[Callback]) -> An
     return trainer if trainer.world_size == 1 else make("ddp_find_unused_parameters_true")
 
 
-def check_child(child: nn.Module, data: ClassificationData) -> None:
+def check_child(child: nn.Module, data: TaskData) -> None:
     """Run a copy of the child on some prepared inputs, in both modes.
 
     Raises:
-        SettingError: the child cannot run on it, or does not give one logit for each class.
+        SettingError: the child cannot run on it, or does not give outputs of the task's shape.
     """
     few = LabelledTensors(data.validation.inputs[:2], data.validation.labels[:2])
-    inputs = next(iter(evaluation_loader(data, few)))[0]
+    inputs, targets = next(iter(evaluation_loader(data, few)))
     shape = tuple(inputs.shape[1:])
     copied = copy.deepcopy(child)
     try:
@@ -133,8 +136,10 @@ def check_child(child: nn.Module, data: ClassificationData) -> None:
             logits = copied.eval()(inputs)
     except Exception as error:
         raise SettingError(f"the child cannot run on inputs of shape {shape}: {error}") from error
-    if logits.shape != (len(inputs), data.classes):
+    if isinstance(data.task, OwnTask):
+        return  # only the user's module knows the shape
+    if data.task.as_given(logits).shape != data.task.shape(targets):
         raise SettingError(
             f"space.init_args: the child gives outputs of shape {tuple(logits.shape[1:])}, but the data has "
-            f"{data.classes} classes"
+            f"{data.task.count_in_words}"
         )

@@ -18,7 +18,7 @@ from exports.rebuilding.find_space import find_space
 from exports.rebuilding.weights import read_weights, room_for
 from snas_nni.derivation.child import build_child
 from snas_nni.errors import SettingError
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.runs.components import DECIDED_BY_DATA, constructor_arguments
 from trials.settings.retrain import ChildSettings
 
@@ -71,7 +71,7 @@ def find_architecture(name: str) -> Architecture:
     return load(path / "architecture.json" if path.is_dir() else path)
 
 
-def build_for(architecture: Architecture, settings: ChildSettings, data: ClassificationData) -> RetrainedChild:
+def build_for(architecture: Architecture, settings: ChildSettings, data: TaskData) -> RetrainedChild:
     """Build the architecture's child with new weights, at its space's arguments as the settings change them.
 
     Raises:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from nni.nas.evaluator.pytorch import Lightning, Trainer
@@ -12,15 +14,17 @@ from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning import Callback
 
 from exports import Architecture
+from exports.metric import DecidingMetric
 from exports.run_folder import SearchResult
-from snas_nni import SNAS
+from snas_nni import SNAS, build_child
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
 from trials.runs.deployment import accepts, measured_on
 from trials.runs.evidence.evidence_file import random_document, write_evidence
+from trials.runs.evidence.graph import write_graph
 from trials.runs.evidence.random_children import RandomChildren
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
@@ -33,11 +37,12 @@ from trials.state.checkpoint_files import batches_done
 from trials.state.nni_trial import NniTrial
 from trials.state.output_folder import recorded_settings
 from trials.training.callbacks import EpochReport
-from trials.training.classifier import ClassificationTraining
 from trials.training.distillation import Distillation
-from trials.training.evaluation import child_accuracies, child_costs
+from trials.training.evaluation import child_costs, child_metrics
 from trials.training.loggers import log_result
-from trials.training.trainer import make_trainer
+from trials.training.modules import training_module
+from trials.training.number_types import NumberTypes, number_types, put_types
+from trials.training.trainer import KEEPS_TYPES, make_trainer
 
 __all__ = ["run_search"]
 
@@ -61,16 +66,18 @@ def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchRe
 
 def _search(session: Session[RunSettings]) -> SearchResult | None:
     settings, progress = session.settings, session.progress
-    data = load_data(settings.data, progress)
+    data = load_data(settings.data, progress, settings.training.task, settings.evaluator)
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     space = make_space(settings.space, data)
     example, bounds = input_example(data), measured_bounds(settings.resources)
-    strategy = make_strategy(settings, accepts(bounds, data, example, progress))
+    types = partial(_types_of_child, settings, data)
+    strategy = make_strategy(settings, accepts(bounds, data, example, progress, types), data.task.metric)
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
     random = RandomChildren(data, settings)
-    evaluator = _evaluator(session, data, distillation, [EpochReport(progress, session.trial), random, checkpoints])
+    report = EpochReport(progress, session.trial, data.task.metric)
+    evaluator = _evaluator(session, data, distillation, [report, random, checkpoints])
     with session.training():
         _run_strategy(space, evaluator, strategy)
     if not evaluator.trainer.is_global_zero:
@@ -78,13 +85,11 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     seconds = session.seconds(checkpoints.seconds_before)
 
     sample, child = strategy.derive()
+    put_types(child, types(sample))
     if strategy.budget_report is not None:
         progress.say(str(strategy.budget_report))
-    if settings.tuning.epochs:
-        progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
-        tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
     metrics = {
-        **_search_metrics(checkpoints.table.last),
+        **_search_metrics(checkpoints.table.last, data.task.metric),
         "logits_learning_rate": strategy.oneshot_module.logits_learning_rate,
         "seconds": seconds,
     }
@@ -100,14 +105,19 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         example=example,
     )
     save_child(session.folder, architecture, child)  # before anything that can fail
+    if settings.tuning.epochs:
+        progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
+        tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
+    write_graph(session.folder, architecture, strategy, sample, example, progress)
     device = evaluator.trainer.strategy.root_device
     if not random.moment and strategy.oneshot_module.settling.chosen is None:
         random.judge(strategy.oneshot_module)
-    metrics |= {**child_accuracies(child, held_out_batches(data), device), **random.metrics}
+    deciding = data.task.metric
+    metrics |= {**child_metrics(child, held_out_batches(data), device, data.task), **random.metrics}
     write_evidence(session.folder, child, data, device, random_document(random, strategy, len(data.validation)))
     metrics |= child_costs(child.cpu(), example, progress)
-    report = strategy.budget_report
-    summary = session.summary(data) | ({"budget": dict(report.bounds)} if report is not None else {})
+    met = strategy.budget_report
+    summary = session.summary(data) | ({"budget": dict(met.bounds)} if met is not None else {})
     result = write_results(
         session.folder,
         replace(architecture, metrics=metrics),
@@ -117,7 +127,8 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
         measure=lambda file: measured_on(file, data, "int8_loss" in bounds),
     )
     progress.say(
-        f"child: {metrics['validation_accuracy']:.1%} validation and {metrics['test_accuracy']:.1%} test accuracy, "
+        f"child: {deciding.text(metrics[deciding.validation])} validation and "
+        f"{deciding.text(metrics[deciding.test])} test {deciding.title}, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
     )
     for problem in log_result(evaluator.trainer.loggers, session.folder, result.metrics):
@@ -127,16 +138,22 @@ def _search(session: Session[RunSettings]) -> SearchResult | None:
     return result
 
 
+def _types_of_child(settings: RunSettings, data: TaskData, sample: Mapping[str, Any]) -> NumberTypes:
+    """The types that the space makes a child's numbers of; none where the search leaves them as they are."""
+    if settings.precision in KEEPS_TYPES:
+        return {}
+    return number_types(build_child(partial(make_space, settings.space, data), {}, sample))
+
+
 def _evaluator(
     session: Session[RunSettings],
-    data: ClassificationData,
+    data: TaskData,
     distillation: Distillation | None,
     callbacks: list[Callback],
 ) -> Any:
     settings, checkpoint = session.settings, session.checkpoint
     from_step, epochs = batches_done(checkpoint), settings.search.epochs
-    module = ClassificationTraining(classes=data.classes, **asdict(settings.training))
-    module.distillation = distillation
+    module = training_module(data, settings.training, distillation)
     return Lightning(
         module,
         make_trainer(Trainer, settings, session.folder, from_step, callbacks, max_epochs=epochs),
@@ -151,12 +168,12 @@ def _run_strategy(space: ModelSpace, evaluator: Lightning, strategy: SNAS) -> No
     strategy(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
 
 
-def _search_metrics(last: dict[str, float]) -> dict[str, float]:
+def _search_metrics(last: dict[str, float], deciding: DecidingMetric) -> dict[str, float]:
     """Pick the supernet's metrics from the last epoch's row."""
     names = {
-        "val_acc": "supernet_validation_accuracy",
-        "sampled/val_acc": "sampled_validation_accuracy",
-        "train_acc": "train_accuracy",
+        deciding.logged: f"supernet_{deciding.validation}",
+        f"sampled/{deciding.logged}": f"sampled_{deciding.validation}",
+        deciding.logged_in_training: f"train_{deciding.name}",
         "search/temperature": "temperature",
         "search/entropy": "entropy",
         "search/entropy_share": "entropy_share",

@@ -14,7 +14,7 @@ import pytorch_lightning as lightning
 
 from exports.run_folder import SearchResult, read_result
 from trials.data.loaders import preparation_of
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress, progress_here
 from trials.runs.results import final_numbers
 from trials.settings.run import BaseRunSettings, DataSettings
@@ -68,7 +68,7 @@ class Session(Generic[Settings]):
         """Return how long the run has taken, with the seconds before it was cut."""
         return before + time.monotonic() - self._start
 
-    def summary(self, data: ClassificationData) -> dict[str, Any]:
+    def summary(self, data: TaskData) -> dict[str, Any]:
         """Return what summary.json says of the run whatever it found.
 
         Args:
@@ -81,7 +81,7 @@ class Session(Generic[Settings]):
         }
 
 
-def facts_of(data: ClassificationData, settings: DataSettings) -> dict[str, Any]:
+def facts_of(data: TaskData, settings: DataSettings) -> dict[str, Any]:
     """Return what summary.json says of the data, as far as the network's users need to know it.
 
     Args:
@@ -90,7 +90,9 @@ def facts_of(data: ClassificationData, settings: DataSettings) -> dict[str, Any]
     """
     preparation = preparation_of(data, settings.image_size is not None)
     return {
-        "class_names": list(data.class_names),
+        "metric": data.task.metric.as_document(),
+        # Names that a network's user may show for what it answers: the outputs of other tasks are no classes.
+        "class_names": list(data.class_names) if data.task.is_classification else [],
         "normalisation": asdict(data.normalisation) if data.normalisation else None,
         "preparation": preparation.as_document() if preparation else None,
     }

@@ -12,18 +12,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from exports import build, export_onnx, load
+from exports import build, export_code, export_onnx, load
+from exports.code.export import code_in_words
+from exports.metric import ACCURACY, DecidingMetric
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
 from trials.data.loaders import evaluation_loader, input_example
 from trials.data.sources import load_data
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.search import run_search
 from trials.runs.teaching.teachers import original_network
 from trials.settings.search import RunSettings
 from trials.state.nni_trial import NniTrial
-from trials.training.evaluation import child_costs, evaluate, onnx_predictor, torch_predictor
+from trials.training.evaluation import child_costs, onnx_predictor, torch_predictor
 
 __all__ = ["COMPARISON", "compare_with_original", "comparison_in_words", "run_shrink"]
 
@@ -31,24 +33,26 @@ COMPARISON = "comparison.json"
 _RUNS = 50
 
 
-def run_shrink(settings: RunSettings, trial: NniTrial | None = None) -> SearchResult | None:
+def run_shrink(settings: RunSettings, trial: NniTrial | None = None, code: Path | None = None) -> SearchResult | None:
     """Search a network's space, tune the child, and write how it compares with the network into the run's folder.
 
     Args:
         settings: of the search; its space is a :class:`search_spaces.FromModel`.
         trial: the NNI trial to report to; None outside an experiment.
+        code: file that the child is written to as Python source; None for none.
 
     Returns:
         The result; None in the processes that train beside the first one.
 
     Raises:
-        SnasError: as of a search; or the space is not made from a network, or that network cannot be exported.
+        SnasError: as of a search; or the space is not made from a network, or that network cannot be exported,
+            or the child not be written as source.
     """
     result = run_search(settings, trial)
     if result is None:
         return None
     progress = Progress(settings.quiet)
-    data = load_data(settings.data, progress)
+    data = load_data(settings.data, progress, settings.training.task, settings.evaluator)
     named = [
         text for text in (settings.space.class_path, settings.space.init_args.get("model")) if isinstance(text, str)
     ]
@@ -56,11 +60,13 @@ def run_shrink(settings: RunSettings, trial: NniTrial | None = None) -> SearchRe
     document = compare_with_original(original_network(settings.space, data), child, data, result.output, progress)
     for line in comparison_in_words(document):
         progress.say(line)
+    if code is not None:
+        progress.say(code_in_words(export_code(child, code, input_example(data))))
     return result
 
 
 def compare_with_original(
-    original: nn.Module, child: nn.Module, data: ClassificationData, folder: Path, progress: Progress
+    original: nn.Module, child: nn.Module, data: TaskData, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     """Measure both networks and write ``comparison.json``, with the original's ONNX file beside the child's.
 
@@ -72,8 +78,9 @@ def compare_with_original(
         progress: told what cannot be counted.
 
     Returns:
-        For each network ``test`` (accuracy with its 95 % interval), ``costs``, ``onnx_bytes`` and ``onnx_ms``: the
-        median time of one input in ONNX Runtime on this machine's CPU, as far as it is quiet.
+        For each network ``test`` (the deciding metric, an accuracy with its 95 % interval), ``metric``, ``costs``,
+        ``onnx_bytes`` and ``onnx_ms``: the median time of one input in ONNX Runtime on this machine's CPU, as far as
+        it is quiet.
     """
     example = input_example(data)
     export_onnx(original, folder / "original.onnx", example)
@@ -82,8 +89,9 @@ def compare_with_original(
         ("original", original, folder / "original.onnx"),
         ("child", child, folder / "model.onnx"),
     ):
-        test = evaluate(torch_predictor(network, "cpu"), evaluation_loader(data, data.test))
+        test = data.task.evaluate(torch_predictor(network, "cpu"), evaluation_loader(data, data.test))
         document[name] = {
+            "metric": test.metric.as_document(),
             "test": test.as_document(),
             "costs": child_costs(network, example, progress),
             "onnx_bytes": path.stat().st_size,
@@ -97,9 +105,14 @@ def comparison_in_words(document: Mapping[str, Any]) -> list[str]:
     """Return the comparison line by line."""
     original, child = document["original"], document["child"]
     lines = [f"{'':<24}{'original':>16}{'child':>16}"]
-    for name, each in (("test accuracy", "share"), ("95 % interval", "interval95")):
-        values = [_percent(part["test"]["top1"][each]) for part in (original, child)]
-        lines.append(f"{name:<24}{values[0]:>16}{values[1]:>16}")
+    metric = DecidingMetric.from_document(original["metric"]) if "metric" in original else ACCURACY
+    if metric == ACCURACY:
+        for name, each in (("test accuracy", "share"), ("95 % interval", "interval95")):
+            values = [_percent(part["test"]["top1"][each]) for part in (original, child)]
+            lines.append(f"{name:<24}{values[0]:>16}{values[1]:>16}")
+    else:
+        values = [metric.text(part["test"][metric.name]) for part in (original, child)]
+        lines.append(f"{'test ' + metric.title:<24}{values[0]:>16}{values[1]:>16}")
     rows = [(name, cost, child["costs"].get(name)) for name, cost in original["costs"].items()]
     rows += [("ONNX bytes", original["onnx_bytes"], child["onnx_bytes"])]
     for name, before, after in rows:

@@ -19,7 +19,7 @@ from snas_nni.supernet.base import SampledModule
 from trials.runs.components import make_space
 from trials.settings.search import SpaceSettings
 
-__all__ = ["describe_space"]
+__all__ = ["describe_space", "space_argument"]
 
 
 def describe_space(class_path: str, arguments: Sequence[str], example: InputExample) -> str:
@@ -33,7 +33,7 @@ def describe_space(class_path: str, arguments: Sequence[str], example: InputExam
     Raises:
         SnasError: the space cannot be built or searched.
     """
-    space = make_space(SpaceSettings(class_path=class_path, init_args=dict(map(_argument, arguments))))
+    space = make_space(SpaceSettings(class_path=class_path, init_args=dict(map(space_argument, arguments))))
     strategy = SNAS(seed=0)
     supernet = strategy.mutate_model(space)
     lines = [f"{class_path}: {len(strategy.distribution.choices)} choices"]
@@ -64,7 +64,12 @@ def describe_space(class_path: str, arguments: Sequence[str], example: InputExam
     return "\n".join(lines)
 
 
-def _argument(text: str) -> tuple[str, Any]:
+def space_argument(text: str) -> tuple[str, Any]:
+    """Return name and value of an argument that is given as ``name=value``, the value in YAML.
+
+    Raises:
+        SettingError: it is not.
+    """
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise SettingError(f"--set: {text!r} must look like name=value")

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -23,6 +23,9 @@ __all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read
 
 Settings = TypeVar("Settings")
 
+_FREE = ("space.init_args.", "data.options.", "evaluator.init_args.", "training.optimizer_args.")
+"""Groups of a tuner's parameters whose names are not this project's."""
+
 
 def read_settings(
     arguments: Sequence[str], tuned: Mapping[str, Any] | None = None, beneath: Mapping[str, Any] | None = None
@@ -34,7 +37,16 @@ def read_settings(
         tuned: parameters of a tuner.
         beneath: values in place of defaults, those of a group in a dictionary of their own.
     """
-    return made_of(merged(beneath or {}, read_given(arguments, tuned, RunSettings)), RunSettings)
+    given = read_given(arguments, tuned, RunSettings)
+    return made_of(merged(merged(_of_optimizer(given), beneath or {}), given), RunSettings)
+
+
+def _of_optimizer(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return learning rates for an optimizer that does not bear SGD's; nobody gave one."""
+    training = given.get("training", {})
+    if training.get("optimizer", "SGD") == "SGD" or "learning_rate" in training:
+        return {}
+    return {"training": {"learning_rate": 1e-3, "learning_rate_floor": 0.0}}
 
 
 def architecture_first(arguments: Sequence[str]) -> list[str]:
@@ -63,7 +75,7 @@ def read_given(
     """
     tuned_arguments = [f"--{key}={_as_argument(value)}" for key, value in (tuned or {}).items()]
     for key in tuned or {}:
-        if key not in _known_keys(kind) and not key.startswith(("space.init_args.", "data.options.")):
+        if key not in _known_keys(kind) and not key.startswith(_FREE):
             near = did_you_mean(key, _known_keys(kind))
             raise SettingError(f"the tuner's search space has {readable(key)}, which is not a setting{near}")
         refuse_class_paths((tuned or {})[key], f"the tuner's {readable(key)}")
@@ -149,8 +161,10 @@ def _parser(kind: type) -> ArgumentParser:
     for name, group in groups_of(kind).items():
         if "class_path" in {each.name for each in fields(group)}:
             # jsonargparse reads a dataclass with a field class_path as something else
-            parser.add_argument(f"--{name}.class_path", type=str)
-            parser.add_argument(f"--{name}.init_args", type=dict[str, Any])
+            # and imports the class as soon as its arguments are added together.
+            for key, hint in get_type_hints(group).items():
+                if get_origin(hint) is not ClassVar:
+                    parser.add_argument(f"--{name}.{key}", type=hint)
         else:
             parser.add_class_arguments(group, name)
     flags = {each.name for each in fields(kind) if each.name == "quiet"}

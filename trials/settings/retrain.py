@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from snas_nni.errors import SettingError
 from snas_nni.ranges import check_ranges, ranged, require
+from trials.settings.evaluator import EvaluatorSettings, TaskName, check_class_weights
 from trials.settings.run import BaseRunSettings
 
 __all__ = ["AugmentationSettings", "ChildSettings", "RetrainSettings", "RetrainTrainingSettings"]
@@ -44,9 +45,13 @@ class AugmentationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainTrainingSettings:
-    """How the weights are trained: SGD. The recipe has its own defaults.
+    """How the weights are trained. The recipe has its own defaults, and a run's folder its own task.
 
     Args:
+        task: or regression, multi_label, segmentation, sequence_labeling
+        class_weights: in the training loss: a list, or balanced; null for equal ones
+        optimizer: a name of torch.optim, such as AdamW, or your.own.Optimizer
+        optimizer_args: further arguments of the optimizer
         epochs: passes over the training images, at least 1
         batch_size: images a step and device, at least 2
         learning_rate: of the first epoch, above 0
@@ -62,6 +67,10 @@ class RetrainTrainingSettings:
         initialisation: of new weights: default (torch's) or fan_out (normal)
     """
 
+    task: TaskName = "classification"
+    class_weights: list[float] | str | None = None
+    optimizer: str = "SGD"
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
     epochs: int = ranged(600, at_least=1)
     batch_size: int = ranged(96, at_least=2)  # batch statistics of one image are none
     learning_rate: float = ranged(0.025, above=0)
@@ -78,6 +87,7 @@ class RetrainTrainingSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self, "training.")
+        check_class_weights(self.class_weights)
         require("training.learning_rate_floor", self.learning_rate_floor, at_most=self.learning_rate)
 
 
@@ -92,6 +102,7 @@ class RetrainSettings(BaseRunSettings):
         space: the network
         augmentation: of the images
         training: the weights
+        evaluator: a training of your own
     """
 
     architecture: str = ""
@@ -100,6 +111,7 @@ class RetrainSettings(BaseRunSettings):
     space: ChildSettings = field(default_factory=ChildSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: RetrainTrainingSettings = field(default_factory=RetrainTrainingSettings)
+    evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

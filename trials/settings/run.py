@@ -84,7 +84,7 @@ class BaseRunSettings:
         seed: of weights, samples, batches and all else that is drawn, at least 0
         accelerator: Lightning's: auto, cpu, gpu, ...
         devices: Lightning's: auto or a number
-        precision: Lightning's: 32-true, 16-mixed, bf16-mixed, ...
+        precision: Lightning's: 32-true, 64-true, bf16-mixed, bf16-true, 16-mixed, 16-true
         logger: tensorboard, csv, mlflow, wandb, several with commas; null for tensorboard if installed
         quiet: print nothing but errors
     """

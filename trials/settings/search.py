@@ -11,6 +11,7 @@ from snas_nni.errors import SettingError
 from snas_nni.one_shot.temperature import Shape
 from snas_nni.ranges import check_ranges, ranged, require
 from trials.settings.cost_bounds import given_bounds, with_cost_bounds
+from trials.settings.evaluator import EvaluatorSettings, TaskName, check_class_weights
 from trials.settings.run import BaseRunSettings, DataSettings
 from trials.settings.tuning import DistillationSettings, TuningSettings
 
@@ -98,10 +99,14 @@ class ResourceSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How the weights are trained: SGD with a cosine learning rate.
+    """How the weights are trained: for what, by which optimizer, with a cosine learning rate.
 
     Args:
-        learning_rate: of the first epoch, above 0
+        task: or regression, multi_label, segmentation, sequence_labeling
+        class_weights: in the training loss: a list, or balanced; null for equal ones
+        optimizer: a name of torch.optim, such as AdamW, or your.own.Optimizer
+        optimizer_args: further arguments of the optimizer
+        learning_rate: of the first epoch, above 0; by default 0.001 with others than SGD
         learning_rate_floor: of the last epoch, in [0, learning_rate]
         momentum: in [0, 1)
         weight_decay: at least 0
@@ -109,6 +114,10 @@ class TrainingSettings:
         auxiliary_weight: of the auxiliary head's loss, at least 0
     """
 
+    task: TaskName = "classification"
+    class_weights: list[float] | str | None = None
+    optimizer: str = "SGD"
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
     learning_rate: float = ranged(0.025, above=0)
     learning_rate_floor: float = ranged(0.001, at_least=0)
     momentum: float = ranged(0.9, at_least=0, below=1)
@@ -118,6 +127,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self, "training.")
+        check_class_weights(self.class_weights)
         require("training.learning_rate_floor", self.learning_rate_floor, at_most=self.learning_rate)
 
 
@@ -146,6 +156,7 @@ class RunSettings(BaseRunSettings):
         search: the search
         resources: the child's cost
         training: the weights
+        evaluator: a training of your own
         distillation: the teacher
         tuning: of the child, after the search
         checkpoint: of the state
@@ -160,6 +171,7 @@ class RunSettings(BaseRunSettings):
     search: SearchSettings = field(default_factory=SearchSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)

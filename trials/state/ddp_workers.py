@@ -43,8 +43,13 @@ def main_process() -> MainProcess | None:
     """Return whom this process follows; None for the first process, and for the only one.
 
     Raises:
-        SettingError: another launcher than Lightning's started this process beside others.
+        SettingError: another launcher than Lightning's started this process beside others, here or on other nodes.
     """
+    if int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:  # torchrun's number of nodes
+        raise SettingError(
+            "a search of the command line runs on one node: its folder, its signals and its checkpoints are one "
+            "process's. Over several nodes, search in Python with Trainer(num_nodes=...); see docs/many_machines.md"
+        )
     if os.environ.get("LOCAL_RANK", "0") == "0":
         return None
     text = os.environ.get(_VARIABLE)

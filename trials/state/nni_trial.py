@@ -80,7 +80,7 @@ class NniTrial:
             nni.report_intermediate_result(dict(metrics))
 
     def report_final(self, metrics: Mapping[str, Any]) -> None:
-        """Send the trial's result, unless the experiment has it; the tuner maximises ``metrics["default"]``."""
+        """Send the trial's result, unless the experiment has it; ``metrics["default"]`` is what the tuner looks at."""
         if self._has_final:
             return
         with self._outer():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from snas_nni.errors import SettingError, SnasError
-from snas_nni.files import write_atomically
+from snas_nni.files import half_written, write_atomically
 from snas_nni.plain_yaml import read_yaml
 from trials.progress import Progress
 from trials.settings.guard import merged
@@ -83,6 +83,8 @@ def open_output(settings: BaseRunSettings, trial: NniTrial | None, progress: Pro
         raise SettingError(f"output: cannot make the folder {str(folder)!r}: {error.strerror}") from error
     folder = folder.resolve()
     with locked(folder):
+        for left in half_written(folder):  # by a run that was killed meanwhile
+            left.unlink(missing_ok=True)
         if folder != source and any(entry.name != LOCK_NAME for entry in folder.iterdir()):
             raise SettingError(
                 f"output: the folder {str(folder)!r} is not empty; give another one"
@@ -164,6 +166,11 @@ def _new_folder(settings: BaseRunSettings, trial: NniTrial | None) -> Path:
 def _resumed_folder(settings: BaseRunSettings, trial: NniTrial | None) -> Path | None:
     if settings.resume is not None:
         folder = Path(settings.resume).expanduser()
+        if not (folder / SETTINGS_NAME).is_file() and (folder / LOCK_NAME).exists():
+            raise SettingError(
+                f"resume: the run in {str(folder)!r} was cut off before it began; give its command again, with "
+                f"--output {folder}"
+            )
         if not (folder / SETTINGS_NAME).is_file():
             raise SettingError(f"resume: there is no run in {str(folder)!r}; give the output folder of one")
         return folder.resolve()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
 from trials.closed_terminal import leave_closed_terminal
+from trials.state.second_signal import SecondSignal, quit_now
 
 __all__ = ["StoppedError", "Stopping", "ignore_signals"]
 
@@ -57,14 +55,20 @@ class Stopping:
         self._second_quits = second_quits
         self._training = False
         self._before: dict[int, Any] = {}
+        self._second: SecondSignal | None = None
 
     def __enter__(self) -> Stopping:
         if threading.current_thread() is threading.main_thread():  # others cannot have handlers
             self._before = _handlers(_SIGNALS)
+            if self._second_quits:
+                self._second = SecondSignal(self._before, lambda: self.requested is not None)
             self._listen()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self._second is not None:
+            self._second.end()
+            self._second = None
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
@@ -92,21 +96,13 @@ class Stopping:
         leave_closed_terminal()
         if self.requested is not None:
             if self._second_quits:
-                _quit(128 + number)
+                quit_now(128 + number)
             return
         self.requested = number
         if not self._training:
             raise StoppedError(number)
         # os.write, because print in a signal handler may meet a print that it interrupted.
         os.write(2, b"stopping after this step, with a checkpoint; once more to quit at once\n")
-
-
-def _quit(code: int, end: Callable[[int], Any] = os._exit) -> None:
-    for child in multiprocessing.active_children():
-        child.kill()
-    with contextlib.suppress(Exception):  # the signal may have met a print
-        sys.stdout.flush()
-    end(code)
 
 
 def _handlers(numbers: Iterable[int]) -> dict[int, Any]:

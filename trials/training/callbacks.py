@@ -14,6 +14,7 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
+from exports.metric import ACCURACY, DecidingMetric
 from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.one_shot.learning_rate import logits_steps
@@ -106,38 +107,40 @@ class DropPath(Callback):
 
 
 class BestWeights(Callback):
-    """Keeps the child's weights of the epoch with the highest validation accuracy; the lower loss breaks a tie.
+    """Keeps the child's weights of the epoch with the best validation metric; the lower loss breaks a tie.
 
     They are part of the checkpoint, so that a resumed run can still end with weights from before the cut.
 
     Args:
-        save: called with the ``state_dict``, the epoch counted from 1 and the accuracy in [0, 1] whenever there
-            are better ones, so that a run that is cut off leaves the best so far.
+        save: called with the ``state_dict``, the epoch counted from 1 and the metric's value whenever there are
+            better ones, so that a run that is cut off leaves the best so far.
+        metric: the one that decides.
 
     Attributes:
         weights: the ``state_dict``, on the CPU; empty before the first epoch ended.
         epoch: counted from 1.
-        accuracy: in [0, 1].
-        loss: mean cross-entropy in nats.
+        value: of the metric; NaN before the first epoch ended.
+        loss: mean loss of the same epoch; infinite where the module logs none.
     """
 
-    def __init__(self, save: Save) -> None:
+    def __init__(self, save: Save, metric: DecidingMetric = ACCURACY) -> None:
         self._save = save
+        self._metric = metric
         self.weights: dict[str, Tensor] = {}
         self.epoch = 0
-        self.accuracy = -math.inf
+        self.value = math.nan
         self.loss = math.inf
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Write the best of the run that is resumed to this run's folder."""
         if self.weights and trainer.is_global_zero:
-            self._save(self.weights, self.epoch, self.accuracy)
+            self._save(self.weights, self.epoch, self.value)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Compare. Lightning validates before this hook, so the metrics are the epoch's own.
 
         Raises:
-            SnasError: the training loss is not finite.
+            SnasError: the training loss is not finite, or the module does not log the metric.
         """
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if not math.isfinite(metrics.get("train_loss", 0.0)):
@@ -145,22 +148,25 @@ class BestWeights(Callback):
                 f"the training loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}: lower "
                 "training.learning_rate, or use another precision"
             )
-        accuracy, loss = metrics["val_acc"], metrics["val_loss"]
-        if (accuracy, -loss) <= (self.accuracy, -self.loss):
+        name, rank = self._metric.logged, self._metric.rank
+        if name not in metrics:
+            raise SnasError(f"the training module logs {', '.join(sorted(metrics))}, but not {name}, which decides")
+        value, loss = metrics[name], metrics.get("val_loss", math.inf)
+        if self.weights and (rank(value), -loss) <= (rank(self.value), -self.loss):
             return
-        self.accuracy, self.loss, self.epoch = accuracy, loss, trainer.current_epoch + 1
+        self.value, self.loss, self.epoch = value, loss, trainer.current_epoch + 1
         self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.model.state_dict().items()}
         if trainer.is_global_zero:
-            self._save(self.weights, self.epoch, self.accuracy)
+            self._save(self.weights, self.epoch, self.value)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
-        return {"weights": self.weights, "epoch": self.epoch, "accuracy": self.accuracy, "loss": self.loss}
+        return {"weights": self.weights, "epoch": self.epoch, "accuracy": self.value, "loss": self.loss}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what the checkpoint kept."""
         self.weights = dict(state_dict["weights"])
-        self.epoch, self.accuracy, self.loss = (state_dict[name] for name in ("epoch", "accuracy", "loss"))
+        self.epoch, self.value, self.loss = (state_dict[name] for name in ("epoch", "accuracy", "loss"))
 
 
 class EpochReport(Callback):
@@ -168,11 +174,13 @@ class EpochReport(Callback):
 
     Args:
         progress: prints the lines.
-        trial: told each epoch's child accuracy; None outside an experiment.
+        trial: told each epoch's value of the child; None outside an experiment.
+        metric: the one that decides.
     """
 
-    def __init__(self, progress: Progress, trial: NniTrial | None = None) -> None:
+    def __init__(self, progress: Progress, trial: NniTrial | None = None, metric: DecidingMetric = ACCURACY) -> None:
         self._progress = progress
+        self._metric = metric
         self._trial = trial
         self._start = 0.0
         self._first_epoch = 0
@@ -194,24 +202,33 @@ class EpochReport(Callback):
         done, total = trainer.current_epoch + 1, trainer.max_epochs
         elapsed = time.monotonic() - self._start
         left = elapsed / (done - self._first_epoch) * (total - done)
-        self._progress.epoch(epoch_line(done, total, metrics, left), done, total)
-        if self._trial is not None and "val_acc" in metrics:
+        self._progress.epoch(epoch_line(done, total, metrics, left, self._metric), done, total)
+        if self._trial is not None and self._metric.logged in metrics:
+            named = {} if self._metric == ACCURACY else {"metric": self._metric.as_document()}
             self._trial.report_intermediate(
                 {
-                    "default": metrics["val_acc"],
+                    "default": metrics[self._metric.logged],
+                    **named,
                     "epoch": done,
                     "epochs": total,
                     **{
                         name.removeprefix("search/").replace("/", "_"): metrics[name]
-                        for name in ("sampled/val_acc", "search/temperature", "search/entropy", "search/entropy_share")
+                        for name in (
+                            f"sampled/{self._metric.logged}",
+                            "search/temperature",
+                            "search/entropy",
+                            "search/entropy_share",
+                        )
                         if name in metrics
                     },
                 }
             )
 
 
-def epoch_line(done: int, total: int, metrics: Mapping[str, float], seconds_left: float) -> str:
-    """Write one epoch as one line; what was not measured is left out.
+def epoch_line(
+    done: int, total: int, metrics: Mapping[str, float], seconds_left: float, metric: DecidingMetric = ACCURACY
+) -> str:
+    """Write one epoch as one line; what was not measured is left out. The metric is named unless it is an accuracy.
 
     Entropy is in nats, and in percent of the most that the choices can have: 100 % has decided nothing, 0 % all.
     """
@@ -220,12 +237,21 @@ def epoch_line(done: int, total: int, metrics: Mapping[str, float], seconds_left
     for label, name, form in (
         ("temperature", "search/temperature", "{:.3f}"),
         ("entropy", "search/entropy", "{:.2f}" + share),
-        ("train", "train_acc", "{:.1%}"),
-        ("sampled", "sampled/val_acc", "{:.1%}"),
-        ("child", "val_acc", "{:.1%}"),
     ):
         if name in metrics:
             parts.append(f"{label} {form.format(metrics[name])}")
+    reached = [
+        f"{label} {metric.text(metrics[name])}"
+        for label, name in (
+            ("train", metric.logged_in_training),
+            ("sampled", f"sampled/{metric.logged}"),
+            ("child", metric.logged),
+        )
+        if name in metrics
+    ]
+    if metric != ACCURACY and reached:
+        reached[0] = f"{metric.title}: {reached[0]}"
+    parts += reached
     parts.append(f"{readable_duration(seconds_left)} left")
     return "  ".join(parts)
 

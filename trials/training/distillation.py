@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trials.training.number_types import suited
+
 __all__ = ["Distillation", "soft_cross_entropy"]
 
 
@@ -54,6 +56,6 @@ class Distillation:
         """
         self.teacher.to(inputs.device).eval()
         with torch.no_grad():
-            output = self.teacher(inputs)
-        taught = output[0] if isinstance(output, tuple) else output
+            output = self.teacher(suited(inputs, self.teacher))
+        taught = (output[0] if isinstance(output, tuple) else output).to(logits.dtype)
         return (1 - self.weight) * loss + self.weight * soft_cross_entropy(logits, taught, self.temperature)

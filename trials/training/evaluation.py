@@ -1,117 +1,56 @@
-"""How often a classifier is right, with how sure one can be of that number."""
+"""What networks and their ONNX files reach, and whether the two agree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
-from torch.nn import functional
 
 from exports import InputExample, OnnxExportError
 from exports.onnx_files.runtime_check import relative_difference
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.resources import count_child
 from trials.progress import Progress
+from trials.tasks import Classification, Task
+from trials.tasks.evaluation import Batches, Evaluation, Predictor, Proportion
+from trials.training.number_types import suited
 
 __all__ = [
     "Agreement",
     "Evaluation",
     "Proportion",
     "agreement",
-    "child_accuracies",
     "child_costs",
+    "child_metrics",
     "evaluate",
     "find_device",
     "onnx_predictor",
     "torch_predictor",
 ]
 
-Predictor = Callable[[Tensor], Tensor]
 
-
-@dataclass(frozen=True)
-class Proportion:
-    """How many of how many.
-
-    Attributes:
-        right: right answers, in ``[0, count]``.
-        count: examples, at least 1.
-    """
-
-    right: int
-    count: int
-
-    @property
-    def value(self) -> float:
-        """The share, in [0, 1]."""
-        return self.right / self.count
-
-    def interval(self) -> tuple[float, float]:
-        """Return Wilson's 95 % confidence interval, inside [0, 1]; it holds near 0 and 1 too."""
-        interval = binomtest(self.right, self.count).proportion_ci(0.95, method="wilson")
-        return float(interval.low), float(interval.high)
-
-    def __str__(self) -> str:
-        low, high = self.interval()
-        return f"{self.value:.2%} (95 % interval {low:.2%} to {high:.2%}, {self.right} of {self.count})"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A classifier on one split.
-
-    Attributes:
-        top1: the largest logit is that of the right class.
-        top5: the right class is among the five largest; None for five classes or fewer.
-        loss: mean cross-entropy, in nats.
-    """
-
-    top1: Proportion
-    top5: Proportion | None
-    loss: float
-
-    def as_document(self) -> dict[str, Any]:
-        """Return plain values for a JSON file."""
-        document: dict[str, Any] = {"loss": self.loss}
-        for name, share in (("top1", self.top1), ("top5", self.top5)):
-            if share is not None:
-                document[name] = {**vars(share), "share": share.value, "interval95": list(share.interval())}
-        return document
-
-
-def evaluate(predict: Predictor, batches: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:
-    """Evaluate a classifier on all batches.
+def evaluate(predict: Predictor, batches: Batches, task: Task | None = None) -> Evaluation:
+    """Evaluate a network on all batches.
 
     Args:
-        predict: maps inputs to logits ``(B, classes)``, on the CPU.
-        batches: pairs of inputs and labels, ``(B, *input_shape)`` and ``(B,)``; at least one.
+        predict: maps inputs to outputs, on the CPU.
+        batches: pairs of inputs and targets; at least one.
+        task: what the network is for; None for a classifier.
     """
-    right = among_five = count = classes = 0
-    loss = 0.0
-    for inputs, labels in batches:
-        logits = predict(inputs).float()
-        classes = logits.shape[1]
-        right += int((logits.argmax(dim=1) == labels).sum())
-        among_five += int((logits.topk(min(5, classes)).indices == labels[:, None]).sum())
-        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-        count += len(labels)
-    return Evaluation(Proportion(right, count), Proportion(among_five, count) if classes > 5 else None, loss / count)
+    return (task or Classification(1)).evaluate(predict, batches)
 
 
-def child_accuracies(
-    child: nn.Module, batches: Mapping[str, Iterable[tuple[Tensor, Tensor]]], device: torch.device
+def child_metrics(
+    child: nn.Module, batches: Mapping[str, Batches], device: torch.device, task: Task
 ) -> dict[str, float]:
-    """Return ``SPLIT_accuracy`` and ``SPLIT_loss`` of a child for the batches of each split, by its name."""
+    """Return the deciding metric and the loss of a child for the batches of each split: ``SPLIT_accuracy``, say."""
     metrics: dict[str, float] = {}
     for name, split in batches.items():
-        found = evaluate(torch_predictor(child, device), split)
-        metrics |= {f"{name}_accuracy": found.top1.value, f"{name}_loss": found.loss}
+        metrics |= task.evaluate(torch_predictor(child, device), split).metrics(name)
     return metrics
 
 
@@ -130,14 +69,17 @@ def find_device(name: str) -> torch.device:
 
 
 def torch_predictor(model: nn.Module, device: torch.device | str = "cpu") -> Predictor:
-    """Return what ``model`` predicts on ``device``; the model is left there, in evaluation mode."""
+    """Return what ``model`` predicts on ``device``; the model is left there, in evaluation mode.
+
+    Inputs come in the type of its weights: those of a supernet that was trained in other ones than 32 bits differ.
+    """
     model.to(device).eval()
 
     def predict(inputs: Tensor) -> Tensor:
         with torch.inference_mode():
-            output = model(inputs.to(device))
-        logits: Tensor = output[0] if isinstance(output, tuple) else output  # without an auxiliary head's
-        return logits.cpu()
+            output = model(suited(inputs.to(device), model))
+        outputs: Tensor = output[0] if isinstance(output, tuple) else output  # without an auxiliary head's
+        return outputs.cpu()
 
     return predict
 
@@ -159,10 +101,10 @@ def onnx_predictor(path: Path) -> Predictor:
 
     def predict(inputs: Tensor) -> Tensor:
         try:
-            (logits,) = session.run(None, {name: inputs.numpy()})
+            (outputs,) = session.run(None, {name: inputs.numpy()})
         except Exception as error:
             raise SnasError(f"{path}: ONNX Runtime cannot run it: {error}") from error
-        return torch.from_numpy(logits)
+        return torch.from_numpy(outputs)
 
     return predict
 
@@ -173,8 +115,8 @@ class Agreement:
 
     Attributes:
         onnx: the file's evaluation.
-        different: inputs on which the two decide differently, all of them ties within the tolerance.
-        largest_difference: of a logit, as a fraction of the largest logit of its batch.
+        different: decisions in which the two differ, all of them ties within the tolerance.
+        largest_difference: of an output, as a fraction of the largest one of its batch.
     """
 
     onnx: Evaluation
@@ -183,20 +125,21 @@ class Agreement:
 
 
 def agreement(
-    child: nn.Module, path: Path, batches: Iterable[tuple[Tensor, Tensor]], tolerance: float = 1e-3
+    child: nn.Module, path: Path, batches: Batches, tolerance: float = 1e-3, task: Task | None = None
 ) -> Agreement:
     """Run the network and the file on the same inputs, both on the CPU.
 
     Args:
         child: left in evaluation mode on the CPU.
         path: the ONNX file.
-        batches: pairs of inputs and labels.
-        tolerance: largest difference of a logit, as a fraction of the largest one.
+        batches: pairs of inputs and targets.
+        tolerance: largest difference of an output, as a fraction of the largest one.
+        task: what the network is for; None for a classifier.
 
     Raises:
         OnnxExportError: they differ by more, or decide differently where it is no tie; the file is removed.
     """
-    in_torch, in_onnx = torch_predictor(child), onnx_predictor(path)
+    in_torch, in_onnx, task = torch_predictor(child), onnx_predictor(path), task or Classification(1)
     different, largest = 0, 0.0
 
     def compared(inputs: Tensor) -> Tensor:
@@ -207,15 +150,12 @@ def agreement(
         except OnnxExportError as error:
             path.unlink(missing_ok=True)
             raise OnnxExportError(f"{path}: on the test split {error}") from None
-        different += int((expected.argmax(dim=1) != actual.argmax(dim=1)).sum())
+        decided, again = task.decisions(expected), task.decisions(actual)
+        if decided is not None and again is not None:
+            different += int(torch.ne(decided, again).sum())
         return actual
 
-    evaluation = evaluate(compared, _each(batches))
-    return Agreement(evaluation, different, largest)
-
-
-def _each(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from batches
+    return Agreement(task.evaluate(compared, batches), different, largest)
 
 
 def child_costs(child: nn.Module, example: InputExample, progress: Progress) -> dict[str, float]:

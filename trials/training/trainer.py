@@ -17,7 +17,10 @@ from trials.state.checkpoint_files import SafeCheckpointIO
 from trials.state.output_folder import recorded_settings
 from trials.training.loggers import loggers_of
 
-__all__ = ["SILENT", "make_trainer", "quieten_libraries"]
+__all__ = ["KEEPS_TYPES", "SILENT", "make_trainer", "quieten_libraries"]
+
+KEEPS_TYPES: Final = ("32-true", "16-mixed", "bf16-mixed")
+"""The precisions that leave the weights in the types that they are made in."""
 
 SILENT: Final = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
 """Arguments of a Trainer whose progress this project shows itself."""

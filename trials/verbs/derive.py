@@ -80,7 +80,8 @@ def run(arguments: Sequence[str]) -> int:
         measured=measured, candidates=options.candidates, tune_epochs=options.tune_epochs or 0, progress=progress,
     )  # fmt: skip
     progress.say(
-        f"child: {result.metrics['validation_accuracy']:.1%} validation accuracy, {result.parameters:,} parameters; "
+        f"child: {result.metric.text(result.metrics[result.metric.validation])} validation {result.metric.title}, "
+        f"{result.parameters:,} parameters; "
         f"written to {result.output}"
     )
     return 0
@@ -89,6 +90,7 @@ def run(arguments: Sequence[str]) -> int:
 def _sweep(
     options: argparse.Namespace, search: Restored, bounds: dict[str, float], measured: dict[str, float], progress: Any
 ) -> None:
+    from exports.report import write_report
     from snas_nni.errors import SettingError
     from snas_nni.resources import COSTS
     from trials.runs.derive import budgets_between
@@ -108,6 +110,7 @@ def _sweep(
         bounds=bounds, measured=measured, candidates=options.candidates, tune_epochs=epochs, progress=progress,
     )  # fmt: skip
     progress.say(str(write_front(output, front)))
+    progress.say(str(write_report(output)))
 
 
 def _plain_number(options: argparse.Namespace, name: str) -> float:

@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     from trials.progress import Progress
     from trials.runs.trained_run import load_trained
     from trials.state.failures import write_result
-    from trials.training.evaluation import evaluate, find_device, onnx_predictor, torch_predictor
+    from trials.training.evaluation import find_device, onnx_predictor, torch_predictor
 
     device = find_device(settings.accelerator)
     progress = Progress(settings.quiet)
@@ -76,9 +76,10 @@ def run(arguments: Sequence[str]) -> int:
             predictors[name] = onnx_predictor(trained.folder / file)
     document: dict[str, Any] = {}
     for name, predict in predictors.items():
-        found = evaluate(predict, evaluation_loader(trained.data, trained.data.test))
+        found = trained.data.task.evaluate(predict, evaluation_loader(trained.data, trained.data.test))
         document[name] = found.as_document()
-        progress.say(f"{name:<12}  top-1 {found.top1}, loss {found.loss:.4f}")
+        loss = "" if found.loss is None else f", loss {found.loss:.4f}"
+        progress.say(f"{name:<12}  {'top-1' if found.shares else found.metric.title} {found}{loss}")
         if found.top5 is not None:
             progress.say(f"{name:<12}  top-5 {found.top5}")
     if settings.output is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from snas_nni.errors import SettingError
@@ -27,6 +28,7 @@ network as teacher, trains the child on, and writes it with a comparison of both
   --weights FILE            of the network: safetensors, or a torch file that holds nothing but tensors
   --max-COST BOUND          macs, params, ...: a number, or a share of the network's own such as 60%
   --tune-epochs N           epochs that the child is trained on by itself [10]
+  --as-code FILE            write the child as Python source that needs torch alone, and check that it computes the same
   --set NAME=VALUE          an argument of search_spaces.FromModel: widths, depth, kernels, keep, importance
 
 All settings of a search are settings here, with other defaults: search.epochs 10, training.learning_rate 0.01,
@@ -58,11 +60,12 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(_INTRODUCTION + settings_help())
         return 0
-    settings, trial = settings_and_trial(read_shrink_settings, arguments)
+    words, code = _without_code_file(arguments)
+    settings, trial = settings_and_trial(read_shrink_settings, words)
     add_current_folder_to_path()
     from trials.runs.shrink import run_shrink
 
-    return exit_code_of(lambda: run_shrink(settings, trial), "the shrinking")
+    return exit_code_of(lambda: run_shrink(settings, trial, code), "the shrinking")
 
 
 def read_shrink_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | None = None) -> RunSettings:
@@ -82,6 +85,23 @@ def read_shrink_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | No
     if "model" not in settings.space.init_args:
         raise SettingError("--model is missing: give the function that makes the network, such as my.module.make")
     return settings
+
+
+def _without_code_file(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Take ``--as-code FILE`` out: where a file goes that is written once the run is over, and no setting of it."""
+    words, file = list(arguments), None
+    for index, word in enumerate(words):
+        option, separator, value = word.partition("=")
+        if option == "--as-code":
+            rest = words[index + 1 : index + 2]
+            if not separator and not rest:
+                raise SettingError("--as-code: the name of the file must follow, such as child.py")
+            file = Path(value if separator else rest[0])
+            del words[index : index + (1 if separator else 2)]
+            break
+    if file is not None and not file.resolve().parent.is_dir():
+        raise SettingError(f"--as-code: there is no folder {str(file.resolve().parent)!r}")
+    return words, file
 
 
 def _spelled(word: str) -> str:

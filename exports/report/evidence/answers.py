@@ -129,7 +129,10 @@ def _helped(run: Run) -> Answer | None:
         f"children {percent(mean)} on average and {percent(best)} at best: validation data, the same weights, {when}. "
         f"It beat {beaten} of {len(random)}"
     )
-    text += ", but the best of them lies within its interval." if verdict == "unclear" and beaten else "."
+    if beaten < len(random):
+        text += ": chance finds as good a child." if verdict == "no" else ": more of chance may find a better child."
+    else:
+        text += ", but the best of them lies within its interval." if verdict == "unclear" else "."
     return Answer("Better than random children?", verdict, text, "#random")
 
 

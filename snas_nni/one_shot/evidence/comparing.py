@@ -20,6 +20,8 @@ __all__ = ["Accept", "compared", "derive_judged", "first_accepted"]
 Accept = Callable[[dict[str, Any], nn.Module], bool]
 """Is asked about a child: gets its NNI sample and a copy of it on the CPU, in evaluation mode."""
 
+Verify = Callable[[Mapping[str, Any], nn.Module], None]
+
 
 def compared(
     module: Any,
@@ -57,11 +59,21 @@ def compared(
     return rank([judge(sample) for sample in samples], settings.selection_metric)
 
 
-def derive_judged(training_module: Any, supernet: Any, judged: Judged) -> nn.Module:
-    """The child that was judged, with the BatchNorm statistics that it was judged with."""
+def derive_judged(training_module: Any, supernet: Any, judged: Judged, verify: Verify | None = None) -> nn.Module:
+    """The child that was judged, with the BatchNorm statistics that it was judged with.
+
+    Args:
+        training_module: the evaluator's, which holds the supernet.
+        supernet: of the child.
+        judged: the child.
+        verify: is given the child while the supernet has its statistics; raises where it is another network.
+    """
     with statistics_restored(training_module):
         put_statistics(training_module, judged.statistics)
-        return derive_child(supernet, judged.sample)
+        child = derive_child(supernet, judged.sample)
+        if verify is not None:
+            verify(judged.sample, child)
+        return child
 
 
 def first_accepted(

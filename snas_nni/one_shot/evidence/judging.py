@@ -7,9 +7,8 @@ nothing is copied. Afterwards the supernet, the evaluator's metrics, loaders and
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +21,7 @@ from snas_nni.derivation.recalibration import Statistics, own_statistics, statis
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.evidence.batches import Batches, examples_in
+from snas_nni.one_shot.evidence.step_log import StepLog
 from snas_nni.one_shot.resume_state import random_state, set_random_state, undisturbed_metrics
 
 __all__ = ["Judge", "Judged", "rank"]
@@ -76,7 +76,7 @@ class Judge:
         """Measure the child of an NNI sample."""
         module, distribution = self._module, self._distribution
         modes = {each: each.training for each in module.modules()}
-        states, log, statistics = random_state(), _Log(module), Statistics()
+        states, log, statistics = random_state(), StepLog(module), Statistics()
         try:
             with ExitStack() as stack:
                 stack.enter_context(torch.no_grad())
@@ -149,47 +149,3 @@ def rank(judged: Sequence[Judged], metric: str | None = None) -> list[Judged]:
         return (-math.inf if math.isnan(reached) else reached, -math.inf if math.isnan(tie) else tie)
 
     return sorted(judged, key=value, reverse=True)
-
-
-class _Log:
-    """Stands in for a module's ``log`` and takes means over examples."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-        self.examples = 1
-        self.forget()
-
-    def forget(self) -> None:
-        """Start anew."""
-        self._sums: dict[str, float] = defaultdict(float)
-        self._counts: dict[str, int] = defaultdict(int)
-        self._metrics: dict[str, Metric] = {}
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        own = {name: vars(self._module).get(name) for name in ("log", "log_dict")}
-        self._module.log, self._module.log_dict = self.log, self.log_dict
-        try:
-            yield
-        finally:
-            for name, value in own.items():
-                if value is None:
-                    delattr(self._module, name)
-                else:
-                    setattr(self._module, name, value)
-
-    def log(self, name: str, value: Any, *_: Any, batch_size: int | None = None, **__: Any) -> None:
-        if isinstance(value, Metric):
-            self._metrics[name] = value
-            return
-        examples = self.examples if batch_size is None else batch_size
-        self._sums[name] += float(value) * examples
-        self._counts[name] += examples
-
-    def log_dict(self, metrics: Mapping[str, Any], *arguments: Any, **more: Any) -> None:
-        for name, value in metrics.items():
-            self.log(name, value, *arguments, **more)
-
-    def means(self) -> dict[str, float]:
-        means = {name: total / max(1, self._counts[name]) for name, total in self._sums.items()}
-        return {**means, **{name: float(metric.compute()) for name, metric in self._metrics.items()}}

@@ -32,13 +32,18 @@ class Regularization:
         self._names = [name_of(term, position) for position, term in enumerate(self.regularizers)]
         self._count_costs = count_costs
 
-    def prepare(self, batch: Any) -> None:
-        """Tell the terms the costs, counted on ``batch``; only the first call does anything."""
+    @property
+    def waiting(self) -> list[Regularizer]:
+        """The terms that want to know the costs and were not told them."""
         # One that learns the costs without naming any must not wait for them for ever.
         asking = [term for term in self.regularizers if term.costs or type(term).prepare is not Regularizer.prepare]
-        if asking and self._count_costs is not None:
+        return asking if self._count_costs is not None else []
+
+    def prepare(self, batch: Any) -> None:
+        """Tell the terms the costs, counted on ``batch``; only the first call does anything."""
+        if self._count_costs is not None and (waiting := self.waiting):
             model = self._count_costs(batch)
-            for term in asking:
+            for term in waiting:
                 term.prepare(model)
         self._count_costs = None
 

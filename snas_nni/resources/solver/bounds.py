@@ -17,7 +17,7 @@ from snas_nni.resources.share import Bound, Share
 from snas_nni.resources.solver.peaks import peak_excess, peak_sizes
 from snas_nni.resources.solver.ranking import most_probable_children
 from snas_nni.resources.solver.reachable import unreachable
-from snas_nni.resources.solver.selection import Selection, cost_range, feasible, most_probable
+from snas_nni.resources.solver.selection import Selection, cost_range, dearest_found, feasible, most_probable
 
 __all__ = ["PEAK", "ChildBounds", "peak_range"]
 
@@ -185,4 +185,4 @@ def _dearest(model: CostModel, name: str) -> float:
     if name == PEAK:
         return peak_sizes(model)[-1]
     model.check(name)
-    return cost_range(model, name)[1]
+    return dearest_found(model, name)

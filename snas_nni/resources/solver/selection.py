@@ -20,7 +20,7 @@ from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.resources.solver.program import OUT_OF_TIME, OutOfTimeError, Program, common_unit
 
-__all__ = ["Selection", "cost_range", "feasible", "most_probable", "objective_of"]
+__all__ = ["Selection", "cost_range", "dearest_found", "feasible", "most_probable", "objective_of"]
 
 RANGE_SECONDS = 5.0
 """Time limit of the search for one end of the range of costs."""
@@ -69,6 +69,26 @@ def cost_range(model: CostModel, name: str) -> tuple[float, float]:
         else:
             ends.append(polynomial.value(program.chosen(result.x)))
     return ends[0], ends[1]
+
+
+def dearest_found(model: CostModel, name: str) -> float:
+    """Cost of the dearest child of the space; where the solver runs out of time, of the dearest one that is known.
+
+    That is no less than what the child of every label's first candidate costs: of a space that is made from a network,
+    that child is the network. So a share of it is met by no child that is above the share.
+    """
+    program = Program(model, [name])
+    polynomial = model.polynomials[name]
+    row, constant = program.coefficients(polynomial)
+    if not row:
+        return constant
+    objective = np.zeros(len(program.column))
+    unit = common_unit(row.values()) or 1e-3 * max(abs(value) for value in row.values())
+    for column, value in row.items():
+        objective[column] = -value / unit
+    found = program.optimise(objective, [], RANGE_SECONDS).x
+    children = [dict.fromkeys(program.labels, 0), *([] if found is None else [program.chosen(found)])]
+    return max(map(polynomial.value, children))
 
 
 def feasible(model: CostModel, bounds: Mapping[str, tuple[float, float]]) -> bool:

@@ -240,7 +240,7 @@ def test_ways_to_allow_a_space(edge_architecture, spaces):
 
 def test_a_space_recorded_from_a_script_is_found_by_its_class(edge_architecture):
     assert build(at(edge_architecture, "__main__.EdgeSpace"), spaces=EdgeSpace, weights=False)
-    with pytest.raises(ArchitectureFileError, match="may be imported"):
+    with pytest.raises(ArchitectureFileError, match="was written in a notebook or a script"):
         build(at(edge_architecture, "__main__.EdgeSpace"), weights=False)
 
 

@@ -56,6 +56,14 @@ def assert_equal(found, expected, tolerance=1e-12):
         torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance)
 
 
+def test_a_layer_that_follows_may_change_the_result_in_place(at_any_size, calls):
+    ours, plain = pair(3)
+    x, factor = images(2, 3, 4, 5), images(2, 3, 4, 5)
+    behind = [nn.Sequential(layer, nn.ReLU6(inplace=True)) for layer in (ours, plain)]
+    assert_equal(*(outcome(each, x, factor) for each in behind))
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 4), (3, 8, 5, 7), (1, 20, 6, 1), (2, 36, 1, 3), (5, 2, 2, 2)])

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from snas_nni import derive_child
+from snas_nni.cpu_kernels.memory_format import ChannelsLast
 from snas_nni.derivation.recalibration import own_statistics, put_statistics, statistics_restored
 
 
@@ -114,3 +115,16 @@ def test_a_network_without_normalization_has_none():
     network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     assert own_statistics(network, network, [torch.zeros(1, 2)]) == {}
     assert network.training
+
+
+def test_a_pass_beside_the_batches_does_not_count():
+    """The first pass of a process tries the network in another memory order, in evaluation mode."""
+    torch.manual_seed(1)
+    network, batches = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), [torch.randn(4, 1, 6, 6) for _ in range(3)]
+    expected = own_statistics(network, network, batches)
+    handle = network.register_forward_pre_hook(ChannelsLast(if_it_runs=True))
+    found = own_statistics(network, network, batches)
+    handle.remove()
+    for name, (mean, variance) in expected.items():
+        torch.testing.assert_close(found[name][0], mean)
+        torch.testing.assert_close(found[name][1], variance)

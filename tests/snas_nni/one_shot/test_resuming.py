@@ -139,3 +139,30 @@ def test_counting_costs_draws_nothing(tools, tmp_path):
     (one, plain_search), (two, counted) = run(), run(budget=Budget(macs=1e9))
     assert torch.equal(one, two)
     assert all(torch.equal(plain_search[name], counted[name]) for name in plain_search)
+
+
+@pytest.mark.parametrize("settle", [0, 1])
+def test_after_the_last_step_the_child_is_within_the_budget(tools, tmp_path, settle):
+    """The resumed search has no step left, so nothing but its beginning can count costs."""
+    most = 6 * 48 + 6 + 3 * 6 + 3
+    budget = Budget(params=most - 1, exclude=False)
+    found = whole_and_resumed(
+        tools,
+        tmp_path,
+        "epoch=2",
+        train=shuffled,
+        val=in_order,
+        settle_epochs=settle,
+        budget=budget,
+        regularizers=[prefers_the_dearest],
+        logits_learning_rate=0.3,
+        initial_logits_std=0.0,
+    )
+    for strategy, _ in found:
+        assert strategy.derive()[0] == {"layer": "two"}
+        assert strategy.budget_report.within
+    assert found[0][0].distribution.mode() == {"layer": "linear"}
+
+
+def prefers_the_dearest(distribution, sample, step):
+    return -50.0 * distribution.expected_weights("layer")[0]

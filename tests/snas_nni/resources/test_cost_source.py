@@ -66,3 +66,25 @@ def test_latency_is_measured_only_if_wanted_and_then_agreed_upon():
     given = source(latency_table=LatencyTable({None: ONE * 3.0}), agreed=first_of_all).model(ROWS[:1])
     assert given.of({"layer": "skip"})["latency_ms"] == 3.0
     assert len(asked) == 1
+
+
+def test_a_checkpoint_keeps_the_latencies_as_they_were(tmp_path):
+    """They are neither measured nor read again, on a machine that has become faster or without the file."""
+    first = source(wanted=["latency_ms"])
+    assert first.state_dict() == {}
+    costs = first.model(ROWS[:1])
+    torch.save(first.state_dict(), tmp_path / "state")
+    state = torch.load(tmp_path / "state", weights_only=True)
+
+    def never(table):
+        raise AssertionError("measured again")
+
+    for other in (source(wanted=["latency_ms"], agreed=never), source(latency_table=tmp_path / "is_gone.json")):
+        other.load_state_dict(state)
+        again = other.model(ROWS[:1])
+        for layer in ("linear", "skip"):
+            assert again.of({"layer": layer})["latency_ms"] == costs.of({"layer": layer})["latency_ms"]
+        assert other.state_dict() == state
+    without = source(latency_table=LatencyTable({None: ONE * 3.0}))
+    without.load_state_dict({})  # of a former version
+    assert without.model(ROWS[:1]).of({"layer": "skip"})["latency_ms"] == 3.0

@@ -10,7 +10,7 @@ from torch import nn
 
 from snas_nni import SNAS, SettingError, SnasError
 from snas_nni.distribution.concrete import concrete_log_density
-from snas_nni.one_shot.lightning_module import SnasLightningModule
+from snas_nni.one_shot.loop.step import SearchStep
 from snas_nni.resources import LEVELS, OFFICIAL_COSTS, ResourcePenalty, penalty_level
 
 # Two labels of two candidates, one of three; a product, a constant. All costs are above 1, where logarithms begin.
@@ -335,13 +335,14 @@ def test_the_penalty_alone_moves_every_logit_that_can_change_the_cost(kit, monke
     penalty = ResourcePenalty({"params": 1.0, "macs": 1.0}, estimator=estimator, scale=scale)
     strategy = SNAS(seed=1, regularizers=[penalty])
     seen = []
-    original = SnasLightningModule._step_logits
+    original = SearchStep.step_logits
 
-    def watched(self):
-        seen.append({label: self.distribution.logits_of(label).grad.clone() for label in self.distribution.choices})
-        original(self)
+    def watched(self, optimizer):
+        distribution = self._distribution
+        seen.append({label: distribution.logits_of(label).grad.clone() for label in distribution.choices})
+        original(self, optimizer)
 
-    monkeypatch.setattr(SnasLightningModule, "_step_logits", watched)
+    monkeypatch.setattr(SearchStep, "step_logits", watched)
     kit.searched(Nested(), strategy, (4,), module=kit.Module(task=0.0), max_epochs=2)
     for label, found in seen[0].items():
         assert torch.isfinite(found).all(), label

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from snas_nni.errors import SettingError
-from trials.data.own_data import classification_data
+from trials.data.own_data import task_data
 from trials.data.types import ClassificationData
 from trials.settings.run import DataSettings
 
@@ -27,7 +27,7 @@ class Pairs(Dataset):
 
 
 def made(found: object, **settings: object) -> ClassificationData:
-    return classification_data(found, DataSettings(**{"source": "my_data.load", **settings}))
+    return task_data(found, DataSettings(**{"source": "my_data.load", **settings}))
 
 
 def rows(data: ClassificationData) -> list[float]:

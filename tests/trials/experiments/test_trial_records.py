@@ -42,7 +42,7 @@ def test_swapped_parameters_are_put_right() -> None:
     ]
     first, second = trial_records(jobs, [])
     assert (first.parameters, second.parameters) == ({"seed": 11}, {"seed": 10})
-    assert (first.accuracy, second.accuracy) == (0.5, 0.7)
+    assert (first.reached, second.reached) == (0.5, 0.7)
 
 
 def test_running_trials_use_their_intermediate_reports() -> None:
@@ -53,9 +53,9 @@ def test_running_trials_use_their_intermediate_reports() -> None:
     ]
     first, second = trial_records(jobs, metrics)
     assert first.parameters == {"seed": 11}
-    assert first.accuracy == 0.2
+    assert first.reached == 0.2
     assert second.parameters == {"seed": 11}  # nothing measured yet: as NNI says
-    assert second.accuracy is None
+    assert second.reached is None
 
 
 def test_plain_numbers_and_failures() -> None:

@@ -21,6 +21,32 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(tmp_path), "GLOO_SOCKET_IFNAME": "lo"}
 
 
+@pytest.mark.proof
+@pytest.mark.fault("one of several processes is stopped (SIGSTOP), then SIGTERM twice")
+def test_a_second_signal_quits_while_another_process_is_stopped(tmp_path: Path, environment: dict[str, str]) -> None:
+    output = tmp_path / "output"
+    words = [*COMMAND, *SMALL, "--search.epochs=400", f"--output={output}"]
+    with subprocess.Popen(
+        words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(output.glob("checkpoints/*")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        followers = psutil.Process(process.pid).children(recursive=True)
+        assert followers
+        followers[0].suspend()
+        time.sleep(2)  # until the first process waits for it
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        assert process.poll() is None
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert time.monotonic() - begin < 10
+    assert not psutil.wait_procs(followers, timeout=30)[1]
+
+
 @pytest.mark.slow
 def test_one_result_also_after_a_signal_and_a_resumption(tmp_path: Path, environment: dict[str, str]) -> None:
     output = tmp_path / "output"

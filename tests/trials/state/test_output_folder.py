@@ -116,3 +116,30 @@ def test_how_checkpoints_are_kept_is_no_part_of_a_result() -> None:
     recorded = recorded_settings(RunSettings(checkpoint=CheckpointSettings(keep=5), output="x", quiet=True))
     assert recorded == recorded_settings(RunSettings())
     assert recorded["seed"] == 0
+
+
+def test_a_run_that_was_killed_before_its_settings_had_their_name_begins_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints").rmdir()
+    (folder / ".lock").write_text("123")
+    (folder / ".settings.yml.0123456789abcdef.tmp").write_text("seed: 3")
+    with (
+        pytest.raises(SettingError, match=f"cut off before it began; give its command again, with --output {folder}"),
+        open_output(RunSettings(resume=str(folder)), None, QUIET),
+    ):
+        pass
+    begin(folder, seed=3)
+    assert {path.name for path in folder.iterdir()} == {".lock", "settings.yml", "checkpoints"}
+
+
+def test_what_a_killed_run_left_half_written_goes_and_nothing_else(tmp_path: Path) -> None:
+    settings = begin(tmp_path / "run")
+    half = [tmp_path / "run" / f"{name}.0123456789abcdef.tmp" for name in (".metrics.csv", "checkpoints/.a.ckpt")]
+    others = [tmp_path / "run" / name for name in (".notes.tmp", "checkpoints/.mine.tmp", ".x.0123456789abcdef.tmp2")]
+    for path in (*half, *others):
+        path.write_text("")
+    with open_output(settings, None, QUIET):
+        pass
+    assert not any(path.exists() for path in half)
+    assert all(path.exists() for path in others)

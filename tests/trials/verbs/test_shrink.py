@@ -1,12 +1,13 @@
 """From a trained network to a child within a share of its costs: the whole way, on the digits."""
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from exports import build, load
 from snas_nni.errors import SettingError
@@ -49,7 +50,7 @@ def shrunk(trained, tmp_path_factory):
     output = tmp_path_factory.mktemp("shrink") / "run"
     words = ["--model", MODEL, "--weights", str(trained[1]), "--max-macs", "60%", "--max-params=70%"]
     fast = ["--search.epochs=2", "--search.batch_size=256", "--tune-epochs", "1", "--accelerator=cpu", "--quiet"]
-    assert main(["shrink", *words, *fast, f"--output={output}"]) == 0
+    assert main(["shrink", *words, *fast, f"--output={output}", "--as-code", str(output.parent / "child.py")]) == 0
     return output
 
 
@@ -76,6 +77,23 @@ def test_other_verbs_take_the_folder(shrunk, tmp_path, capsys):
     assert main(["derive", str(shrunk), "--max-macs", "50%", "--output", str(half), "--quiet"]) == 0
     assert main(["show", str(half)]) == 0
     assert "width" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_child_as_code_takes_the_weights_of_the_run(shrunk, tmp_path):
+    exported = tmp_path / "exported.py"
+    assert main(["export", str(shrunk), "--space", MODEL, "--as-code", str(exported), "--quiet"]) == 0
+    assert exported.read_text() == (shrunk.parent / "child.py").read_text()
+    child, made = build(load(shrunk / "architecture.json"), spaces=MODEL), runpy.run_path(str(exported))["network"]()
+    made.load_state_dict(load_file(shrunk / "weights.safetensors"))
+    torch.testing.assert_close(made.eval()(EXAMPLE), child.eval()(EXAMPLE), rtol=0, atol=0)
+
+
+def test_a_file_for_code_is_refused_before_the_search(tmp_path):
+    words = ["shrink", "--model", MODEL, "--max-macs", "60%", f"--output={tmp_path / 'run'}"]
+    for more in (["--as-code"], [f"--as-code={tmp_path / 'missing' / 'child.py'}"]):
+        assert main([*words, *more]) == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_original_is_the_given_network_with_its_weights(trained, digits):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
-from trials.training.evaluation import Predictor, Proportion
+from trials.tasks.evaluation import Predictor, Proportion
 
 __all__ = ["class_results", "split_document"]
 

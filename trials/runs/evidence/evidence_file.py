@@ -22,10 +22,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from exports.metric import ACCURACY, DecidingMetric
 from snas_nni import SNAS
 from snas_nni.files import write_atomically
 from trials.data.loaders import held_out_batches
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.runs.evidence.classes import class_results, split_document
 from trials.runs.evidence.random_children import RandomChildren
 from trials.training.evaluation import Proportion, torch_predictor
@@ -38,11 +39,13 @@ EVIDENCE_FILE = "evidence.json"
 def write_evidence(
     folder: Path,
     child: nn.Module,
-    data: ClassificationData,
+    data: TaskData,
     device: torch.device | str = "cpu",
     random: dict[str, Any] | None = None,
-) -> Path:
+) -> Path | None:
     """Judge a child by class on both held-out splits, and write the file; return its path.
+
+    There is no file where inputs have no classes.
 
     Args:
         folder: of the run.
@@ -51,6 +54,8 @@ def write_evidence(
         device: where to run.
         random: of :func:`random_document`; None for none.
     """
+    if not data.task.is_classification:
+        return None
     predict = torch_predictor(child, device)
     document: dict[str, Any] = {
         "metric": "accuracy",
@@ -75,7 +80,7 @@ def random_document(random: RandomChildren, strategy: SNAS, count: int) -> dict[
         strategy: after its search.
         count: examples of the validation split.
     """
-    if not random.moment:
+    if not random.children:
         return None
     costs: Sequence[float | None] = random.costs(strategy)
     return {
@@ -87,6 +92,8 @@ def random_document(random: RandomChildren, strategy: SNAS, count: int) -> dict[
     }
 
 
-def reached(accuracy: float, count: int) -> dict[str, Any]:
-    """Return an accuracy and its Wilson interval, for ``count`` examples."""
-    return {"accuracy": accuracy, "interval": list(Proportion(round(accuracy * count), count).interval())}
+def reached(value: float, count: int, metric: DecidingMetric = ACCURACY) -> dict[str, Any]:
+    """Return a metric under its name; an accuracy with its Wilson interval, for ``count`` examples."""
+    if metric != ACCURACY:
+        return {metric.name: value}
+    return {"accuracy": value, "interval": list(Proportion(round(value * count), count).interval())}

@@ -8,6 +8,7 @@ BatchNorm statistics of its own for each.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from pytorch_lightning import Callback
@@ -20,14 +21,14 @@ from snas_nni.one_shot.evidence.comparing import compared
 from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.one_shot.progress import position_of, settling_progress
 from trials.data.loaders import evaluation_loader, input_example, training_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.settings.search import RunSettings
 
 __all__ = ["COUNT", "RandomChildren", "uniform_samples"]
 
-METRIC = "val_acc"
 COUNT = 8
 """How many random children a search is compared with."""
+MOST_DRAWS = 200
 
 
 class RandomChildren(Callback):
@@ -41,11 +42,11 @@ class RandomChildren(Callback):
 
     Attributes:
         moment: ``"settling"`` or ``"end"``; empty before anything was judged.
-        child: validation accuracy of the chosen child at that moment, in [0, 1].
-        children: of the random ones, in the order of :func:`uniform_samples`.
+        child: the deciding metric of the chosen child on the validation split, at that moment.
+        children: of the random ones, within the budget where there is one.
     """
 
-    def __init__(self, data: ClassificationData, settings: RunSettings) -> None:
+    def __init__(self, data: TaskData, settings: RunSettings) -> None:
         self._data = data
         self._settings = settings
         self.moment = ""
@@ -65,12 +66,24 @@ class RandomChildren(Callback):
         validation = evaluation_loader(data, data.validation)
         training = training_loader(data, search.batch_size, self._settings.seed, self._settings.data.workers)
 
-        def accuracy(sample: dict[str, Any]) -> float:
+        def value(sample: dict[str, Any]) -> float:
             judged = compared(module, [sample], validation=validation, training=training)
-            return judged[0].metrics[METRIC]
+            return judged[0].metrics[data.task.metric.logged]
 
-        self.moment, self.child = moment, accuracy(module.export())
-        self.children = [accuracy(sample) for sample in uniform_samples(module.distribution, COUNT)]
+        self.moment, self.child = moment, value(module.export())
+        self.children = [value(sample) for sample in self._samples(module)]
+
+    def _samples(self, module: SnasLightningModule) -> list[dict[str, Any]]:
+        controller = module.selection.controller
+        if controller is None or not controller.is_prepared:
+            return uniform_samples(module.distribution, COUNT)
+        model, bounds = controller.bounds.counted, controller.bounds.bounds
+
+        def within(sample: dict[str, Any]) -> bool:
+            costs = model.of(sample)
+            return all(costs[name] <= bound for name, bound in bounds.items())
+
+        return uniform_samples(module.distribution, COUNT, within=within)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
@@ -83,11 +96,12 @@ class RandomChildren(Callback):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Numbers for the record of the run: the child's accuracy at that moment, and the mean of the random ones."""
-        if not self.moment:
+        """Numbers for the record of the run: the child's metric at that moment, and the mean of the random ones."""
+        if not self.children:
             return {}
         mean = sum(self.children) / len(self.children)
-        return {"chosen_validation_accuracy": self.child, "random_validation_accuracy": mean}
+        name = self._data.task.metric.validation
+        return {f"chosen_{name}": self.child, f"random_{name}": mean}
 
     def costs(self, strategy: SNAS, cost: str = "params") -> list[float | None]:
         """Return what each random child costs; None where costs cannot be counted.
@@ -100,24 +114,33 @@ class RandomChildren(Callback):
             model: CostModel = strategy.cost_model(input_example(self._data).batch())
         except SnasError:
             return [None] * len(self.children)
-        return [model.of(sample).get(cost) for sample in uniform_samples(strategy.distribution, len(self.children))]
+        return [model.of(sample).get(cost) for sample in self._samples(strategy.oneshot_module)]
 
 
-def uniform_samples(distribution: ArchitectureDistribution, count: int, seed: int = 0) -> list[dict[str, Any]]:
+def uniform_samples(
+    distribution: ArchitectureDistribution,
+    count: int,
+    seed: int = 0,
+    within: Callable[[dict[str, Any]], bool] | None = None,
+) -> list[dict[str, Any]]:
     """Draw NNI samples uniformly among the candidates that are not excluded.
 
     Args:
         distribution: of the search.
         count: how many.
         seed: of their choice; nothing else is drawn.
+        within: whether a sample is allowed; fewer samples are returned where few of :data:`MOST_DRAWS` for each are.
     """
     generator = random.Random(seed)
-    samples = []
-    for _ in range(count):
+    samples: list[dict[str, Any]] = []
+    for _ in range(count if within is None else count * MOST_DRAWS):
         sample: dict[str, Any] = {}
         for label, choice in distribution.choices.items():
             rows, excluded = distribution.rows_of(label), distribution.excluded.get(label, ())
             left = [index for index in range(rows.shape[-1]) if index not in excluded]
             sample[label] = choice.value([left[generator.randrange(len(left))] for _ in range(len(rows))])
-        samples.append(sample)
+        if within is None or within(sample):
+            samples.append(sample)
+        if len(samples) == count:
+            break
     return samples

@@ -16,7 +16,7 @@ from trials.data.loaders import evaluation_loader, input_example
 from trials.progress import Progress
 from trials.runs.deployment import accepts
 from trials.runs.derive import Restored
-from trials.training.evaluation import evaluate, torch_predictor
+from trials.training.evaluation import torch_predictor
 
 __all__ = ["FrontChild", "default_tune_epochs", "front_children", "tuning_epochs"]
 
@@ -32,14 +32,14 @@ class FrontChild:
         sample: its NNI sample.
         child: the network.
         cost: that the front is over.
-        accuracy: on the validation split, in [0, 1].
+        reached: of the deciding metric, on the validation split.
         tune_epochs: epochs that it was trained on by itself.
     """
 
     sample: dict[str, Any]
     child: nn.Module
     cost: float
-    accuracy: float
+    reached: float
     tune_epochs: int
 
 
@@ -101,8 +101,10 @@ def front_children(
         if epochs:
             progress.say(f"training the child of {costs[id(each)][cost]:,.6g} {cost} by itself for {epochs} epochs")
             search.tune(child, epochs)
-        found.append(FrontChild(each.sample, child, costs[id(each)][cost], _accuracy(search, child), epochs))
-    return [max((each for each in found if each.cost <= budget), key=lambda each: each.accuracy) for budget in budgets]
+        found.append(FrontChild(each.sample, child, costs[id(each)][cost], _reached(search, child), epochs))
+    rank = search.data.task.metric.rank
+    within = [[each for each in found if each.cost <= budget] for budget in budgets]
+    return [max(each, key=lambda child: rank(child.reached)) for each in within]
 
 
 def _candidates(
@@ -139,6 +141,6 @@ def _first(
     )
 
 
-def _accuracy(search: Restored, child: nn.Module) -> float:
+def _reached(search: Restored, child: nn.Module) -> float:
     held_out = evaluation_loader(search.data, search.data.validation)
-    return evaluate(torch_predictor(child, torch.device("cpu")), held_out).top1.value
+    return search.data.task.evaluate(torch_predictor(child, torch.device("cpu")), held_out).value

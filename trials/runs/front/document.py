@@ -4,14 +4,18 @@
 
 * ``cost``: key of the cost in :data:`~snas_nni.resources.COSTS`, such as ``"params"``; ``title`` and ``unit`` are its
   words (``unit`` may be empty).
+* ``metric``: the one that decides: its ``name``, and whether ``higher_is_better``.
 * ``search``: path of the search's folder. ``tune_epochs``: epochs that the dearest child was trained on by itself;
   cheaper ones for as many MACs (random children are never trained on).
 * ``points``: by budget, ascending. Each has ``budget`` (the upper bound), ``cost`` (of the child, at most that),
-  ``accuracy`` (on the validation split, in [0, 1]), ``interval`` (Wilson's 95 % interval, ``[low, high]``),
+  the metric under its name (on the validation split; ``accuracy`` in [0, 1], say), of an accuracy ``interval``
+  (Wilson's 95 % interval, ``[low, high]``),
   ``folder`` (name of the child's folder inside the sweep's), ``parameters`` and ``tune_epochs`` of this child. Budgets
   with the same child have the same folder.
+* ``chosen``: the child that the search itself ended with, with ``cost``, ``accuracy`` and ``interval``; null where the
+  search left no summary.
 * ``random``: uniform children with the weights of the search and BatchNorm statistics of their own. Each has ``cost``,
-  ``accuracy`` and ``interval``.
+  the metric and ``interval``.
 
 Keys may be added later; none changes its meaning.
 """
@@ -23,7 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exports.run_folder import SearchResult
+from exports.run_folder import SearchResult, read_result
+from snas_nni.errors import SettingError
 from snas_nni.files import write_atomically
 from snas_nni.resources import COSTS
 from trials.runs.derive import Restored
@@ -40,7 +45,7 @@ def front_point(search: Restored, bound: float, cost: str, result: SearchResult,
     return {
         "budget": bound,
         "cost": result.metrics[cost],
-        **_reached(search, result.metrics["validation_accuracy"]),
+        **_reached(search, result.metrics[search.data.task.metric.validation]),
         "folder": result.output.name,
         "parameters": result.parameters,
         "tune_epochs": tune_epochs,
@@ -58,7 +63,8 @@ def random_points(search: Restored, cost: str, count: int = 8, seed: int = 0) ->
     """
     judged = search.judge(uniform_samples(search.strategy.distribution, count, seed))
     model = search.cost_model()
-    points = [{"cost": model.of(each.sample)[cost], **_reached(search, each.metrics["val_acc"])} for each in judged]
+    logged = search.data.task.metric.logged
+    points = [{"cost": model.of(each.sample)[cost], **_reached(search, each.metrics[logged])} for each in judged]
     return sorted(points, key=lambda point: point["cost"])
 
 
@@ -71,9 +77,11 @@ def front_of(
         "cost": cost,
         "title": info.title,
         "unit": info.unit,
+        "metric": search.data.task.metric.as_document(),
         "search": str(search.folder),
         "tune_epochs": tune_epochs,
         "points": list(points),
+        "chosen": _chosen(search, cost),
         "random": list(random),
     }
 
@@ -85,5 +93,13 @@ def write_front(folder: Path, front: dict[str, Any]) -> Path:
     return path
 
 
-def _reached(search: Restored, accuracy: float) -> dict[str, Any]:
-    return reached(accuracy, len(search.data.validation))
+def _chosen(search: Restored, cost: str) -> dict[str, Any] | None:
+    try:
+        metrics = read_result(search.folder).metrics
+        return {"cost": metrics[cost], **_reached(search, metrics[search.data.task.metric.validation])}
+    except (SettingError, KeyError):
+        return None
+
+
+def _reached(search: Restored, value: float) -> dict[str, Any]:
+    return reached(value, len(search.data.validation), search.data.task.metric)

@@ -57,6 +57,7 @@ def derive_front(
         tune_epochs=tune_epochs,
         progress=progress,
     )
+    metric = search.data.task.metric
     written: dict[int, SearchResult] = {}
     points = []
     for budget, each, folder in zip(budgets, children, folders, strict=True):
@@ -68,5 +69,6 @@ def derive_front(
             )
         point = front_point(search, budget, cost, written[id(each)], each.tune_epochs)
         points.append(point)
-        progress.say(f"{cost} at most {budget:,.6g}: {point['cost']:,.6g}, {point['accuracy']:.1%} validation")
+        shown = metric.text(point[metric.name])
+        progress.say(f"{cost} at most {budget:,.6g}: {point['cost']:,.6g}, {shown} validation")
     return front_of(search, cost, points, random_points(search, cost), tune_epochs)

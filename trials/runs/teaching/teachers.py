@@ -12,7 +12,7 @@ from search_spaces.from_model import FromModel
 from search_spaces.from_model.given import constructor_from, made_by
 from snas_nni.errors import SettingError
 from trials.data.loaders import input_example
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.runs.components import make_space
 from trials.runs.retrain_child import find_architecture
 from trials.settings.search import SpaceSettings
@@ -26,9 +26,7 @@ ORIGINAL = "original"
 _KEY = "distillation.teacher"
 
 
-def find_distillation(
-    settings: DistillationSettings, space: SpaceSettings, data: ClassificationData
-) -> Distillation | None:
+def find_distillation(settings: DistillationSettings, space: SpaceSettings, data: TaskData) -> Distillation | None:
     """Return the teacher of a run; None where the settings name none.
 
     Args:
@@ -59,7 +57,7 @@ def find_distillation(
     return Distillation(teacher.requires_grad_(False), settings.weight, settings.temperature)
 
 
-def original_network(settings: SpaceSettings, data: ClassificationData) -> nn.Module:
+def original_network(settings: SpaceSettings, data: TaskData) -> nn.Module:
     """Return the network that a space was made from, with its weights.
 
     Raises:
@@ -74,7 +72,7 @@ def original_network(settings: SpaceSettings, data: ClassificationData) -> nn.Mo
     return made_by(constructor_from(given["model"]), given["arguments"], given["weights"])
 
 
-def _check(teacher: nn.Module, data: ClassificationData) -> None:
+def _check(teacher: nn.Module, data: TaskData) -> None:
     inputs = input_example(data).batch()
     try:
         with torch.no_grad():

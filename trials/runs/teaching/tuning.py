@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import pytorch_lightning as lightning
 from torch import nn
 
 from trials.data.loaders import training_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.settings.search import RunSettings
-from trials.training.classifier import ClassificationTraining
 from trials.training.distillation import Distillation
+from trials.training.modules import training_module
 from trials.training.trainer import SILENT
 
 __all__ = ["tune"]
@@ -19,7 +17,7 @@ __all__ = ["tune"]
 
 def tune(
     child: nn.Module,
-    data: ClassificationData,
+    data: TaskData,
     settings: RunSettings,
     epochs: int,
     distillation: Distillation | None = None,
@@ -36,10 +34,9 @@ def tune(
         accelerator: Lightning's.
     """
     rate = settings.tuning.learning_rate or max(settings.training.learning_rate / 5, 1e-6)
-    training = {**asdict(settings.training), "learning_rate": rate}
-    training["learning_rate_floor"] = min(training["learning_rate_floor"], rate)
-    module = ClassificationTraining(classes=data.classes, **training)
-    module.distillation = distillation
+    floor = min(settings.training.learning_rate_floor, rate)
+    changed = {"learning_rate": rate, "learning_rate_floor": floor}
+    module = training_module(data, settings.training, distillation, changed)
     module.set_model(child.train())
     trainer = lightning.Trainer(
         max_epochs=epochs,

@@ -1,4 +1,4 @@
-"""``snas-nni export``: from an architecture file to an ONNX file that was run before it got its name."""
+"""``snas-nni export``: from an architecture file to an ONNX file or Python source, run before it got its name."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ def run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="snas-nni export",
         description="Rebuild the child of an architecture file with its weights, write it as ONNX, and compare it "
-        "with ONNX Runtime. The file says what its input is, how images are prepared and what the classes are called.",
+        "with ONNX Runtime. The file says what its input is, how images are prepared and what the classes are called. "
+        "Or write the child as Python source that needs torch alone, and compare that.",
     )
     parser.add_argument("file", type=Path, help="architecture.json, or the folder of a run")
     parser.add_argument(
         "--output", type=Path, help="where the result goes, an ONNX file (default: model.onnx beside FILE)"
+    )
+    parser.add_argument(
+        "--as-code", type=Path, metavar="FILE", help="write Python source there; ONNX too only with --output"
     )
     parser.add_argument(
         "--with-preprocessing",
@@ -49,7 +53,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(with_plain_options(arguments))
 
-    from exports import build, export_onnx, load
+    from exports import build, export_code, export_onnx, load
+    from exports.code.export import code_in_words
     from exports.onnx_files.description import described_by_summary
     from trials.progress import Progress
     from trials.settings.user_code import add_current_folder_to_path
@@ -65,6 +70,11 @@ def run(arguments: Sequence[str]) -> int:
     description = described_by_summary({"metrics": architecture.metrics, **summary}, example, where)
     weights = False if options.no_weights else options.weights or True
     child = build(architecture, spaces=options.space, weights=weights)
+    progress = Progress(options.quiet)
+    if options.as_code is not None:
+        progress.say(code_in_words(export_code(child, options.as_code, example)))
+        if options.output is None:
+            return 0
     name = "model.uint8.onnx" if options.with_preprocessing else "model.onnx"
     report = export_onnx(
         child,
@@ -74,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         description=description,
         preprocessing=options.layout if options.with_preprocessing else None,
     )
-    Progress(options.quiet).say(
+    progress.say(
         f"{report.path}: {report.size:,} bytes, opset {report.opset}; ONNX Runtime differs from PyTorch by "
         f"{report.max_difference:.1e} of the largest output"
     )

@@ -18,7 +18,7 @@ __all__ = ["QuantizeSettings", "run"]
 _INTRODUCTION = """\
 usage: snas-nni quantize FOLDER|architecture.json [--SETTING VALUE]...
 
-Writes model.int8.onnx beside model.onnx, which stays, and compares their sizes and their accuracies on the test split.
+Writes model.int8.onnx beside model.onnx, which stays, and compares their sizes and what they reach on the test split.
 """
 
 
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     from trials.runs.deployment import int8_loss
     from trials.runs.quantization import quantize
     from trials.runs.trained_run import load_trained
-    from trials.training.evaluation import evaluate, onnx_predictor
+    from trials.training.evaluation import onnx_predictor
 
     progress = Progress(settings.quiet)
     trained = load_trained(settings.architecture, settings.space, given.get("data", {}), progress)
@@ -73,8 +73,10 @@ def run(arguments: Sequence[str]) -> int:
     small = trained.onnx.with_name("model.int8.onnx")
     quantize(trained.onnx, small, trained.data, settings.images, settings.seed)
     for path in (trained.onnx, small):
-        found = evaluate(onnx_predictor(path), evaluation_loader(trained.data, trained.data.test))
-        progress.say(f"{path.name:<16}  {path.stat().st_size:>11,} bytes  top-1 {found.top1}")
-    loss = int8_loss(trained.onnx, small, trained.data)
-    progress.say(f"8 bits lose {100 * loss:.2f} points of accuracy on the validation split")
+        found = trained.data.task.evaluate(onnx_predictor(path), evaluation_loader(trained.data, trained.data.test))
+        name = "top-1" if found.shares else found.metric.title
+        progress.say(f"{path.name:<16}  {path.stat().st_size:>11,} bytes  {name} {found}")
+    loss, metric = int8_loss(trained.onnx, small, trained.data), trained.data.task.metric
+    words = f"{100 * loss:.2f} points" if metric.percent else f"{loss:.4g}"
+    progress.say(f"8 bits lose {words} of {metric.title} on the validation split")
     return 0

@@ -13,6 +13,7 @@ from torch import nn
 from snas_nni import SNAS, SnasError
 from snas_nni.resources import cost_range, feasible, most_probable
 from snas_nni.resources.solver import program, selection
+from snas_nni.resources.solver.selection import dearest_found
 
 
 class Nested(ModelSpace):
@@ -58,6 +59,7 @@ def test_the_range_is_that_of_all_children(searched):
     for name in ("params", "macs", "memory_access"):
         costs = [model.of(sample)[name] for sample, _ in every_child(strategy)]
         assert cost_range(model, name) == (min(costs), max(costs))
+        assert dearest_found(model, name) == max(costs)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.3, 0.5, 0.8, 1.0])
@@ -181,6 +183,13 @@ class TestOutOfTime:
             assert 0 <= low <= min(costs)
             assert max(costs) <= high < 10 * max(costs)
             assert f"{name}: the range of costs was not found in 0 s" in caplog.text
+
+    def test_a_share_is_of_a_child_that_there_is(self, searched):
+        strategy, model = searched
+        first = {label: choice.value([0]) for label, choice in strategy.distribution.choices.items()}
+        for name in ("params", "macs", "memory_access"):
+            costs = [model.of(sample)[name] for sample, _ in every_child(strategy)]
+            assert model.of(first)[name] <= dearest_found(model, name) <= max(costs)
 
     def test_a_budget_is_not_refused(self, searched):
         _, model = searched

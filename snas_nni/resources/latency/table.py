@@ -1,4 +1,4 @@
-"""Measured latency: one table per device, as a polynomial in Z like every other cost.
+"""Measured latency: one table for each device and runtime, as a polynomial in Z like every other cost.
 
 A child's latency is by definition the sum of its entries in the table.
 """
@@ -6,27 +6,19 @@ A child's latency is by definition the sum of its entries in the table.
 from __future__ import annotations
 
 import json
-import platform
-import statistics
-import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import Choice, OneOf
 from snas_nni.distribution.polynomial import Polynomial, Term
-from snas_nni.distribution.trace import Owner, Trace
+from snas_nni.distribution.trace import Owner
 from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, readable, reason_of, write_atomically
-from snas_nni.supernet.evaluating import evaluating
 
-__all__ = ["LatencyTable", "measure_latency"]
+__all__ = ["LatencyTable"]
 
 _FORMAT, _VERSION = "snas-nni/latency", 1
 _MAX_BYTES = 8 * 2**20  # tens of thousands of entries; a large space has thousands
@@ -39,12 +31,15 @@ class LatencyTable:
     Attributes:
         parts: by the choice that decides; None for what every child has.
         device: description of the machine it was measured on.
-        measurement: batch shape, repeats and threads.
+        measurement: how it was measured: runtime, its version and settings, or repeats and batch shape.
+        calibration: how well it predicts whole children that it was not fitted to, if that was measured; see
+            :class:`~snas_nni.resources.latency.Calibration`.
     """
 
     parts: Mapping[Owner, Polynomial]
     device: Mapping[str, Any] = field(default_factory=dict)
     measurement: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path, choices: Mapping[str, Choice]) -> None:
         """Write the table as JSON, atomically.
@@ -74,6 +69,7 @@ class LatencyTable:
             "version": _VERSION,
             "device": dict(self.device),
             "measurement": dict(self.measurement),
+            "calibration": dict(self.calibration),
             "entries": entries,
         }
         content = json.dumps(document, indent=1)
@@ -108,6 +104,7 @@ class LatencyTable:
             {owner: Polynomial({t: v for t, v in terms.items() if v}) for owner, terms in parts.items()},
             document.get("device", {}),
             document.get("measurement", {}),
+            document.get("calibration", {}),
         )
 
 
@@ -118,16 +115,16 @@ def _document(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise SettingError(f"{shown}: cannot be read as JSON ({reason_of(error, 200)}).") from None
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise SettingError(f"{shown}: format must be {_FORMAT!r}. Measure a table with measure_latency(...).save(...).")
+        raise SettingError(f"{shown}: format must be {_FORMAT!r}. Make a table with snas-nni latency measure.")
     if document.get("version") != _VERSION or type(document["version"]) is not int:
         raise SettingError(f"{shown}: version is {_shown(document.get('version'))}, this program reads {_VERSION}.")
     for key in document:
-        if key not in ("format", "version", "device", "measurement", "entries"):
+        if key not in ("format", "version", "device", "measurement", "calibration", "entries"):
             raise SettingError(f"{shown}: {readable(key, 60)} is an unknown key.")
-    for key, kind in (("entries", list), ("device", dict), ("measurement", dict)):
+    for key, kind in (("entries", list), ("device", dict), ("measurement", dict), ("calibration", dict)):
         if not isinstance(document.get(key, kind()), kind) or (key == "entries" and key not in document):
             raise SettingError(f"{shown}: {key} must be a {'list' if kind is list else 'JSON object'}.")
-    for key in ("device", "measurement"):
+    for key in ("device", "measurement", "calibration"):
         try:
             json.dumps(document.get(key, {}), allow_nan=False)
         except (ValueError, RecursionError) as error:
@@ -171,115 +168,3 @@ def _owner(layer: Any, choices: Mapping[str, Choice], where: str) -> Owner:
     ):
         raise SettingError(f"{where}.layer: must be null or a label of the space and an index, got {_shown(layer)}.")
     return layer["label"], layer["index"]
-
-
-class _Stopwatch:
-    """Exclusive time of each stretch between two conditions, in the order they come."""
-
-    def __init__(self, synchronize: Callable[[], None]) -> None:
-        self._synchronize = synchronize
-        self.laps: list[float] = []
-        self._stack: list[int] = []
-        self._last = 0.0
-
-    def start(self) -> None:
-        self.laps, self._stack = [0.0], [0]
-        self._last = time.perf_counter()
-
-    def observe(self, entered: bool) -> None:
-        self._synchronize()
-        now = time.perf_counter()
-        self.laps[self._stack[-1]] += now - self._last
-        if entered:
-            self.laps.append(0.0)
-            self._stack.append(len(self.laps) - 1)
-        else:
-            self._stack.pop()
-        self._last = time.perf_counter()
-
-    def stop(self) -> list[float]:
-        self._synchronize()
-        self.laps[0] += time.perf_counter() - self._last
-        return self.laps
-
-
-class _WatchedTrace(Trace):
-    """Remembers the condition and owner of each stretch."""
-
-    def __init__(self, stopwatch: _Stopwatch, values: Mapping[str, int]) -> None:
-        super().__init__(values, self._observe)
-        self.stopwatch = stopwatch
-        self.stretches: list[tuple[Owner, Polynomial]] = [(None, self.condition)]
-
-    def _observe(self, entered: bool) -> None:
-        if entered:
-            self.stretches.append((self.owner, self.condition))
-        self.stopwatch.observe(entered)
-
-
-def measure_latency(
-    supernet: nn.Module,
-    distribution: ArchitectureDistribution,
-    inputs: Tensor | tuple[Any, ...],
-    *,
-    warmup: int = 3,
-    repeats: int = 20,
-) -> LatencyTable:
-    """Measure every candidate on this machine, each on the input it gets in the network.
-
-    Each stretch of the network counts with the median of ``repeats`` passes after ``warmup``. A choice whose values
-    slice shared weights (channels, kernels) counts with the difference that it makes to the whole pass by itself.
-
-    Args:
-        supernet: a model space after ``SNAS().mutate_model``.
-        distribution: its distribution.
-        inputs: the input to time, on the device to time.
-        warmup: passes that do not count, >= 1.
-        repeats: passes that count, >= 1.
-    """
-    if warmup < 1 or repeats < 1:
-        raise SettingError(f"warmup and repeats must be >= 1, got {warmup} and {repeats}.")
-    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
-    trace, laps = _timed(supernet, distribution, arguments, {}, warmup, repeats)
-    parts: dict[Owner, list[Polynomial]] = defaultdict(list)
-    for (owner, condition), milliseconds in zip(trace.stretches, laps, strict=True):
-        parts[owner].append(condition * milliseconds)
-    for label in sorted(trace.slicing_labels):
-        for index in range(1, len(distribution.choices[label].candidates)):
-            _, varied = _timed(supernet, distribution, arguments, {label: index}, 1, repeats)
-            parts[(label, 0)].append(Polynomial.entry(label, index) * (sum(varied) - sum(laps)))
-    tensors = [value for value in arguments if isinstance(value, Tensor)]
-    return LatencyTable(
-        {owner: Polynomial.sum(polynomials) for owner, polynomials in parts.items()},
-        device={
-            "machine": platform.machine(),
-            "processor": platform.processor() or platform.machine(),
-            "system": platform.system(),
-            "device": str(tensors[0].device) if tensors else "cpu",
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-        },
-        measurement={"inputs": [list(t.shape) for t in tensors], "warmup": warmup, "repeats": repeats},
-    )
-
-
-def _timed(
-    supernet: nn.Module,
-    distribution: ArchitectureDistribution,
-    arguments: tuple[Any, ...],
-    values: Mapping[str, int],
-    warmup: int,
-    repeats: int,
-) -> tuple[_WatchedTrace, list[float]]:
-    devices = {value.device.type for value in arguments if isinstance(value, Tensor)} - {"cpu"}
-    synchronize = torch.accelerator.synchronize if devices else lambda: None  # kernels run on after their launch
-    passes = []
-    for _ in range(warmup + repeats):
-        stopwatch = _Stopwatch(synchronize)
-        trace = _WatchedTrace(stopwatch, values)
-        with evaluating(supernet, distribution, trace):
-            stopwatch.start()
-            supernet(*arguments)
-            passes.append(stopwatch.stop())
-    medians = [1000 * statistics.median(lap) for lap in zip(*passes[warmup:], strict=True)]
-    return trace, medians

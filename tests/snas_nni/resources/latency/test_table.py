@@ -18,7 +18,7 @@ from snas_nni import SNAS, Budget, ResourcePenalty, SettingError, derive_child
 from snas_nni.distribution.choices import AnyOf, OneOf
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.resources import LatencyTable, cost_range, measure_latency
-from snas_nni.resources.latency import _Stopwatch, _WatchedTrace
+from snas_nni.resources.latency.eager import _Stopwatch, _WatchedTrace
 
 IMAGES = torch.zeros(1, 3, 8, 8)
 
@@ -138,7 +138,7 @@ def test_the_order_of_magnitude_is_that_of_the_child(kit):
 def test_a_stopwatch_gives_each_stretch_its_own_time(monkeypatch):
     """Nested: what runs inside another stretch is not counted twice, nor is the watching. The clock ticks as told."""
     ticks = iter([0.0, 1.0, 1.5, 3.5, 4.0, 7.0, 8.0, 12.0, 13.0, 18.0])
-    monkeypatch.setattr("snas_nni.resources.latency.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr("snas_nni.resources.latency.eager.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     stopwatch = _Stopwatch(lambda: None)
     trace = _WatchedTrace(stopwatch, {})
     stopwatch.start()
@@ -287,7 +287,7 @@ def test_files_that_are_none_are_refused(measured, tmp_path, monkeypatch):
         with pytest.raises(SettingError, match="cannot be read as JSON") as refused:
             LatencyTable.load(file, measured.choices)
         assert str(file) in str(refused.value)
-    monkeypatch.setattr("snas_nni.resources.latency._MAX_BYTES", 2**20)
+    monkeypatch.setattr("snas_nni.resources.latency.table._MAX_BYTES", 2**20)
     large = tmp_path / "large.json"
     large.write_bytes(b" " * (2**20 + 1))
     with pytest.raises(SettingError, match="more than 1048576 bytes"):

@@ -7,8 +7,9 @@ from torch import nn
 
 from trials.data.loaders import evaluation_loader, training_loader
 from trials.data.types import ClassificationData, LabelledTensors
-from trials.training.classifier import ClassificationTraining
+from trials.tasks import Classification
 from trials.training.evaluation import evaluate, torch_predictor
+from trials.training.task_training import TaskTraining
 
 
 class TwoHeads(nn.Module):
@@ -29,7 +30,7 @@ def blobs() -> ClassificationData:
     return ClassificationData(split, split, split, ("left", "right"))
 
 
-def fit(module: ClassificationTraining, model: nn.Module, epochs: int = 4):
+def fit(module: TaskTraining, model: nn.Module, epochs: int = 4):
     data = blobs()
     module.set_model(model)
     trainer = lightning.Trainer(
@@ -46,7 +47,7 @@ def fit(module: ClassificationTraining, model: nn.Module, epochs: int = 4):
 
 def test_learns_and_logs_what_the_child_does() -> None:
     model = nn.Linear(2, 2)
-    trainer, data = fit(ClassificationTraining(classes=2, learning_rate=0.1), model)
+    trainer, data = fit(TaskTraining(Classification(2), learning_rate=0.1), model)
     metrics = trainer.callback_metrics
     assert {"train_acc", "train_loss", "val_acc", "val_loss"} <= set(metrics)
     found = evaluate(torch_predictor(model), evaluation_loader(data, data.validation))
@@ -57,7 +58,7 @@ def test_learns_and_logs_what_the_child_does() -> None:
 
 
 def test_learning_rate_falls_along_a_cosine_to_its_floor() -> None:
-    trainer, _ = fit(ClassificationTraining(classes=2, learning_rate=0.1, learning_rate_floor=0.01), nn.Linear(2, 2))
+    trainer, _ = fit(TaskTraining(Classification(2), learning_rate=0.1, learning_rate_floor=0.01), nn.Linear(2, 2))
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)
 
 
@@ -66,7 +67,7 @@ def test_auxiliary_head_is_trained_with_its_weight() -> None:
     model = TwoHeads(2).train()
     inputs, labels = torch.randn(6, 2), torch.arange(6) % 2
     logits, auxiliary = model(inputs)
-    module = ClassificationTraining(classes=2, auxiliary_weight=0.4, label_smoothing=0.1)
+    module = TaskTraining(Classification(2), auxiliary_weight=0.4, label_smoothing=0.1)
     module.set_model(model)
     module.log = lambda *args, **kwargs: None
     expected = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
@@ -77,4 +78,4 @@ def test_auxiliary_head_is_trained_with_its_weight() -> None:
 def test_is_traceable_by_nni() -> None:
     from nni.common.serializer import is_traceable
 
-    assert is_traceable(ClassificationTraining(classes=3))
+    assert is_traceable(TaskTraining(Classification(3)))

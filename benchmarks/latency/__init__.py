@@ -1,0 +1,1 @@
+"""Latency tables against measured children: ``python -m benchmarks.latency``."""

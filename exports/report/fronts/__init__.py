@@ -1,0 +1,1 @@
+"""What accuracy costs: the front of one search's children, and of an experiment's trials."""
