@@ -54,6 +54,7 @@ _HANDED_ON = {
     "OnnxReport": "exports",
     "Picture": "exports.pictures",
     "SnasCellSpace": "search_spaces",
+    "SearchRun": "trials.in_python",
     "SpaceReference": "exports",
     "SpaceReport": "exports.conformance",
     "architecture_schema": "exports",
@@ -75,6 +76,7 @@ _HANDED_ON = {
     "save_source": "exports",
     "show_report": "exports.report",
     "save_weights": "exports",
+    "search": "trials.in_python",
     "to_arch_string": "search_spaces",
     "write_report": "exports.report",
 }

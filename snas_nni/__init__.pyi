@@ -47,6 +47,7 @@ from snas_nni.resources import (
 from snas_nni.resumable_loader import ResumableLoader
 from snas_nni.strategy import SNAS
 from trials.data import ClassificationData, LabelledTensors
+from trials.in_python import SearchRun, search
 
 __all__ = [
     "PUBLISHED",
@@ -73,6 +74,7 @@ __all__ = [
     "ResourcePenalty",
     "ResumableLoader",
     "SearchLoop",
+    "SearchRun",
     "SettingError",
     "SnasCellSpace",
     "SnasError",
@@ -106,6 +108,7 @@ __all__ = [
     "save_pictures",
     "save_source",
     "save_weights",
+    "search",
     "show_report",
     "space_from",
     "to_arch_string",

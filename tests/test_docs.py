@@ -55,10 +55,10 @@ def workplace(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
-        search = "--space.class_path tiny_space.TinySpace --search.epochs 1 --search.batch_size 256 --output runs/..."
+        search = "--space.class_path tiny_space.TinySpace --search.epochs 1 --search.batch_size 256 --output runs/tiny"
         assert main(["search", *search.split(), "--quiet"]) == 0
         for name in ("architecture.json", "weights.safetensors", "model.onnx"):
-            shutil.copy(folder / "runs" / "..." / name, folder)
+            shutil.copy(folder / "runs" / "tiny" / name, folder)
         yield folder
     sys.modules.pop("tiny_space", None)
 
@@ -77,7 +77,7 @@ def test_readme_deploys_the_file(workplace):
 
 @pytest.mark.slow
 def test_readme_searches_in_python(workplace, capsys):
-    _, plain, budget = blocks("README.md")
+    _, _, plain, budget = blocks("README.md")
     found = run(USER, plain)
     assert set(found["sample"]) == {"middle"}
     assert isinstance(found["child"], nn.Module)
@@ -99,7 +99,7 @@ def test_resources(workplace, capsys):
     costs, regularizer = blocks("docs/resources.md")
     run(costs)
     assert len(capsys.readouterr().out.splitlines()) == 2
-    own = run(USER, blocks("README.md")[1].splitlines()[0], "from snas_nni import SNAS", regularizer)
+    own = run(USER, blocks("README.md")[2].splitlines()[0], "from snas_nni import SNAS", regularizer)
     strategy = own["SNAS"](regularizers=[own["low_entropy"]])
     own["NasExperiment"](own["space"], own["evaluator"], strategy).run()
 

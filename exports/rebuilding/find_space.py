@@ -107,7 +107,7 @@ def class_of(class_path: str, given: list[type[ModelSpace] | str]) -> type[Model
             "It is looked for in snas_nni's own package search_spaces. For a class in a package of yours that is "
             "called so, pass the class: build(..., spaces=[TheSpace])"
             if own
-            else "Install the package that holds it, or add its folder to PYTHONPATH",
+            else "Install the package that holds it, add its folder to PYTHONPATH, or name its file: --space DIR/X.py",
         ) from error
     # Looked up in the module's own names: no attribute hooks, no classes that came from elsewhere.
     found = vars(module).get(class_name)

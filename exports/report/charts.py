@@ -98,9 +98,15 @@ def line_chart(
     for line in series:
         if not line.points:
             continue
-        path = "L".join(f"{number(frame.x(x))} {number(frame.y(y))}" for x, y in thinned(line.points))
+        shown = thinned(line.points)
+        path = "L".join(f"{number(frame.x(x))} {number(frame.y(y))}" for x, y in shown)
         dashed = " dashed" if line.dashed else ""
-        body.append(f'<path class="line line-{line.color}{dashed}" d="M{path}"/>')
+        # What the script shows under the pointer: the values themselves, in the order of the path's places.
+        hover = " ".join(f"{x}:{escape(text(y)).replace(' ', '_')}" for x, y in shown)
+        body.append(
+            f'<path class="line line-{line.color}{dashed}" d="M{path}" data-name="{escape(line.name)}" '
+            f'data-values="{hover}"/>'
+        )
         marked = line.points if len(line.points) <= MOST_MARKS else line.points[-1:]
         for x, y in marked:
             hint = escape(f"{line.name}, epoch {x}: {text(y)}")

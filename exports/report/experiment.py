@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exports.metric import DecidingMetric, reported_metric
 from exports.report.numbers import as_mapping, as_number
 from exports.report.run import Run, read_json, read_run
 from exports.run_folder import RUN_FILES
@@ -31,9 +32,14 @@ class Trial:
 
     @property
     def accuracy(self) -> float | None:
-        """Validation accuracy of the child: the final one, or the last one reported."""
+        """The child's value of the metric on validation data: the final one, or the last one reported."""
         final = as_number(self.final.get("default"))
         return as_number(self.latest.get("default")) if final is None else final
+
+    @property
+    def metric(self) -> DecidingMetric:
+        """The metric that the trial reports, and its direction."""
+        return reported_metric(self.final, self.latest)
 
     @property
     def succeeded(self) -> bool:
@@ -78,12 +84,11 @@ def read_experiment(folder: Path) -> Experiment:
         _trial(as_mapping(entry), index, folder / "best" if _names(entry, best_id) else None)
         for index, entry in enumerate(listed if isinstance(listed, list) else [])
     ]
-    trials.sort(key=lambda trial: (not trial.succeeded, -(trial.accuracy or 0.0), trial.number))
-    problems = [
-        f"trial {trial.number}: its run's folder is not on this machine"
-        for trial in trials
-        if trial.succeeded and trial.run is None
-    ]
+    trials.sort(key=lambda trial: (not trial.succeeded, -trial.metric.rank(trial.accuracy), trial.number))
+    gone = sorted(trial.number for trial in trials if trial.succeeded and trial.run is None)
+    problems = [f"trial {gone[0]}: its run's folder is not on this machine"] if len(gone) == 1 else []
+    if len(gone) > 1:
+        problems = [f"trials {', '.join(map(str, gone))}: their runs' folders are not on this machine"]
     if not trials:
         problems.append("the experiment has no trials")
     return Experiment(

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from exports.metric import ACCURACY
 from exports.report.evidence.answers import Answer, answers, with_interval
 from exports.report.experiment import Experiment, Trial
 from exports.report.fronts.pareto import pareto_front
-from exports.report.fronts.scatter import Dot, scatter_chart
+from exports.report.fronts.scatter import Dot, metric_axis, scatter_chart
 from exports.report.importance import ImportanceRow, importance_note, importance_row, parameter_importance
-from exports.report.numbers import as_number, compact, duration, percent, plain_text
+from exports.report.numbers import as_number, compact, duration, of_metric, plain_text
 from exports.report.run_charts import Chart
 from exports.report.run_view import RunView, Tile, view_run
 
@@ -93,7 +94,9 @@ def _answers(
         return []
     size = best.cost("parameters")
     of_size = "" if size is None else f", {size:,.0f} parameters"
-    reached = with_interval(best.accuracy, _interval(best, best.accuracy))
+    reached = with_interval(best.accuracy, _interval(best, best.accuracy), best.metric)
+    if best.metric != ACCURACY:
+        reached = f"{best.metric.in_words} {reached}"
     link = "#best" if best.run is not None else ""
     found = [Answer("What was found?", "", f"Trial {best.number}: {reached} on validation data{of_size}.", link)]
     # Of the best trial's own answers, those that decide whether to believe it.
@@ -114,10 +117,12 @@ def _tiles(experiment: Experiment) -> list[Tile]:
     ended = sum(trial.succeeded for trial in experiment.trials)
     tiles = [Tile("Trials with a result", f"{ended} of {len(experiment.trials)}")]
     if experiment.best is not None and experiment.best.accuracy is not None:
-        tiles.append(Tile("Best validation accuracy", percent(experiment.best.accuracy), _name(experiment.best)))
-        test = as_number(experiment.best.final.get("test_accuracy"))
+        metric = experiment.best.metric
+        value = of_metric(metric, experiment.best.accuracy)
+        tiles.append(Tile(f"Best validation {metric.title}", value, _name(experiment.best)))
+        test = as_number(experiment.best.final.get(metric.test))
         if test is not None:
-            tiles.append(Tile("Its test accuracy", percent(test), f"{test:.6g}"))
+            tiles.append(Tile(f"Its test {metric.title}", of_metric(metric, test), f"{test:.6g}"))
         cost = experiment.best.cost("parameters")
         if cost is not None:
             tiles.append(Tile("Its parameters", compact(cost), f"{cost:,.0f}"))
@@ -138,7 +143,8 @@ def _headline(trial: Trial) -> str:
     if not trial.succeeded or trial.accuracy is None:
         return trial.status.lower()
     cost = trial.cost("parameters")
-    return f"{percent(trial.accuracy)} validation accuracy" + ("" if cost is None else f", {cost:,.0f} parameters")
+    reached = f"{of_metric(trial.metric, trial.accuracy)} validation {trial.metric.title}"
+    return reached + ("" if cost is None else f", {cost:,.0f} parameters")
 
 
 def _anchor(trial: Trial) -> str:
@@ -146,10 +152,11 @@ def _anchor(trial: Trial) -> str:
 
 
 def _trial(trial: Trial, is_best: bool, on_front: bool, tuned: Sequence[str]) -> TrialView:
-    test, entropy = as_number(trial.final.get("test_accuracy")), as_number(trial.final.get("entropy"))
+    metric = trial.metric
+    test, entropy = as_number(trial.final.get(metric.test)), as_number(trial.final.get("entropy"))
     numbers = (
-        (trial.accuracy, percent),
-        (test, percent),
+        (trial.accuracy, lambda value: of_metric(metric, value)),
+        (test, lambda value: of_metric(metric, value)),
         (trial.cost("parameters"), "{:,.0f}".format),
         (trial.cost("macs"), "{:,.0f}".format),
         (entropy, "{:.2f}".format),
@@ -191,7 +198,10 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
             for trial in trials
             if trial.succeeded and (value := trial.cost(cost)) is not None and trial.accuracy is not None
         ]
-        front = {found[index][0].number for index in pareto_front([(value, accuracy) for _, value, accuracy in found])}
+        front = {
+            found[index][0].number
+            for index in pareto_front([(value, trial.metric.rank(accuracy)) for trial, value, accuracy in found])
+        }
         if not found:
             continue
         first = front if first is None else first
@@ -200,15 +210,18 @@ def _fronts(trials: Sequence[Trial]) -> tuple[list[Chart], set[int]]:
                 value,
                 accuracy,
                 str(trial.number),
-                f"{_name(trial)}: {percent(accuracy)}, {value:,.0f} {title}",
+                f"{_name(trial)}: {of_metric(trial.metric, accuracy)}, {value:,.0f} {title}",
                 "front" if trial.number in front else "plain",
                 f"#{_anchor(trial)}",
                 _interval(trial, accuracy),
             )
             for trial, value, accuracy in found
         ]
-        label = f"Validation accuracy against {title}. On the front: trials {', '.join(map(str, sorted(front)))}"
-        svg = scatter_chart(label, f"{title} of the child", dots, compact, lambda value: f"{100 * value:.4g} %")
+        metric = found[0][0].metric
+        headline = f"Validation {metric.title} against {title}"
+        label = f"{headline}. On the front: trials {', '.join(map(str, sorted(front)))}"
+        svg = scatter_chart(label, f"{title} of the child", dots, compact, metric_axis(metric))
         note = "Filled: no other trial is as accurate at less cost."
-        charts.append(Chart(f"Validation accuracy against {title}", Markup(svg), (), note))
+        note += "" if metric.higher_is_better else " Lower is better."
+        charts.append(Chart(headline, Markup(svg), (), note))
     return charts, first or set()

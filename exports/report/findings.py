@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from exports.errors import ArchitectureFileError
+from exports.metric import DecidingMetric
 from exports.pictures.graph import CellGraph
-from exports.report.numbers import compact, percent
+from exports.report.numbers import compact, of_metric, percent
 from exports.report.run import Run
 
 __all__ = ["GAINED_ACCURACY", "OPEN_ENTROPY", "Finding", "entropy_share", "findings", "still_moving"]
@@ -118,31 +119,39 @@ def _moving(run: Run) -> list[Finding]:
 
 def _random(run: Run) -> list[Finding]:
     # At the same moment, with the same weights; older runs compared with the child after its own training.
-    child = run.metrics.get("chosen_validation_accuracy", run.metrics.get("validation_accuracy"))
-    random = run.metrics.get("random_validation_accuracy")
-    if child is None or random is None or child >= random + GAINED_ACCURACY:
+    metric = run.metric
+    child = run.metrics.get(f"chosen_{metric.validation}", run.metrics.get(metric.validation))
+    random = run.metrics.get(f"random_{metric.validation}")
+    if child is None or random is None or metric.gain(child, random) >= _margin(metric, GAINED_ACCURACY, random):
         return []
     return [
         Finding(
             "warning",
-            f"The child ({percent(child)}) is no better than random children of the space with the same weights "
-            f"({percent(random)}): either the choices do not matter for this data, or the search was too short to "
-            "tell them apart.",
+            f"The child ({of_metric(metric, child)}) is no better than random children of the space with the same "
+            f"weights ({of_metric(metric, random)}): either the choices do not matter for this data, or the search was "
+            "too short to tell them apart.",
         )
     ]
 
 
 def _child(run: Run) -> list[Finding]:
-    child, sampled = run.log.last("val_acc"), run.log.last("sampled/val_acc")
-    if child is None or sampled is None or child >= sampled - LOST_ACCURACY:
+    metric = run.metric
+    child, sampled = run.log.last(metric.logged), run.log.last(f"sampled/{metric.logged}")
+    if child is None or sampled is None or metric.gain(child, sampled) >= -_margin(metric, LOST_ACCURACY, sampled):
         return []
     return [
         Finding(
             "warning",
-            f"The child ({percent(child)}) is less accurate than sampled networks ({percent(sampled)}): its weights "
-            "were trained for mixtures. Search longer at a low temperature, or retrain the child.",
+            f"The child ({of_metric(metric, child)}) is less accurate than sampled networks "
+            f"({of_metric(metric, sampled)}): its weights were trained for mixtures. Search longer at a low "
+            "temperature, or retrain the child.",
         )
     ]
+
+
+def _margin(metric: DecidingMetric, share: float, value: float) -> float:
+    """What a difference has to reach: a share of 1 for metrics that are shares, that part of the value for others."""
+    return share if metric.percent else share * abs(value)
 
 
 def _bounds(run: Run) -> list[Finding]:

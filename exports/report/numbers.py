@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["as_mapping", "as_number", "compact", "duration", "percent", "plain_text", "ticks"]
+from exports.metric import DecidingMetric
+
+__all__ = ["as_mapping", "as_number", "compact", "duration", "of_metric", "percent", "plain_text", "ticks"]
 
 
 def as_number(value: object) -> float | None:
@@ -28,6 +30,11 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 def percent(value: float) -> str:
     """Write a share of 1: ``91.9 %``."""
     return f"{100 * value:.1f} %"
+
+
+def of_metric(metric: DecidingMetric, value: float) -> str:
+    """Write a value of the metric that decides: a share in percent, any other with four digits."""
+    return percent(value) if metric.percent else f"{value:.4g}"
 
 
 def compact(value: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from exports.architecture.files import load
 from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
+from exports.metric import DecidingMetric, recorded_metric
 from exports.network.graph import NETWORK_FILE, Network, read_network
 from exports.report.evidence.reading import EVIDENCE_FILE, Evidence, read_evidence
 from exports.report.metrics_log import MetricsLog, Points
@@ -54,6 +55,11 @@ class Run:
         given = as_mapping(self.summary.get("metrics")) or (self.architecture.metrics if self.architecture else {})
         numbers = {name: as_number(value) for name, value in given.items()}
         return {name: value for name, value in numbers.items() if value is not None}
+
+    @property
+    def metric(self) -> DecidingMetric:
+        """The metric that decides, and its direction."""
+        return recorded_metric(self.summary, self.settings)
 
     @property
     def parameters(self) -> float | None:

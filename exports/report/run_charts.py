@@ -10,7 +10,7 @@ from markupsafe import Markup
 from exports.report.charts import Series, line_chart
 from exports.report.fronts.scatter import Dot, scatter_chart
 from exports.report.heat_map import heat_map
-from exports.report.numbers import compact, percent
+from exports.report.numbers import compact, of_metric, percent
 from exports.report.run import Run
 from snas_nni.resources import COSTS
 
@@ -48,19 +48,21 @@ class HeatMaps:
 
 
 def accuracy_chart(run: Run) -> Chart | None:
-    """Draw what the child, sampled networks and the training batches reach."""
+    """Draw what the child, sampled networks and the training batches reach: the metric that decides."""
+    metric = run.metric
     lines = [
-        Series("child", run.log.points("val_acc"), 1),
-        Series("sampled networks", run.log.points("sampled/val_acc"), 2),
-        Series("training batches", run.log.points("train_acc"), 4, dashed=True),
+        Series("child", run.log.points(metric.logged), 1),
+        Series("sampled networks", run.log.points(f"sampled/{metric.logged}"), 2),
+        Series("training batches", run.log.points(metric.logged_in_training), 4, dashed=True),
     ]
     return _chart(
-        "Accuracy",
+        metric.title[:1].upper() + metric.title[1:],
         lines,
-        lambda value: f"{100 * value:.0f} %",
-        percent,
-        top=1.0,
-        note="The child and sampled networks on validation data.",
+        (lambda value: f"{100 * value:.0f} %") if metric.percent else compact,
+        lambda value: of_metric(metric, value),
+        top=1.0 if metric.percent else None,
+        note="The child and sampled networks on validation data."
+        + ("" if metric.higher_is_better else " Lower is better."),
     )
 
 
@@ -71,17 +73,17 @@ def random_chart(run: Run) -> Chart | None:
     if child is None or size is None or not random or any(cost is None for _, cost in random):
         return None
     dots = [
-        Dot(cost, each.accuracy, "", f"random child: {percent(each.accuracy)}, {cost:,.0f} parameters", "random",
+        Dot(cost, each.value, "", f"random child: {percent(each.value)}, {cost:,.0f} parameters", "random",
             interval=each.interval)
         for each, cost in random if cost is not None
     ]  # fmt: skip
-    hint = f"child: {percent(child.accuracy)}, {size:,.0f} parameters"
-    dots.append(Dot(size, child.accuracy, "child", hint, "chosen", interval=child.interval))
-    mean = sum(each.accuracy for each, _ in random) / len(random)
-    label = f"The child and {len(random)} random children: {percent(child.accuracy)} against {percent(mean)} on average"
+    hint = f"child: {percent(child.value)}, {size:,.0f} parameters"
+    dots.append(Dot(size, child.value, "child", hint, "chosen", interval=child.interval))
+    mean = sum(each.value for each, _ in random) / len(random)
+    label = f"The child and {len(random)} random children: {percent(child.value)} against {percent(mean)} on average"
     svg = scatter_chart(label, "parameters of the child", dots, compact, lambda value: f"{100 * value:.4g} %")
     legend = (
-        ("chosen-dot", "the child when it was chosen", percent(child.accuracy), False),
+        ("chosen-dot", "the child when it was chosen", percent(child.value), False),
         ("random-dot", "random children, mean", percent(mean), False),
     )
     when = "before the child was trained alone" if run.evidence.moment == "settling" else "at the end of the search"

@@ -16,7 +16,7 @@ from exports.report.evidence.answers import Answer, BoundRow, answers, bound_row
 from exports.report.evidence.classes_view import ClassesView, classes_view
 from exports.report.findings import Finding, findings
 from exports.report.heat_map import shown_epochs
-from exports.report.numbers import as_mapping, as_number, compact, duration, percent, plain_text
+from exports.report.numbers import as_mapping, as_number, compact, duration, of_metric, percent, plain_text
 from exports.report.run import Run
 from exports.report.run_charts import (
     Chart,
@@ -33,9 +33,6 @@ from snas_nni.resources import COSTS
 __all__ = ["RunView", "Tile", "view_run"]
 
 OWN_COLUMNS = (
-    ("val_acc", "child accuracy"),
-    ("sampled/val_acc", "sampled accuracy"),
-    ("train_acc", "training accuracy"),
     ("val_loss", "child loss"),
     ("search/loss", "search loss"),
     ("search/temperature", "temperature"),
@@ -132,12 +129,16 @@ def _space(run: Run) -> str:
 
 def _tiles(run: Run) -> list[Tile]:
     metrics, tiles = run.metrics, []
-    for key, name in (("test_accuracy", "Test accuracy"), ("validation_accuracy", "Validation accuracy")):
+    metric = run.metric
+    lower = "" if metric.higher_is_better else ", lower is better"
+    for key, split in ((metric.test, "Test"), (metric.validation, "Validation")):
         if key in metrics:
-            tiles.append(Tile(name, percent(metrics[key]), _interval(run, key) or f"{metrics[key]:.6g}"))
-    last = run.log.last("val_acc")
+            exact = _interval(run, key) or f"{metrics[key]:.6g}{lower}"
+            tiles.append(Tile(f"{split} {metric.title}", of_metric(metric, metrics[key]), exact))
+    last = run.log.last(metric.logged)
     if not tiles and last is not None:
-        tiles.append(Tile("Child in the last epoch", percent(last), f"{last:.6g}, on validation data"))
+        exact = f"{metric.title} {last:.6g}, on validation data"
+        tiles.append(Tile("Child in the last epoch", of_metric(metric, last), exact))
     for key, info in COSTS.items():
         value = run.parameters if key == "params" else metrics.get(key)
         if value is not None and info.measured:
@@ -229,7 +230,13 @@ def _with_content(
 
 
 def _epochs(run: Run) -> tuple[list[str], list[list[str]]]:
-    columns = [(column, name) for column, name in OWN_COLUMNS if run.log.columns.get(column)]
+    metric = run.metric
+    deciding = (
+        (metric.logged, f"child {metric.title}"),
+        (f"sampled/{metric.logged}", f"sampled {metric.title}"),
+        (metric.logged_in_training, f"training {metric.title}"),
+    )
+    columns = [(column, name) for column, name in (*deciding, *OWN_COLUMNS) if run.log.columns.get(column)]
     columns += [(name, name) for name in sorted((*run.log.under("penalty/"), *run.log.under("budget/")))]
     rows = []
     for epoch in shown_epochs(run.log.epochs, MOST_EPOCHS):

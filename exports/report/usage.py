@@ -20,14 +20,16 @@ KNOWN_SPACES = ("search_spaces.", "snas_nni.", "nni.nas.hub.")
 class Usage:
     """The command that asks the network, code for PyTorch and for ONNX Runtime, and what the input has to be.
 
-    All are empty where the file that they need is missing. The command and the code for ONNX Runtime go the whole way:
-    from an image file to the name of a class, where inputs are images.
+    ``more`` are other commands, each with what it does. All are empty where the file that they need is missing. The
+    command and the code for ONNX Runtime go the whole way: from an image file to the name of a class, where inputs are
+    images.
     """
 
     pytorch: str
     onnx: str
     inputs: str
     command: str = ""
+    more: tuple[tuple[str, str], ...] = ()
 
 
 def usage_of(run: Run) -> Usage | None:
@@ -61,7 +63,30 @@ def usage_of(run: Run) -> Usage | None:
             f"inputs = numpy.zeros((1, {zeros}), dtype=numpy.{dtype})\n"
             'logits, = session.run(None, {"input": inputs})'
         )
-    return Usage(pytorch, onnx, _inputs(run, shape), command) if pytorch or onnx else None
+    return Usage(pytorch, onnx, _inputs(run, shape), command, _more(run)) if pytorch or onnx else None
+
+
+def _more(run: Run) -> tuple[tuple[str, str], ...]:
+    """Write commands that go on from the run, for the files that are there."""
+    if run.architecture is None:
+        return ()
+    folder = shlex.quote(str(run.folder))
+    own = run.architecture.space.class_path
+    space = "" if own.startswith(KNOWN_SPACES) else f" --space {shlex.quote(own)}"
+    found = []
+    if run.architecture.weights:
+        found.append(("measure it again, in PyTorch and ONNX Runtime", f"snas-nni evaluate {folder}{space}"))
+        if (run.folder / "model.onnx").is_file():
+            found.append(("8 bits for weights and activations", f"snas-nni quantize {folder}{space}"))
+    retrain = f"snas-nni retrain {shlex.quote(str(run.folder / 'architecture.json'))}{space}"
+    found.append(("train it from new weights, longer", retrain))
+    if (run.folder / "checkpoints").is_dir():
+        half = max(1, run.architecture.parameters // 2)
+        found.append(
+            ("a smaller child of this search, without another one", f"snas-nni derive {folder} --max-params {half}")
+        )
+        found.append(("what accuracy costs: a front of eight budgets", f"snas-nni derive {folder} --sweep params:8"))
+    return tuple(found)
 
 
 def _of_images(described: Description) -> str:

@@ -17,7 +17,7 @@ from trials.data.types import LabelledTensors, TaskData
 from trials.settings.run import DataSettings
 from trials.tasks import Classification, Task
 
-__all__ = ["task_data"]
+__all__ = ["arrays_by_split", "task_data"]
 
 _FORMS = (
     "a pair of inputs and targets (tensors or numpy arrays), a torch Dataset of such pairs, (train, test) or "
@@ -150,3 +150,22 @@ def _labelled(inputs: Any, labels: Tensor, where: str) -> LabelledTensors:
             f"{tuple(values.shape)}"
         )
     return LabelledTensors(values, labels)
+
+
+def arrays_by_split(found: Mapping[str, Any], where: str) -> dict[str, tuple[Any, Any]]:
+    """Return inputs and targets of each split, as tensors or arrays; datasets are read, item by item.
+
+    Args:
+        found: by the split's name: train, and where there are some validation and test.
+        where: the data, for messages.
+
+    Raises:
+        SettingError: a split is none of the forms above.
+    """
+    for name, part in found.items():
+        if not _is_part(part):
+            raise SettingError(
+                f"{name} must be a pair of inputs and targets (tensors or numpy arrays), or a torch Dataset or "
+                f"DataLoader of such pairs; not {_kind(part)}"
+            )
+    return {name: _arrays(part, f"{where}: {name}") for name, part in _splits(found, where).items()}

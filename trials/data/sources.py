@@ -41,7 +41,8 @@ def load_data(
     """
     own = evaluator is not None and evaluator.class_path is not None
     kind: type[Task] = OwnTask if own else TASKS[task]
-    if settings.source in SOURCES and kind not in (Classification, OwnTask):
+    of_classes = settings.source in SOURCES and SOURCES[settings.source].of_classes
+    if of_classes and kind not in (Classification, OwnTask):
         raise SettingError(
             f"training.task is {task}, but data.source {settings.source!r} has a class for each input; give a function "
             "of your own that returns inputs and targets, such as --data.source my_data.load"

@@ -28,7 +28,16 @@ from trials.state.signals import StoppedError, Stopping
 __all__ = ["LaunchOptions", "launch"]
 
 _POLL_SECONDS = 1.0
-_COPIED = ("architecture.json", "weights.safetensors", "model.onnx", "summary.json", "metrics.csv", "settings.yml")
+_COPIED = (
+    "architecture.json",
+    "weights.safetensors",
+    "model.onnx",
+    "summary.json",
+    "metrics.csv",
+    "settings.yml",
+    "evidence.json",
+    "network.json",
+)
 SUCCESS, NO_TRIAL_SUCCEEDED = 0, 1
 
 

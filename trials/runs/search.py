@@ -12,6 +12,7 @@ from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning import Callback
+from torch import Tensor
 
 from exports import Architecture
 from exports.metric import DecidingMetric
@@ -47,12 +48,15 @@ from trials.training.trainer import KEEPS_TYPES, make_trainer
 __all__ = ["run_search"]
 
 
-def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchResult | None:
+def run_search(
+    settings: RunSettings, trial: NniTrial | None = None, weights: Mapping[str, Tensor] | None = None
+) -> SearchResult | None:
     """Search, derive the child, evaluate it and write it; or go on with a search that was cut off.
 
     Args:
         settings: of the run.
         trial: the NNI trial to report to; None outside an experiment.
+        weights: that the space starts from, by name; None for those that it is made with.
 
     Returns:
         The result; None in the processes that train beside the first one.
@@ -61,14 +65,16 @@ def run_search(settings: RunSettings, trial: NniTrial | None = None) -> SearchRe
         SnasError: a setting, the data, the space or an output file is not as it must be; the loss is not finite.
         StoppedError: a signal asked for it. There is a checkpoint then, if training had begun.
     """
-    return run_in_session(settings, trial, _search)
+    return run_in_session(settings, trial, partial(_search, weights))
 
 
-def _search(session: Session[RunSettings]) -> SearchResult | None:
+def _search(weights: Mapping[str, Tensor] | None, session: Session[RunSettings]) -> SearchResult | None:
     settings, progress = session.settings, session.progress
     data = load_data(settings.data, progress, settings.training.task, settings.evaluator)
     progress.say(f"data: {settings.data.source}, {data.in_words}")
     space = make_space(settings.space, data)
+    if weights is not None:
+        space.load_state_dict(weights)
     example, bounds = input_example(data), measured_bounds(settings.resources)
     types = partial(_types_of_child, settings, data)
     strategy = make_strategy(settings, accepts(bounds, data, example, progress, types), data.task.metric)

@@ -17,11 +17,9 @@ from trials.data.sources import load_data, with_augmentation
 from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.retrain_child import find_architecture
-from trials.settings.evaluator import EvaluatorSettings
 from trials.settings.reader import checked_group
+from trials.settings.recorded import recorded_data, recorded_evaluator, recorded_task
 from trials.settings.retrain import AugmentationSettings
-from trials.settings.search import DataSettings, TrainingSettings
-from trials.settings.sources import SOURCES
 
 __all__ = ["Trained", "load_trained"]
 
@@ -65,8 +63,9 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
     child = build(architecture, spaces=space)
     folder = architecture.file.parent if architecture.file is not None else Path()
     summary = read_summary(folder)
-    task, evaluator = _task_of(architecture, space)
-    loaded = load_data(_data_settings(architecture, data, space), progress, task, evaluator)
+    recorded, where = architecture.settings, f"{architecture.file or 'the architecture file'}"
+    task, evaluator = recorded_task(recorded, where), recorded_evaluator(recorded, space, where)
+    loaded = load_data(recorded_data(recorded, data, space, where), progress, task, evaluator)
     if summary.class_names and list(loaded.class_names) != summary.class_names:
         ours, theirs = _some(summary.class_names), _some(loaded.class_names)
         raise SettingError(
@@ -80,41 +79,6 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
             raise SettingError(f"{summary.path}: normalisation: the data has {len(loaded.normalisation.mean)} channels")
         loaded = replace(loaded, normalisation=replace(loaded.normalisation, mean=mean, deviation=deviation))
     return Trained(folder, architecture, child, with_augmentation(loaded, _augmentation(architecture)))
-
-
-def _task_of(architecture: Architecture, space: str | None) -> tuple[str, EvaluatorSettings]:
-    where = f"{architecture.file or 'the architecture file'}: settings"
-    training, recorded = (architecture.settings.get(name) for name in ("training", "evaluator"))
-    task = {"task": training["task"]} if isinstance(training, dict) and "task" in training else {}
-    checked = checked_group(task, TrainingSettings, f"{where}.training")
-    evaluator = EvaluatorSettings(
-        **checked_group(recorded if isinstance(recorded, dict) else {}, EvaluatorSettings, f"{where}.evaluator")
-    )
-    if evaluator.class_path is not None and not _is_named(evaluator.class_path, space):
-        raise SettingError(
-            f"evaluator.class_path: the architecture file records {readable(evaluator.class_path)}, a module of the "
-            "user's own that trained it; allow it to be imported with --space and the path of a class beside it"
-        )
-    return TrainingSettings(**checked).task, evaluator
-
-
-def _is_named(path: object, space: str | None) -> bool:
-    """Whether whoever named the space's module has named the one of a path too: it is imported anyway."""
-    return space is not None and isinstance(path, str) and "." in path and path.split(".")[0] == space.split(".")[0]
-
-
-def _data_settings(architecture: Architecture, given: Mapping[str, Any], space: str | None) -> DataSettings:
-    recorded = architecture.settings.get("data")
-    recorded = dict(recorded) if isinstance(recorded, dict) else {}
-    # A file alone does not decide whose code runs, nor where decoded images are written or what is downloaded.
-    recorded = {name: value for name, value in recorded.items() if name not in ("cache", "download")}
-    source = recorded.get("source")
-    if "source" not in given and source not in SOURCES and not _is_named(source, space):
-        raise SettingError(
-            f"data.source: the architecture file records {readable(source)}; give the data with --data.source"
-        )
-    checked = checked_group(recorded, DataSettings, f"{architecture.file or 'the architecture file'}: settings.data")
-    return DataSettings(**{**checked, **given})
 
 
 def _augmentation(architecture: Architecture) -> AugmentationSettings:

@@ -19,7 +19,7 @@ from trials.settings.guard import groups_of, merged, refuse_class_paths, refuse_
 from trials.settings.search import RunSettings
 from trials.settings.suggestions import did_you_mean
 
-__all__ = ["architecture_first", "checked_group", "made_of", "read_given", "read_settings"]
+__all__ = ["architecture_first", "checked_group", "given_in", "made_of", "read_given", "read_settings"]
 
 Settings = TypeVar("Settings")
 
@@ -146,6 +146,20 @@ def _read_file(path: str, kind: type) -> dict[str, Any]:
     shown = readable(path, 300)
     if not isinstance(content, dict):
         raise SettingError(f"{shown}: not a file of settings, which has keys like seed and search")
+    return given_in(content, kind, shown)
+
+
+def given_in(content: Mapping[str, Any], kind: type, shown: str) -> dict[str, Any]:
+    """Return the settings of a document that is read already, as :func:`read_given` returns those of a file.
+
+    Args:
+        content: values by name, those of a group in a dictionary of their own.
+        kind: dataclass of the settings.
+        shown: where they are from, for messages.
+
+    Raises:
+        SettingError: a key is unknown, or a value has the wrong type.
+    """
     content = with_amounts(content)
     refuse_unfit(content, kind, shown)
     typed, free = without_free_values(content, kind)

@@ -72,8 +72,11 @@ _DIGITS: Final[Groups] = {
     "data": {"crop_padding": 1, "horizontal_flip": False, "cutout": 0, "validation_fraction": 0.2},
 }
 
-RECIPES: Final[Mapping[str, Groups]] = {"cifar10": _CIFAR, "imagenet": _IMAGENET, "digits": _DIGITS}
-"""Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one."""
+_PLAIN: Final[Groups] = {"training": {**_DIGITS["training"], "epochs": 100, "drop_path": 0.0}, "data": {}}
+
+RECIPES: Final[Mapping[str, Groups]] = {"cifar10": _CIFAR, "imagenet": _IMAGENET, "digits": _DIGITS, "plain": _PLAIN}
+"""Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one, and
+``plain`` one for data of any kind, which it leaves as it is."""
 
 
 def recipe_name(given: Mapping[str, Any]) -> str:

@@ -18,17 +18,20 @@ class DataSource:
             when it is used.
         note: what the help says of it.
         recipe: of a retraining with it; None if it has none of its own.
+        of_classes: whether all of it are inputs with a class each, and never targets of another task.
     """
 
     function: str
     note: str = ""
     recipe: str | None = None
+    of_classes: bool = True
 
 
 SOURCES: Final[dict[str, DataSource]] = {
     "digits": DataSource("trials.data.digits.load_digits", recipe="digits"),
     "folder": DataSource("trials.data.image_folder.load_image_folder"),
     "files": DataSource("trials.data.image_folder.load_image_folder", note="not in memory"),
+    "tensors": DataSource("trials.in_python.given_data.load_tensors", note="a safetensors file", of_classes=False),
     "cifar10": DataSource("trials.data.cifar.load_cifar", recipe="cifar10"),
     "cifar100": DataSource("trials.data.cifar.load_cifar", recipe="cifar10"),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trials.settings.amounts import amount
 from trials.settings.cost_bounds import MEASURED_BOUNDS
+from trials.verbs.shared.options import with_plain_options
 
 if TYPE_CHECKING:
     from snas_nni.resources import Bound
@@ -44,6 +45,7 @@ def run(arguments: Sequence[str]) -> int:
         parser.add_argument(
             f"--max-{name.replace('_', '-')}", metavar="N", dest=f"max_{name}", help=f"bound on {meaning}"
         )
+    parser.add_argument("--space", help="your own space's file, or dotted path, where it is not in this folder")
     parser.add_argument("--sweep", metavar="COST:COUNT", help="so many budgets from the cheapest child to the dearest")
     parser.add_argument("--candidates", type=int, help="how many children are compared (the search's setting)")
     parser.add_argument(
@@ -54,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--output", type=Path, help="where the result goes (default: derived-... beside the search)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_plain_options(arguments))
     given = {cost: _number(options, f"max_{cost}") for cost in COSTS if getattr(options, f"max_{cost}", None)}
 
     measured = {

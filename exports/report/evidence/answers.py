@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exports.metric import ACCURACY, DecidingMetric
 from exports.report.evidence.reading import Reached, Share
 from exports.report.findings import GAINED_ACCURACY, OPEN_ENTROPY, entropy_share, still_moving
-from exports.report.numbers import compact, percent
+from exports.report.numbers import compact, of_metric, percent
 from exports.report.run import Run
 from snas_nni.resources import COSTS
 
@@ -40,11 +41,11 @@ def answers(run: Run) -> list[Answer]:
     return [answer for answer in given if answer is not None]
 
 
-def with_interval(accuracy: float, interval: tuple[float, float] | None) -> str:
-    """Write an accuracy with its 95 % interval."""
+def with_interval(value: float, interval: tuple[float, float] | None, metric: DecidingMetric = ACCURACY) -> str:
+    """Write a value of a metric, an accuracy with its 95 % interval."""
     if interval is None:
-        return percent(accuracy)
-    return f"{percent(accuracy)} (95 % interval {100 * interval[0]:.1f} to {percent(interval[1])})"
+        return of_metric(metric, value)
+    return f"{percent(value)} (95 % interval {100 * interval[0]:.1f} to {percent(interval[1])})"
 
 
 def bound_rows(run: Run) -> list[BoundRow]:
@@ -71,12 +72,15 @@ def bound_rows(run: Run) -> list[BoundRow]:
 def _found(run: Run) -> Answer | None:
     if run.architecture is None and not run.metrics:
         return None
-    parts = []
+    parts, metric = [], run.metric
     for split, words in (("validation", "on validation data"), ("test", "on test data, looked at once")):
-        accuracy = run.metrics.get(f"{split}_accuracy")
-        known = run.evidence.splits.get(split)
-        if accuracy is not None:
-            parts.append(f"{with_interval(accuracy, _interval_of(known.whole if known else None, accuracy))} {words}")
+        value = run.metrics.get(f"{split}_{metric.name}")
+        known = run.evidence.splits.get(split) if metric == ACCURACY else None
+        if value is not None:
+            interval = _interval_of(known.whole if known else None, value)
+            parts.append(f"{with_interval(value, interval, metric)} {words}")
+    if parts and metric != ACCURACY:
+        parts[0] = f"{metric.in_words} {parts[0]}"
     size = "" if run.parameters is None else f" of {run.parameters:,.0f} parameters"
     chosen = f" ({len(run.architecture.sample)} choices)" if run.architecture is not None else ""
     reached = f": {'; '.join(parts)}" if parts else ""
@@ -108,7 +112,8 @@ def _decided(run: Run) -> Answer | None:
         return None
     decided = share <= OPEN_ENTROPY and not moving
     text = f"{percent(share)} of the largest possible entropy is left"
-    text += f"; {len(moving)} choices still moved at the end" if moving else "; no choice still moved at the end"
+    count = f"{len(moving)} choice{'s' if len(moving) > 1 else ''}" if moving else "no choice"
+    text += f"; {count} still moved at the end"
     return Answer("Had the search decided?", "yes" if decided else "no", f"{text}.", "#epochs")
 
 
@@ -116,16 +121,16 @@ def _helped(run: Run) -> Answer | None:
     child, random = run.evidence.child, run.evidence.random
     if child is None or not random:
         return None
-    mean = sum(each.accuracy for each in random) / len(random)
-    beaten = sum(child.accuracy > each.accuracy for each in random)
-    if child.accuracy < mean + GAINED_ACCURACY:
+    mean = sum(each.value for each in random) / len(random)
+    beaten = sum(child.value > each.value for each in random)
+    if child.value < mean + GAINED_ACCURACY:
         verdict = "no"
     else:
         verdict = "yes" if beaten == len(random) and not _overlaps(child, random) else "unclear"
-    best = max(each.accuracy for each in random)
+    best = max(each.value for each in random)
     when = "before it was trained alone" if run.evidence.moment == "settling" else "at the end"
     text = (
-        f"The child reached {with_interval(child.accuracy, child.interval)} when it was chosen, {len(random)} random "
+        f"The child reached {with_interval(child.value, child.interval)} when it was chosen, {len(random)} random "
         f"children {percent(mean)} on average and {percent(best)} at best: validation data, the same weights, {when}. "
         f"It beat {beaten} of {len(random)}"
     )
@@ -137,7 +142,7 @@ def _helped(run: Run) -> Answer | None:
 
 
 def _overlaps(child: Reached, random: tuple[Reached, ...]) -> bool:
-    best = max(each.accuracy for each in random)
+    best = max(each.value for each in random)
     return child.interval is not None and best >= child.interval[0]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exports.metric import ACCURACY, DecidingMetric
 from exports.report.numbers import as_mapping, as_number
 from snas_nni.files import parse_json, read_bounded
 
@@ -22,23 +23,23 @@ class Reached:
     """What a child reaches.
 
     Attributes:
-        accuracy: in [0, 1].
+        value: of the metric that decides; an accuracy in [0, 1], say.
         interval: 95 % interval; None where it is not known.
         cost: of the child; None where it is not known.
     """
 
-    accuracy: float
+    value: float
     interval: tuple[float, float] | None = None
     cost: float | None = None
 
     @classmethod
-    def of(cls, document: object, cost: str = "params") -> Reached | None:
-        """Read ``accuracy``, ``interval`` and ``cost`` of a document; None without an accuracy in [0, 1]."""
+    def of(cls, document: object, cost: str = "params", metric: DecidingMetric = ACCURACY) -> Reached | None:
+        """Read the metric, ``interval`` and ``cost`` of a document; None without a value, or a share beyond [0, 1]."""
         given = as_mapping(document)
-        accuracy = as_number(given.get("accuracy"))
-        if accuracy is None or not 0 <= accuracy <= 1:
+        value = as_number(given.get(metric.name))
+        if value is None or (metric.percent and not 0 <= value <= 1):
             return None
-        return cls(accuracy, _interval(given.get("interval")), as_number(given.get(cost)))
+        return cls(value, _interval(given.get("interval")), as_number(given.get(cost)))
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from exports.metric import DecidingMetric
 from exports.pictures.svg import number
 from exports.report.charts import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Frame, chart_svg
-from exports.report.numbers import ticks
+from exports.report.numbers import compact, ticks
 
-__all__ = ["Dot", "scatter_chart"]
+__all__ = ["Dot", "metric_axis", "scatter_chart"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Dot:
 
 ORDER = ("random", "plain", "front", "chosen")
 """What is drawn later lies on top."""
+
+
+def metric_axis(metric: DecidingMetric) -> Callable[[float], str]:
+    """Return what writes the values of a metric on an axis."""
+    return (lambda value: f"{100 * value:.4g} %") if metric.percent else compact
 
 
 def scatter_chart(

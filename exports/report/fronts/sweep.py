@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exports.metric import DecidingMetric, recorded_metric
 from exports.report.evidence.reading import Reached
 from exports.report.numbers import as_mapping, as_number
 from exports.report.run import Run, read_json, read_run
@@ -44,6 +45,7 @@ class Sweep:
         points: by budget, ascending.
         chosen: the child that the search itself ended with; None if the file does not say.
         random: children of chance.
+        metric: that decides, and its direction.
         problems: what is missing or cannot be read, one sentence each.
     """
 
@@ -56,6 +58,7 @@ class Sweep:
     points: tuple[Point, ...]
     chosen: Reached | None
     random: tuple[Reached, ...]
+    metric: DecidingMetric
     problems: tuple[str, ...] = ()
 
 
@@ -69,13 +72,13 @@ def read_sweep(folder: Path) -> Sweep:
     document = read_json(folder / FRONT_FILE)
     if not isinstance(document, dict):
         raise ValueError("is not a JSON object")
-    entries = _list(document.get("points"))
-    read = [_point(folder, number, as_mapping(entry)) for number, entry in enumerate(entries, 1)]
+    metric, entries = recorded_metric(document, {}), _list(document.get("points"))
+    read = [_point(folder, number, as_mapping(entry), metric) for number, entry in enumerate(entries, 1)]
     points = sorted((point for point in read if point is not None), key=lambda point: (point.budget, point.number))
-    random = [Reached.of(entry, "cost") for entry in _list(document.get("random"))]
+    random = [Reached.of(entry, "cost", metric) for entry in _list(document.get("random"))]
     problems = [f"point {point.number}: its folder {point.folder} is not there" for point in points if not point.run]
     if len(points) < len(read):
-        problems.append(f"{len(read) - len(points)} points have no budget, cost or accuracy that can be used")
+        problems.append(f"{len(read) - len(points)} points have no budget, cost or {metric.title} that can be used")
     tuned = as_number(document.get("tune_epochs"))
     return Sweep(
         folder=folder,
@@ -85,14 +88,15 @@ def read_sweep(folder: Path) -> Sweep:
         search=str(document.get("search", "")),
         tune_epochs=int(tuned) if tuned is not None else 0,
         points=tuple(points),
-        chosen=_with_cost(Reached.of(document.get("chosen"), "cost")),
+        chosen=_with_cost(Reached.of(document.get("chosen"), "cost", metric)),
         random=tuple(each for each in random if _with_cost(each) is not None and each is not None),
+        metric=metric,
         problems=tuple(problems),
     )
 
 
-def _point(folder: Path, number: int, entry: Mapping[str, Any]) -> Point | None:
-    budget, reached = as_number(entry.get("budget")), _with_cost(Reached.of(entry, "cost"))
+def _point(folder: Path, number: int, entry: Mapping[str, Any], metric: DecidingMetric) -> Point | None:
+    budget, reached = as_number(entry.get("budget")), _with_cost(Reached.of(entry, "cost", metric))
     if budget is None or reached is None or reached.cost is None:
         return None
     name = str(entry.get("folder", ""))

@@ -169,3 +169,42 @@ def write_experiment(folder, trials, best="id0"):
     document = {"id": "abc", "name": "digits", "status": "DONE", "seconds": 300.0, "best": best, "trials": trials}
     (folder / "experiment.json").write_text(json.dumps(document))
     return folder
+
+
+def point(budget, cost, accuracy, folder, half=0.05):
+    return {
+        "budget": budget,
+        "cost": cost,
+        "accuracy": accuracy,
+        "interval": [accuracy - half, accuracy + half],
+        "folder": folder,
+        "parameters": cost,
+    }
+
+
+FRONT = {
+    "cost": "macs",
+    "title": "MACs",
+    "unit": "",
+    "search": "runs/one",
+    "tune_epochs": 2,
+    "points": [
+        point(1000, 900, 0.5, "01"),
+        point(2000, 1800, 0.8, "02"),
+        point(3000, 2500, 0.78, "03"),
+        point(4000, 3900, 0.84, "04"),
+    ],
+    "chosen": {"cost": 2100, "accuracy": 0.82, "interval": [0.77, 0.87]},
+    "random": [
+        {"cost": 2000, "accuracy": 0.4, "interval": [0.3, 0.5]},
+        {"cost": 1000, "accuracy": 0.6, "interval": [0.5, 0.7]},
+    ],
+}
+
+
+def write_sweep(folder, front=FRONT, runs=("01", "02", "03", "04")):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in runs:
+        write_run(folder / name)
+    (folder / "front.json").write_text(json.dumps(front))
+    return folder

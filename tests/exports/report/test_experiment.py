@@ -68,7 +68,7 @@ def test_the_best_copy_is_read_where_the_trials_folder_is_gone(experiment, tmp_p
     assert read_experiment(experiment).best.run.folder == experiment / "best"
     shutil.rmtree(tmp_path / "trials")
     page = Page(write_report(experiment).read_text())
-    assert "trial 1: its run's folder is not on this machine" in page.text
+    assert "trials 1, 2: their runs' folders are not on this machine" in page.text
     assert "The best trial: 0" in page.text
 
 

@@ -3,11 +3,13 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from matplotlib import image
-from report_runs import trial, write_experiment, write_run
+from report_runs import EVIDENCE, architecture, trial, write_experiment, write_run, write_sweep
 
+from exports.network import Network, Node, write_network
 from exports.report import write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -49,9 +51,27 @@ def with_script(page, script):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    run = write_run(folder / "run")
+    network = Network(
+        (
+            Node("input", "input"),
+            Node("repeat", "a.very.long.path.of.blocks", "1 of up to 2", ("depth",)),
+            Node(
+                "choice", "a.very.long.path.of.blocks.0", "Conv2d 3×3, 1 → 1024 · BatchNorm2d", ("op",), ((0, True),), 1
+            ),
+            Node("output", "output", "", (), ((2, True), (0, False))),
+        )
+    )
+    chosen = {"depth": 1, "op": "a_long_name_of_an_operation"}
+    shown = {label: {str(value): 0.5, "other": 0.5} for label, value in chosen.items()}
+    record = architecture(cells=None, sample=chosen, probabilities=shown, entropy={})
+    run = write_run(folder / "run", replace(record, cells={}), evidence=EVIDENCE)
+    write_network(run, network)
     trials = [trial(0, 0.9, 3000, run), trial(1, 0.7, 10000, run), trial(2, 0.6, 2000)]
-    return {"run": write_report(run), "experiment": write_report(write_experiment(folder / "experiment", trials))}
+    return {
+        "run": write_report(run),
+        "experiment": write_report(write_experiment(folder / "experiment", trials)),
+        "sweep": write_report(write_sweep(folder / "sweep")),
+    }
 
 
 @pytest.mark.parametrize("name", ["run", "experiment"])
@@ -68,8 +88,8 @@ def test_it_is_drawn_in_light_and_dark_without_an_error(pages, tmp_path, name):
     assert means[DARK] < 0.25
 
 
-@pytest.mark.parametrize("name", ["run", "experiment"])
-@pytest.mark.parametrize("width", [360, 390, 1040])
+@pytest.mark.parametrize("name", ["run", "experiment", "sweep"])
+@pytest.mark.parametrize("width", [375, 1280])
 def test_the_page_never_scrolls_sideways(pages, tmp_path, name, width):
     script = (
         "document.querySelectorAll('details').forEach((each) => { each.open = true; });"
@@ -85,6 +105,23 @@ def test_the_page_never_scrolls_sideways(pages, tmp_path, name, width):
     )
     output, _ = browse(outside, tmp_path, "--dump-dom", "--virtual-time-budget=5000")
     assert f'data-measured="{width} of {width}"' in output
+
+
+def test_values_stand_under_the_pointer(pages, tmp_path):
+    script = (
+        "const chart = document.querySelector('svg.chart path[data-values]').ownerSVGElement;"
+        "const box = chart.getBoundingClientRect();"
+        "const at = (share) => chart.dispatchEvent(new PointerEvent('pointermove', {"
+        "  clientX: box.left + share * box.width, clientY: box.top + 20 }));"
+        "const note = () => chart.parentElement.querySelector('.under-pointer');"
+        "at(0.99); const last = note().textContent; at(0.15); const first = note().textContent;"
+        "chart.dispatchEvent(new PointerEvent('pointerleave'));"
+        "document.documentElement.dataset.shown = `${last}; ${first}; ${note().hidden}`;"
+    )
+    output, _ = browse(with_script(pages["run"], script), tmp_path, "--dump-dom")
+    last = "epoch 4: child 75 %, sampled networks 70 %, training batches 65 %"
+    first = "epoch 1: child 30 %, sampled networks 25 %, training batches 20 %"
+    assert f'data-shown="{last}; {first}; true"' in output
 
 
 def test_a_click_on_a_head_sorts_the_trials_by_number_and_back(pages, tmp_path):

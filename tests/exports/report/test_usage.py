@@ -61,3 +61,22 @@ def test_the_code_for_images_goes_from_a_file_to_a_class(saved, monkeypatch, cap
     said = capsys.readouterr().out.strip()
     assert said == summary["class_names"][int(expected.argmax())]
     assert usage.command == f"snas-nni predict {folder} image.png"
+
+
+def test_commands_go_on_from_the_files_that_are_there(saved):
+    folder = saved.parent
+    commands = [command for _, command in usage_of(read_run(folder)).more]
+    space = load(saved).space.class_path
+    assert commands == [
+        f"snas-nni evaluate {folder} --space {space}",
+        f"snas-nni retrain {saved} --space {space}",
+    ]
+    (folder / "checkpoints").mkdir()
+    (folder / "model.onnx").write_bytes(b"")
+    commands = [command for _, command in usage_of(read_run(folder)).more]
+    half = load(saved).parameters // 2
+    assert f"snas-nni quantize {folder} --space {space}" in commands
+    assert commands[-2:] == [
+        f"snas-nni derive {folder} --max-params {half}",
+        f"snas-nni derive {folder} --sweep params:8",
+    ]

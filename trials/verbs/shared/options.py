@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,10 @@ def with_plain_options(arguments: Sequence[str]) -> list[str]:
         SettingError: a value is missing.
     """
     return list(
-        _rewritten(list(_shapes_joined(arguments)), {"--space.class_path": _as_space, "--space.init_args.": _as_set})
+        _rewritten(
+            list(_shapes_joined(arguments)),
+            {"--space": _as_space, "--space.class_path": _as_space, "--space.init_args.": _as_set},
+        )
     )
 
 
@@ -110,7 +114,7 @@ def given_example(options: argparse.Namespace, recorded: InputExample | None) ->
 
 
 def _as_class_path(option: str, value: str) -> str:
-    return f"--space.class_path={value}"
+    return f"--space.class_path={_module_of(value)}"
 
 
 def _as_argument(option: str, value: str) -> str:
@@ -121,7 +125,24 @@ def _as_argument(option: str, value: str) -> str:
 
 
 def _as_space(option: str, value: str) -> str:
-    return f"--space={value}"
+    return f"--space={_module_of(value)}"
+
+
+def _module_of(space: str) -> str:
+    """Return the dotted path of a space that is given by its file, ``runs/x/my_space.py`` or ``my_space.py:MySpace``.
+
+    Whoever names a file has it imported: its folder is looked in after all others.
+    """
+    name, separator, attribute = space.partition(":")
+    if not name.endswith(".py"):
+        return space
+    file = Path(name).expanduser()
+    if not file.is_file():
+        raise SettingError(f"--space: there is no file {name!r}")
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return f"{file.stem}{'.' if separator else ''}{attribute}"
 
 
 def _as_set(option: str, value: str) -> str:
