@@ -7,7 +7,7 @@ from typing import Any
 
 from exports.errors import ArchitectureFileError
 from exports.report.findings import findings
-from exports.report.numbers import as_mapping, compact, percent
+from exports.report.numbers import as_mapping, compact, of_metric, percent
 from exports.report.run import Run, read_run
 from exports.report.usage import usage_of
 
@@ -95,22 +95,22 @@ def model_card(folder: Path, name: str | None = None) -> str:
         )
     name = name or folder.resolve().name
     data = as_mapping(run.settings.get("data"))
-    accuracy = run.metrics.get("test_accuracy")
+    reached = run.metrics.get(run.metric.test)
     results = [
         EvalResult(
             task_type=_task_of(run),
             dataset_type=str(data.get("source") or "unknown"),
             dataset_name=str(data.get("source") or "unknown"),
             dataset_split="test",
-            metric_type="accuracy",
-            metric_value=accuracy,
+            metric_type=run.metric.name,
+            metric_value=reached,
         )
     ]
     header = ModelCardData(
         library_name="onnx",
         tags=["neural-architecture-search", "snas", "nni"],
         model_name=name,
-        eval_results=results if accuracy is not None else None,
+        eval_results=results if reached is not None else None,
     )
     card = ModelCard.from_template(
         header,
@@ -126,8 +126,18 @@ def model_card(folder: Path, name: str | None = None) -> str:
     return "\n".join(_single_blank_lines(str(card))) + "\n"
 
 
+_TASK_TYPES = {
+    "regression": "tabular-regression",
+    "segmentation": "image-segmentation",
+    "sequence_labeling": "token-classification",
+}
+
+
 def _task_of(run: Run) -> str:
     shape = run.summary.get("input_shape")
+    task = as_mapping(run.settings.get("training")).get("task")
+    if task not in (None, "classification"):
+        return _TASK_TYPES.get(str(task), "other")
     return {3: "image-classification", 1: "tabular-classification"}.get(
         len(shape) if isinstance(shape, list) else 0, "other"
     )
@@ -136,10 +146,10 @@ def _task_of(run: Run) -> str:
 def _numbers(run: Run) -> list[tuple[str, str]]:
     metrics = run.metrics
     rows: list[tuple[str, Any]] = [
-        ("test accuracy", metrics.get("test_accuracy")),
-        ("validation accuracy", metrics.get("validation_accuracy")),
+        (f"test {run.metric.title}", metrics.get(run.metric.test)),
+        (f"validation {run.metric.title}", metrics.get(run.metric.validation)),
     ]
-    found = [(title, percent(value)) for title, value in rows if value is not None]
+    found = [(title, of_metric(run.metric, value)) for title, value in rows if value is not None]
     if run.parameters is not None:
         found.append(("parameters", compact(run.parameters)))
     if "macs" in metrics:

@@ -50,6 +50,10 @@ def findings(run: Run) -> list[Finding]:
 
 
 def _logits(run: Run) -> list[Finding]:
+    entropy = run.log.points("search/entropy")
+    if entropy and entropy[0][1] == 0:
+        text = "Nothing was left to choose: the budget excluded all but one candidate of each choice."
+        return [Finding("note", text)]
     points = run.log.points("search/logit_movement")
     moved = sum(value for _, value in points)
     if not points or moved >= STILL_LOGITS:

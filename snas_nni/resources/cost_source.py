@@ -17,6 +17,7 @@ from snas_nni.resources.costs import count_supernet
 from snas_nni.resources.latency.eager import measure_latency
 from snas_nni.resources.latency.table import LatencyTable
 from snas_nni.resources.operations import Convention
+from snas_nni.supernet.evaluating import suited
 
 __all__ = ["CostSource"]
 
@@ -72,6 +73,7 @@ class CostSource:
             example = self._example_input if example_input is None else example_input
             if example is None:
                 raise SnasError("costs are counted on an input: pass example_input, such as torch.zeros(1, 3, 32, 32).")
+            example = suited(example, self._supernet)
             counted = count_supernet(self._supernet, self._distribution, example, self._convention)
             table = self._find_table(example)
             self._model = counted if table is None else counted.with_costs({"latency_ms": table.parts})

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.trace import Trace
 
-__all__ = ["drawing_apart", "evaluating"]
+__all__ = ["drawing_apart", "evaluating", "suited"]
 
 
 def drawing_apart(model: nn.Module) -> AbstractContextManager[None]:
@@ -23,6 +25,24 @@ def drawing_apart(model: nn.Module) -> AbstractContextManager[None]:
     """
     devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
     return torch.random.fork_rng(devices=list(devices))
+
+
+def suited(inputs: Any, network: nn.Module) -> Any:
+    """Return inputs in the type of the network's weights, where these have one type and both are real numbers.
+
+    A supernet may have been trained in other than 32 bits.
+
+    Args:
+        inputs: a tensor, or any nest of tensors and other values.
+        network: that is to run on them.
+    """
+    types = {each.dtype for each in network.parameters()}
+    own = types.pop() if len(types) == 1 else None
+    if own is None or not own.is_floating_point:
+        return inputs
+    return tree_map(
+        lambda part: part.to(own) if isinstance(part, Tensor) and part.is_floating_point() else part, inputs
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from trials.settings.run import DataSettings
 from trials.settings.search import TrainingSettings
 from trials.settings.sources import SOURCES
 
-__all__ = ["recorded_data", "recorded_evaluator", "recorded_task"]
+__all__ = ["recorded_data", "recorded_evaluator", "recorded_task", "recorded_training"]
 
 
 def recorded_data(recorded: Mapping[str, Any], given: Mapping[str, Any], space: str | None, where: str) -> DataSettings:
@@ -49,6 +49,22 @@ def recorded_task(recorded: Mapping[str, Any], where: str) -> str:
     training = recorded.get("training")
     task = {"task": training["task"]} if isinstance(training, dict) and "task" in training else {}
     return TrainingSettings(**checked_group(task, TrainingSettings, f"{where}: settings.training")).task
+
+
+def recorded_training(recorded: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return how the weights of a search were trained, as far as a retraining can be told the same.
+
+    Raises:
+        SettingError: a setting is wrong.
+    """
+    training, search = recorded.get("training"), recorded.get("search")
+    kept = {name: each for name, each in training.items() if name in _OF_WEIGHTS} if isinstance(training, dict) else {}
+    size = search.get("batch_size") if isinstance(search, dict) else None
+    checked = checked_group(kept, TrainingSettings, f"{where}: settings.training")
+    return {**checked, **({"batch_size": size} if type(size) is int else {})}
+
+
+_OF_WEIGHTS = ("optimizer", "optimizer_args", "learning_rate", "learning_rate_floor", "momentum", "weight_decay")
 
 
 def recorded_evaluator(recorded: Mapping[str, Any], space: str | None, where: str) -> EvaluatorSettings:

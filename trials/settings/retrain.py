@@ -97,7 +97,7 @@ class RetrainSettings(BaseRunSettings):
 
     Args:
         architecture: architecture.json, or mild, moderate or aggressive for the paper's own cells
-        recipe: cifar10, imagenet or digits; null for that of the data source
+        recipe: cifar10, imagenet, digits or plain; null for that of the data source
         weights: new, or inherit those beside the architecture
         space: the network
         augmentation: of the images

@@ -11,11 +11,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snas_nni.errors import SettingError
 from trials.progress import Progress
 from trials.settings.run import BaseRunSettings
+from trials.state.failures import other_process_ended
+from trials.state.second_signal import quit_now
 
 if TYPE_CHECKING:
     from trials.state.nni_trial import NniTrial  # brings NNI, which takes seconds
@@ -86,10 +88,26 @@ def open_or_join(
 
 @contextlib.contextmanager
 def as_main_process(opened: OutputFolder) -> Iterator[None]:
-    """Let processes that are started inside follow the one that writes into this folder."""
+    """Let processes that are started inside follow the one that writes into this folder.
+
+    Where one of them ends early, Lightning kills this one too, which says why first.
+    """
+    from lightning_fabric.strategies.launchers import subprocess_script as launcher
+
     resumed = str(opened.checkpoint.parent.parent) if opened.checkpoint else None
     os.environ[_VARIABLE] = json.dumps({"output": str(opened.path), "resume": resumed})
+    names: Any = vars(launcher)
+    observer: Any = names["_ChildProcessObserver"]
+
+    class Observer(observer):
+        def _terminate_all(self) -> None:
+            code = next((each.returncode for each in self._child_processes if each.returncode), None)
+            os.write(2, f"error: {other_process_ended(opened.path, code)}\n".encode())
+            quit_now(2)
+
+    names["_ChildProcessObserver"] = Observer
     try:
         yield
     finally:
+        names["_ChildProcessObserver"] = observer
         del os.environ[_VARIABLE]

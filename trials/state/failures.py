@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from snas_nni.files import write_atomically
 from trials.state.signals import StoppedError
 from trials.state.user_errors import user_code_error
 
-__all__ = ["exit_code_of", "failures_explained", "write_result"]
+__all__ = ["exit_code_of", "failures_explained", "other_process_ended", "write_result"]
 
 # What a system says when it has no room, or will not let this process have any.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
@@ -31,6 +32,7 @@ def exit_code_of(run: Callable[[], object], what: str) -> int:
     Raises:
         SnasError: a user's mistake, to be shown without a traceback.
     """
+    before, threading.excepthook = threading.excepthook, _told_on_stdout
     try:
         run()
     except SnasError:
@@ -41,7 +43,14 @@ def exit_code_of(run: Callable[[], object], what: str) -> int:
         traceback.print_exc(file=sys.stdout)
         print(f"error: {what} failed: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    finally:
+        threading.excepthook = before
     return 0
+
+
+def _told_on_stdout(error: threading.ExceptHookArgs) -> None:
+    """Of a library's thread: what it means for the run is told in one line when the run meets it."""
+    traceback.print_exception(error.exc_type, error.exc_value, error.exc_traceback, file=sys.stdout)
 
 
 @contextlib.contextmanager
@@ -63,6 +72,11 @@ def failures_explained(output: Path) -> Iterator[None]:
     except NotFiniteError as error:
         raise NotFiniteError(f"{error} {_where_it_stands(output)}") from error
     except (OSError, SnasError) as error:
+        if not output.exists():
+            raise SnasError(
+                f"output: the folder {output} is gone: it was removed or renamed meanwhile. If it has another name "
+                "now, go on from its last checkpoint with --resume and that name"
+            ) from error
         from trials.state.checkpoint_files import CheckpointError  # on demand: it brings Lightning, which takes seconds
 
         if isinstance(error, CheckpointError):
@@ -79,6 +93,8 @@ def failures_explained(output: Path) -> Iterator[None]:
             f"{_where_it_stands(output)}"
         ) from error
     except RuntimeError as error:
+        if _is_of_other_processes(error):
+            raise SnasError(other_process_ended(output)) from error
         if "DataLoader worker" not in str(error):
             _raise_as_users(error)
         raise _worker_ended(error, output) from error
@@ -96,6 +112,26 @@ def _worker_ended(error: Exception, output: Path) -> SnasError:
         f"a process that prepares batches ended: {words} Most often memory ran out: set "
         f"data.workers lower (0 prepares batches in the search's own process). {_where_it_stands(output)}"
     )
+
+
+def other_process_ended(output: Path, code: int | None = None) -> str:
+    """Return what is said when one of the processes that train together is gone.
+
+    Args:
+        output: folder of the run.
+        code: its exit code, as far as that is known.
+    """
+    how = "" if code is None else f" (exit code {code})"
+    return (
+        f"a process that trains beside this one ended{how}. Most often memory ran out, or somebody killed it; its own "
+        f"words, if it had any, are above. {_where_it_stands(output)}"
+    )
+
+
+def _is_of_other_processes(error: RuntimeError) -> bool:
+    """Whether a collective operation failed because another process is gone."""
+    words = ("Connection closed by peer", "Connection reset by peer", "NCCL", "gloo/transport")
+    return any(each in str(error) for each in words)
 
 
 def _is_from_a_loader(error: Exception) -> bool:

@@ -121,6 +121,8 @@ def write_settings(folder: Path, settings: BaseRunSettings) -> None:
 
 def _take_back(folder: Path, made: bool) -> None:
     """Leave nothing of a run that a mistake ended before it began: the mended command may name the folder again."""
+    if not folder.exists():  # somebody took it away
+        return
     if {entry.name for entry in folder.iterdir()} <= {LOCK_NAME, SETTINGS_NAME, TENSORBOARD_NAME}:
         shutil.rmtree(folder / TENSORBOARD_NAME, ignore_errors=True)  # of a run that logged no epoch
         (folder / SETTINGS_NAME).unlink(missing_ok=True)

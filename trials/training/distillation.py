@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trials.training.number_types import suited
+from snas_nni.supernet.evaluating import suited
 
 __all__ = ["Distillation", "soft_cross_entropy"]
 

@@ -14,10 +14,10 @@ from exports import InputExample, OnnxExportError
 from exports.onnx_files.runtime_check import relative_difference
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.resources import count_child
+from snas_nni.supernet.evaluating import suited
 from trials.progress import Progress
 from trials.tasks import Classification, Task
 from trials.tasks.evaluation import Batches, Evaluation, Predictor, Proportion
-from trials.training.number_types import suited
 
 __all__ = [
     "Agreement",

@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NumberTypes", "in_types", "number_types", "put_types", "suited"]
+__all__ = ["NumberTypes", "in_types", "number_types", "put_types"]
 
 NumberTypes = dict[str, torch.dtype]
 """The type of each parameter and buffer, by its name."""
@@ -37,13 +37,6 @@ def put_types(network: Network, types: NumberTypes) -> Network:
 def in_types(state: Mapping[str, Tensor], types: NumberTypes) -> dict[str, Tensor]:
     """Return a ``state_dict`` in these types."""
     return {name: tensor.to(types.get(name, tensor.dtype)) for name, tensor in state.items()}
-
-
-def suited(inputs: Tensor, network: nn.Module) -> Tensor:
-    """Return inputs in the type of the network's weights, where these have one type and both are real numbers."""
-    types = {each.dtype for each in network.parameters()}
-    own = types.pop() if len(types) == 1 else inputs.dtype
-    return inputs.to(own) if own.is_floating_point and inputs.is_floating_point() else inputs
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:

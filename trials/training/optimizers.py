@@ -24,18 +24,19 @@ _IN_TORCH = tuple(
 
 
 def optimizer_class(name: str) -> type[torch.optim.Optimizer]:
-    """Return the class that a setting names; one with a dot in its name is imported.
+    """Return the class that a setting names, in capitals or not; one with a dot in its name is imported.
 
     Raises:
         SettingError: there is none of that name, or it is no optimizer that steps without a closure.
     """
     if "." not in name:
-        if name not in _IN_TORCH:
+        known = {each.lower(): each for each in _IN_TORCH}
+        if name.lower() not in known:
             raise SettingError(
                 f"{_KEY}: PyTorch has no optimizer {name!r} that steps by itself{did_you_mean(name, _IN_TORCH)}; it "
                 f"has {', '.join(_IN_TORCH)}. One of your own is a dotted path like my_module.MyOptimizer"
             )
-        found: Any = getattr(torch.optim, name)
+        found: Any = getattr(torch.optim, known[name.lower()])
     else:
         found = import_dotted(name, _KEY)
     if not (inspect.isclass(found) and issubclass(found, torch.optim.Optimizer)):
@@ -66,7 +67,11 @@ def make_optimizer(
     """
     kind = optimizer_class(name)
     known = inspect.signature(kind).parameters
-    offered = {"lr": learning_rate, "weight_decay": weight_decay, **({"momentum": momentum} if name == "SGD" else {})}
+    offered = {
+        "lr": learning_rate,
+        "weight_decay": weight_decay,
+        **({"momentum": momentum} if kind is torch.optim.SGD else {}),
+    }
     chosen = {**{key: value for key, value in offered.items() if key in known}, **arguments}
     try:
         return kind(list(parameters), **chosen)

@@ -11,7 +11,7 @@ from trials.settings.guard import merged
 from trials.settings.help import settings_help
 from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.recipes import RECIPES, with_recipe
-from trials.settings.recorded import recorded_data, recorded_evaluator, recorded_task
+from trials.settings.recorded import recorded_data, recorded_evaluator, recorded_task, recorded_training
 from trials.settings.retrain import RetrainSettings
 from trials.settings.sources import SOURCES
 from trials.settings.user_code import add_current_folder_to_path
@@ -95,6 +95,8 @@ def _with_recorded(given: dict[str, Any]) -> dict[str, Any]:
         data = asdict(recorded_data(recorded, given.get("data", {}), space, where))
         recipe = given.get("recipe") or (SOURCES[data["source"]].recipe if data["source"] in SOURCES else None)
         found["recipe"] = recipe or "plain"
+        if found["recipe"] == "plain":  # trains as the run did
+            found["training"] = {**recorded_training(recorded, where), **found.get("training", {})}
         ours = RECIPES.get(found["recipe"], {}).get("data", {})
         found["data"] = {name: data[name] for name in _WHERE_DATA_IS if name not in ours}
     if "training" in recorded:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exports.report.run import Run
@@ -18,6 +18,7 @@ __all__ = ["RunLine", "list_runs", "run"]
 _COLUMNS = {
     "name": "run",
     "state": "state",
+    "metric": "metric",
     "validation": "valid.",
     "parameters": "params",
     "macs": "MACs",
@@ -34,13 +35,16 @@ class RunLine:
     Attributes:
         name: of its folder, below the folder that was listed.
         state: ``finished``; ``cut``, where it can be gone on with; ``empty``, where nothing was trained yet.
-        validation: accuracy of the child, in [0, 1]; None where it was not measured.
+        validation: of the child, in the metric that decides; None where it was not measured.
         test: the same on the test split; in the JSON only, as runs are not to be chosen by it.
         parameters: of the child.
         macs: of the child for one input.
         budget: ``within`` or ``OVER``; None without a budget.
         entropy: share of the largest possible entropy at the end, in [0, 1].
         written: when its newest file was written, seconds since 1970.
+        metric: name of the metric that decides.
+        percent: whether it is a share of 1.
+        higher_is_better: its direction.
     """
 
     name: str
@@ -52,6 +56,9 @@ class RunLine:
     budget: str | None
     entropy: float | None
     written: float
+    metric: str = "accuracy"
+    percent: bool = True
+    higher_is_better: bool = True
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -76,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
         return _compare(options.folder, options.json)
     folder = options.folder[0] if options.folder else Path("runs")
     lines = list_runs(folder)
-    lines.sort(key=lambda line: (getattr(line, options.sort) is not None, getattr(line, options.sort) or 0))
+    lines.sort(key=lambda line: _order(line, options.sort))
     if options.json:
         print(json.dumps([asdict(line) for line in lines], indent=2))
     elif lines:
@@ -84,6 +91,14 @@ def run(arguments: Sequence[str]) -> int:
     else:
         print(f"no runs in {folder}; make one with snas-nni search --output {folder}/NAME")
     return 0
+
+
+def _order(line: RunLine, column: str) -> tuple[bool, Any]:
+    """Sort key: lines without a value first, the best of a metric last."""
+    value = getattr(line, column)
+    if column == "validation" and value is not None and not line.higher_is_better:
+        value = -value
+    return value is not None, value or 0
 
 
 def list_runs(folder: Path) -> list[RunLine]:
@@ -155,13 +170,16 @@ def _line(run: Run, name: str) -> RunLine:
     return RunLine(
         name=name,
         state=state,
-        validation=metrics.get("validation_accuracy"),
-        test=metrics.get("test_accuracy"),
+        validation=metrics.get(run.metric.validation),
+        test=metrics.get(run.metric.test),
         parameters=run.parameters,
         macs=metrics.get("macs"),
         budget=None if not run.bounds or not run.summary else "OVER" if over else "within",
         entropy=run.log.last("search/entropy_share"),
         written=max((each.stat().st_mtime for each in run.folder.iterdir() if each.is_file()), default=0.0),
+        metric=run.metric.name,
+        percent=run.metric.percent,
+        higher_is_better=run.metric.higher_is_better,
     )
 
 
@@ -176,8 +194,10 @@ def _print_table(lines: Sequence[RunLine]) -> None:
         value = getattr(line, column)
         if value is None:
             return Text("")
-        if column in ("validation", "entropy"):
+        if column == "entropy" or (column == "validation" and line.percent):
             return Text(percent(value))
+        if column == "validation":
+            return Text(f"{value:.4g}")
         if column in ("parameters", "macs"):
             return Text(compact(value))
         if column == "written":
@@ -186,10 +206,12 @@ def _print_table(lines: Sequence[RunLine]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     columns = [column for column in _COLUMNS if any(getattr(line, column) is not None for line in lines)]
+    columns.remove("metric" if all(line.metric == "accuracy" for line in lines) else "written")  # 80 columns
     for column in columns:
-        left = column in ("name", "state", "budget")
+        left = column in ("name", "state", "metric", "budget")
         # Only the name gives way in a narrow terminal, and never all of it.
-        free = {"overflow": "fold", "min_width": 12} if column == "name" else {"no_wrap": True}
+        folds = {"name": 12, "metric": 8}
+        free = {"overflow": "fold", "min_width": folds[column]} if column in folds else {"no_wrap": True}
         table.add_column(_COLUMNS[column], justify="left" if left else "right", **free)
     for line in lines:
         table.add_row(*(shown(line, column) for column in columns))

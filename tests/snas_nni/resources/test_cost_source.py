@@ -88,3 +88,11 @@ def test_a_checkpoint_keeps_the_latencies_as_they_were(tmp_path):
     without = source(latency_table=LatencyTable({None: ONE * 3.0}))
     without.load_state_dict({})  # of a former version
     assert without.model(ROWS[:1]).of({"layer": "skip"})["latency_ms"] == 3.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_supernet_of_another_precision_is_counted_on_the_usual_example(dtype):
+    strategy = SNAS(seed=1)
+    supernet = strategy.mutate_model(Small()).to(dtype)
+    costs = CostSource(supernet, strategy.distribution).model((ROWS[:1],))
+    assert costs.of({"layer": "skip"})["macs"] == ONE_ROW

@@ -285,6 +285,28 @@ def test_a_file_system_that_is_read_only(tmp_path: Path, verb) -> None:
         assert "output: cannot write into" in one_line(process.errors)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("renamed", marks=pytest.mark.fault("the output folder is renamed meanwhile")),
+        pytest.param("removed", marks=[pytest.mark.fault("the output folder is removed meanwhile"), pytest.mark.proof]),
+    ],
+)
+def test_an_output_folder_that_is_taken_away(whole: Path, tmp_path: Path, verb, how: str) -> None:
+    output, other = tmp_path / "output", tmp_path / "other"
+    process = verb(*SMALL, EPOCHS, f"--output={output}")
+    process.wait_for(lambda: checkpoints_in(output))
+    output.rename(other)
+    if how == "removed":
+        shutil.rmtree(other)
+    assert process.wait() == 2, process.output
+    assert f"the folder {output} is gone: it was removed or renamed meanwhile" in one_line(process.errors)
+    assert not output.exists()
+    if how == "renamed":
+        assert verb("search", f"--resume={other}").wait() == 0
+        assert_same(whole, other)
+
+
 # ---- two at once -------------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,27 @@ def test_a_second_signal_quits_while_another_process_is_stopped(tmp_path: Path, 
     assert not psutil.wait_procs(followers, timeout=30)[1]
 
 
+@pytest.mark.proof
+@pytest.mark.fault("one of several processes is killed")
+def test_a_process_that_is_killed_is_told_in_one_line(tmp_path: Path, environment: dict[str, str]) -> None:
+    output = tmp_path / "output"
+    words = [*COMMAND, *SMALL, "--search.epochs=400", f"--output={output}"]
+    with subprocess.Popen(
+        words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(output.glob("checkpoints/*")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        followers = psutil.Process(process.pid).children(recursive=True)
+        followers[0].kill()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2, errors
+    (line,) = errors.splitlines()
+    assert "a process that trains beside this one ended" in line
+    assert f"go on from it with --resume {output}" in line
+    assert not psutil.wait_procs(followers, timeout=30)[1]
+
+
 @pytest.mark.slow
 def test_one_result_also_after_a_signal_and_a_resumption(tmp_path: Path, environment: dict[str, str]) -> None:
     output = tmp_path / "output"

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from trials.training.number_types import in_types, number_types, put_types, suited
+from snas_nni.supernet.evaluating import suited
+from trials.training.number_types import in_types, number_types, put_types
 
 
 class Mixed(nn.Module):

@@ -114,3 +114,20 @@ def test_what_cannot_be_compared(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "no setting differs" in printed
     assert "no choice differs" in printed
+
+
+def test_a_metric_of_which_less_is_better_is_named_and_sorted_by(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, error in (("worse_than_the_other_one", 12.5), ("better", 0.25)):
+        path = write_run(tmp_path / name)
+        summary = json.loads((path / "summary.json").read_text())
+        summary["metric"] = {"name": "mean_absolute_error", "higher_is_better": False, "percent": False}
+        summary["metrics"] = {"validation_mean_absolute_error": error, "macs": 123456789.0}
+        summary["settings"] = {"resources": {"max_macs": 1.0}}
+        (path / "summary.json").write_text(json.dumps(summary))
+    assert main(["runs", str(tmp_path), "--sort", "validation"]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert printed.index("12.5") < printed.index("0.25")
+    assert "%" not in printed.split("0.25")[0].split("12.5")[0]
+    assert "mean_abs" in printed
