@@ -112,7 +112,7 @@ class ResidualSpace(ModelSpace):
         return self.head(x.mean((2, 3)))
 
 
-SPACES: dict[str, Callable[[], ModelSpace]] = {
+SPACES: dict[str, Callable[..., ModelSpace]] = {
     "cells": lambda: SnasCellSpace(channels=8, cells=3, nodes=2),
     "nasbench201": lambda: NasBench201Space(channels=16, cells_per_stage=1),
     "widths": WidthSpace,

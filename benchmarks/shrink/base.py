@@ -8,12 +8,12 @@ from pathlib import Path
 import pytorch_lightning as lightning
 from safetensors.torch import load_file, save_file
 from torch import nn
-from trials.training.classifier import ClassificationTraining
 
 from benchmarks.shrink.networks import MAKERS
 from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from trials.data.loaders import training_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
+from trials.training.task_training import TaskTraining
 from trials.training.trainer import SILENT
 
 __all__ = ["BASE_EPOCHS", "base_network", "train_from_scratch", "weights_of"]
@@ -23,9 +23,9 @@ BATCH_SIZE = 128
 LEARNING_RATE = 0.1
 
 
-def train_from_scratch(network: nn.Module, data: ClassificationData, epochs: int, seed: int) -> nn.Module:
+def train_from_scratch(network: nn.Module, data: TaskData, epochs: int, seed: int) -> nn.Module:
     """Train random weights, in place: SGD with momentum and a cosine from 0.1 to 0.001; return the network."""
-    module = ClassificationTraining(classes=data.classes, learning_rate=LEARNING_RATE, weight_decay=5e-4)
+    module = TaskTraining(data.task, learning_rate=LEARNING_RATE, weight_decay=5e-4)
     module.set_model(network.train())
     undo = use_fast_kernels_in_training(network, network, "cpu")
     trainer = lightning.Trainer(
@@ -43,7 +43,7 @@ def train_from_scratch(network: nn.Module, data: ClassificationData, epochs: int
     return network.eval()
 
 
-def weights_of(kind: str, seed: int, folder: Path, data: ClassificationData) -> Path:
+def weights_of(kind: str, seed: int, folder: Path, data: TaskData) -> Path:
     """Return the file of a trained network's weights; it is trained if there is no such file yet."""
     path = folder / f"{kind}-{seed}.safetensors"
     if not path.exists():
@@ -56,7 +56,7 @@ def weights_of(kind: str, seed: int, folder: Path, data: ClassificationData) -> 
     return path
 
 
-def base_network(kind: str, seed: int, folder: Path, data: ClassificationData) -> nn.Module:
+def base_network(kind: str, seed: int, folder: Path, data: TaskData) -> nn.Module:
     """Return the trained network, in evaluation mode."""
     path = weights_of(kind, seed, folder, data)
     network = MAKERS[kind]()

@@ -8,7 +8,7 @@ from functools import cache
 from trials.bench.subset import smaller
 from trials.data.augmentation import usual_augmentation
 from trials.data.sources import load_data
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.settings.run import DataSettings
 
@@ -20,7 +20,7 @@ SIDE = 16
 
 
 @cache
-def images(path: str) -> ClassificationData:
+def images(path: str) -> TaskData:
     """Return 3,000 training images, 1,000 held-out ones and all test images of a folder, at 16 x 16 pixels.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,18 +16,19 @@ from torch import nn
 
 from benchmarks.shrink.base import BASE_EPOCHS, base_network, train_from_scratch, weights_of
 from benchmarks.shrink.data import images
+from benchmarks.shrink.networks import MAKERS
 from benchmarks.shrink.peers import LEAST, fastnas, narrower, torch_pruning
 from exports import build, load
 from snas_nni.resources import count_child
 from trials.cli import main
 from trials.data.loaders import evaluation_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.runs.teaching.tuning import tune
 from trials.training.distillation import Distillation
 from trials.training.evaluation import evaluate, torch_predictor
 from trials.verbs.shrink import read_shrink_settings
 
-__all__ = ["METHODS", "SEARCH_EPOCHS", "TUNE_EPOCHS", "measure"]
+__all__ = ["LEARNING_RATE", "METHODS", "SEARCH_EPOCHS", "TUNE_EPOCHS", "measure", "same_narrower"]
 
 SEARCH_EPOCHS: Final = 3
 TUNE_EPOCHS: Final = 3
@@ -66,7 +68,8 @@ def measure(kind: str, cost: str, share: float, method: str, seed: int, path: st
         epochs = BASE_EPOCHS + SEARCH_EPOCHS + TUNE_EPOCHS
         child = train_from_scratch(narrower(kind, cost, budget, data), data, epochs, seed)
     else:
-        prune = fastnas if method == "fastnas" else partial(torch_pruning, method, True)
+        checkpoint = folder / f"{kind}-{seed}-fastnas.pth"
+        prune = partial(fastnas, checkpoint=checkpoint) if method == "fastnas" else partial(torch_pruning, method, True)
         child, epochs = prune(given, cost, budget, data), SEARCH_EPOCHS + TUNE_EPOCHS
         _tune(child, given, data, epochs, seed)
     seconds = time.process_time() - start
@@ -75,7 +78,25 @@ def measure(kind: str, cost: str, share: float, method: str, seed: int, path: st
     return {**found, **_costs(child, data), "budget": budget, "epochs": epochs, "cpu_seconds": round(seconds, 1)}
 
 
-def _costs(network: nn.Module, data: ClassificationData) -> dict[str, float]:
+def same_narrower(rows: Sequence[dict[str, Any]], key: dict[str, Any], path: str) -> dict[str, Any] | None:
+    """The narrower network of another budget, if that of this budget is the same: it needs no second training.
+
+    Args:
+        rows: measured already.
+        key: of the row that is wanted.
+        path: folder of the images.
+    """
+    data, kind = images(path), key["network"]
+    budget = key["share"] * _costs(MAKERS[kind](), data)[key["cost"]]
+    costs = _costs(narrower(kind, key["cost"], budget, data), data)
+    wanted = {"network": kind, "method": "narrower", "seed": key["seed"], **costs}
+    found = next((row for row in rows if wanted.items() <= row.items()), None)
+    if found is None:
+        return None
+    return {**{name: value for name, value in found.items() if name not in key}, "budget": budget}
+
+
+def _costs(network: nn.Module, data: TaskData) -> dict[str, float]:
     costs = count_child(network, torch.zeros(1, *data.input_shape))
     return {name: costs[name] for name in ("macs", "params")}
 
@@ -103,7 +124,7 @@ def _shrunk(kind: str, cost: str, share: float, seed: int, path: str, weights: P
     return child, SEARCH_EPOCHS + TUNE_EPOCHS
 
 
-def _tune(child: nn.Module, given: nn.Module, data: ClassificationData, epochs: int, seed: int) -> None:
+def _tune(child: nn.Module, given: nn.Module, data: TaskData, epochs: int, seed: int) -> None:
     """Train a peer's child as the command trains this project's: the same batches, and the given network as teacher."""
     settings = read_shrink_settings(_arguments("resnet", seed, "", ""))
     teaching = settings.distillation

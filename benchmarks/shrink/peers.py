@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from benchmarks.shrink.networks import MAKERS
 from snas_nni.resources import count_child
 from trials.bench.recalibration import recalibrated
 from trials.data.loaders import evaluation_loader, training_loader
-from trials.data.types import ClassificationData
+from trials.data.types import TaskData
 from trials.training.evaluation import evaluate, torch_predictor
 
 __all__ = ["INSTALL", "fastnas", "narrower", "torch_pruning"]
@@ -34,7 +33,7 @@ BATCHES = 20
 _BATCH_SIZE = 128
 
 
-def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData) -> nn.Module:
+def fastnas(given: nn.Module, cost: str, budget: float, data: TaskData, checkpoint: Path) -> nn.Module:
     """Prune with Model Optimizer's FastNAS: a map of sensitivities on held-out images, then a threshold for all layers.
 
     Its widths are multiples of 32 as it ships, which these networks have not; here they are multiples of 2.
@@ -44,6 +43,7 @@ def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData
         cost: "macs" or "params".
         budget: upper bound on that cost.
         data: held-out images are what it scores on, training images what it measures BatchNorm statistics on.
+        checkpoint: file of the sensitivities, which are measured once for all budgets of a network, as it can.
     """
     import modelopt.torch.opt as opt
     import modelopt.torch.prune as prune
@@ -56,7 +56,7 @@ def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData
     def score(network: nn.Module) -> float:
         return evaluate(torch_predictor(network), evaluation_loader(data, data.validation)).top1.value
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         child, _ = prune.prune(
             copy.deepcopy(given),
             mode=[("fastnas", rules)],
@@ -67,7 +67,7 @@ def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData
                 "score_func": score,
                 "collect_func": lambda batch: batch[0],
                 "max_iter_data_loader": BATCHES,
-                "checkpoint": str(Path(folder) / "search.pth"),
+                "checkpoint": str(checkpoint),
                 "verbose": False,
             },
         )
@@ -76,7 +76,7 @@ def fastnas(given: nn.Module, cost: str, budget: float, data: ClassificationData
 
 
 def torch_pruning(
-    measure: str, everywhere: bool, given: nn.Module, cost: str, budget: float, data: ClassificationData
+    measure: str, everywhere: bool, given: nn.Module, cost: str, budget: float, data: TaskData
 ) -> nn.Module:
     """Prune groups of channels with torch-pruning, with the smallest ratio that the budget allows.
 
@@ -101,7 +101,7 @@ def torch_pruning(
     return recalibrated(best, _batches(data))
 
 
-def _pruned(measure: str, everywhere: bool, ratio: float, given: nn.Module, data: ClassificationData) -> nn.Module:
+def _pruned(measure: str, everywhere: bool, ratio: float, given: nn.Module, data: TaskData) -> nn.Module:
     import torch_pruning as tp
 
     network = copy.deepcopy(given).eval()
@@ -126,7 +126,7 @@ def _pruned(measure: str, everywhere: bool, ratio: float, given: nn.Module, data
     return network
 
 
-def narrower(kind: str, cost: str, budget: float, data: ClassificationData) -> nn.Module:
+def narrower(kind: str, cost: str, budget: float, data: TaskData) -> nn.Module:
     """Return the widest network of a kind within the budget, with random weights; every width is scaled alike."""
     make: Callable[[int], nn.Module] = MAKERS[kind]
     width = 1
@@ -135,11 +135,11 @@ def narrower(kind: str, cost: str, budget: float, data: ClassificationData) -> n
     return make(width)
 
 
-def _example(data: ClassificationData) -> torch.Tensor:
+def _example(data: TaskData) -> torch.Tensor:
     return torch.zeros(1, *data.input_shape)
 
 
-def _batches(data: ClassificationData) -> Any:
+def _batches(data: TaskData) -> Any:
     """Some training batches, the same each time."""
     loader = training_loader(data, _BATCH_SIZE, 0)
     return [batch for _, batch in zip(range(BATCHES), loader, strict=False)]

@@ -15,7 +15,7 @@ from snas_nni.derivation.derived_model import DerivedModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.one_shot.evidence.batches import Batches
-from snas_nni.one_shot.evidence.comparing import Accept, compared, derive_judged, first_accepted
+from snas_nni.one_shot.evidence.comparing import ROUNDS, Accept, compared, derive_judged, first_accepted
 from snas_nni.one_shot.evidence.judging import Judged
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.evidence.verifying import refuse_another_network
@@ -125,12 +125,22 @@ class ChildrenOfSearch(NniStrategy):
         count = self.settings.candidates if candidates is None else candidates
         if selection.controller is not None and not selection.controller.is_prepared:
             raise SnasError("the budget does not know the costs yet: pass example_input to restore.")
-        judged = self.compare(count, budget=budget, validation=validation, training=training)
-        training_module = self._ran().training_module
-        best = first_accepted(training_module, self._mutated, judged, accept or self.accept)
+        if count < 1:
+            raise SettingError(f"candidates must be at least 1, got {count}.")
+        training_module, asked = self._ran().training_module, list[dict[str, Any]]()
+        best: Judged | None = None
+        for more in range(1, ROUNDS + 1):
+            further = [sample for sample in selection.candidates(more * count) if sample not in asked]
+            if not further:
+                break
+            asked.extend(further)
+            judged = self.judge(further, validation=validation, training=training)
+            best = first_accepted(training_module, self._mutated, judged, accept or self.accept)
+            if best is not None:
+                break
         if best is None:
             raise SettingError(
-                f"none of the {len(judged)} most probable children within the bounds is accepted. Compare more of them "
+                f"none of the {len(asked)} most probable children within the bounds is accepted. Compare more of them "
                 "(candidates), or ask for less."
             )
         self.budget_report = selection.report(best.sample)

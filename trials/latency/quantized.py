@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exports import InputExample
-from trials.runs.quantization import quantize_file
+from exports.onnx_files.quantization import quantize_file
 
 __all__ = ["quantized_for_timing"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, cast
 
 from nni.nas.nn.pytorch import ModelSpace
@@ -34,13 +35,19 @@ DECIDED_BY_DATA = (*_CHANNELS, *_CLASSES, "example")
 """Arguments of a space that the data decides unless the user does, by the names that are in use for them."""
 
 
-def make_strategy(settings: RunSettings, accept: Accept | None = None, metric: DecidingMetric = ACCURACY) -> SNAS:
+def make_strategy(
+    settings: RunSettings,
+    accept: Accept | None = None,
+    metric: DecidingMetric = ACCURACY,
+    latency_table: Path | None = None,
+) -> SNAS:
     """Make the strategy.
 
     Args:
         settings: of the run.
         accept: is asked about the children that are compared.
         metric: decides between them, unless the settings name another one.
+        latency_table: the run's own, in place of the one that the settings name.
 
     Raises:
         SettingError: an argument outside its range.
@@ -54,7 +61,7 @@ def make_strategy(settings: RunSettings, accept: Accept | None = None, metric: D
         budget=_budget(settings.resources),
         sweep=sweep_of(settings.resources),
         accept=accept,
-        latency_table=settings.resources.latency_table,
+        latency_table=latency_table or settings.resources.latency_table,
     )
 
 

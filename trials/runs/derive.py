@@ -18,13 +18,15 @@ from snas_nni.cost_model import CostModel
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.evidence.judging import Judged
 from snas_nni.resources import Bound, ChildBounds
+from snas_nni.resources.latency.table import table_header
 from snas_nni.resources.solver.bounds import PEAK, peak_range
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import TaskData
+from trials.latency.child import TABLE_FILE, ChildClock
 from trials.progress import Progress
 from trials.runs.components import make_space, make_strategy, sweep_of
-from trials.runs.deployment import accepts, measured_on
+from trials.runs.deployment import accepts, measured_on, predicted_latency
 from trials.runs.evidence.evidence_file import write_evidence
 from trials.runs.evidence.graph import write_graph
 from trials.runs.results import save_child, write_results
@@ -50,12 +52,18 @@ class Restored:
         settings: of the search.
         data: the splits.
         strategy: with the supernet's weights and the distribution.
+        clock: of its latency table; None where it had none.
     """
 
     folder: Path
     settings: RunSettings
     data: TaskData
     strategy: SNAS
+    clock: ChildClock | None = None
+
+    def clock_for(self, bounds: Mapping[str, float]) -> ChildClock | None:
+        """Return what times children where latency is bounded; None where it is not, or there is no table."""
+        return self.clock if "latency_ms" in bounds else None
 
     def cost_model(self) -> CostModel:
         """Return what every child of the space costs."""
@@ -79,11 +87,17 @@ class Restored:
             ),
         )
 
-    def tune(self, child: nn.Module, epochs: int) -> None:
-        """Train a child on by itself, in place, with the data, the batches and the teacher of the search."""
+    def tune(self, child: nn.Module, epochs: int, share: float = 0.2) -> None:
+        """Train a child on by itself, in place, with the data, the batches and the teacher of the search.
+
+        Args:
+            child: with the weights to begin with.
+            epochs: at least 1.
+            share: of the search's learning rate to begin with, unless its settings say with which.
+        """
         settings = self.settings
         teacher = find_distillation(settings.distillation, settings.space, self.data)
-        tune(child, self.data, settings, epochs, teacher)
+        tune(child, self.data, settings, epochs, teacher, share=share)
 
     def bound(self, cost: str, bound: Bound) -> float:
         """Return a bound as a number, where it may be a share of the dearest child's cost."""
@@ -109,10 +123,13 @@ def restore(folder: Path, settings: RunSettings, progress: Progress) -> Restored
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data = load_data(settings.data, progress, settings.training.task, settings.evaluator)
     # What the search had as its own bound is no bound of another child's.
-    strategy = make_strategy(replace(settings, resources=type(settings.resources)()), metric=data.task.metric)
+    example, table = input_example(data), folder / TABLE_FILE
+    clock = ChildClock(table, example, table_header(table)) if table.is_file() else None
+    plain = replace(settings, resources=type(settings.resources)())
+    strategy = make_strategy(plain, metric=data.task.metric, latency_table=None if clock is None else table)
     module = training_module(data, settings.training)
-    strategy.restore(make_space(settings.space, data), module, read_checkpoint(path), input_example(data).batch())
-    return Restored(folder, settings, data, strategy)
+    strategy.restore(make_space(settings.space, data), module, read_checkpoint(path), example.batch())
+    return Restored(folder, settings, data, strategy, clock)
 
 
 def budgets_between(low: float, high: float, count: int) -> list[float]:
@@ -161,7 +178,9 @@ def derive_child_of(
         budget=Budget(**dict[str, Any](bounds)) if bounds else None,
         validation=evaluation_loader(data, data.validation),
         training=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
-        accept=accepts(measured, data, input_example(data), progress),
+        accept=accepts(
+            measured, data, input_example(data), progress, clock=search.clock_for(bounds), budget=lambda: bounds
+        ),
     )
     if tune_epochs:
         search.tune(child, tune_epochs)
@@ -223,6 +242,7 @@ def write_child_of(
     metrics = {
         **child_metrics(child, held_out_batches(data), torch.device("cpu"), data.task),
         **child_costs(child.cpu(), example, progress),
+        **predicted_latency(search.strategy, sample, search.clock),
     }
     write_evidence(output, child, data)
     summary = {
@@ -230,6 +250,7 @@ def write_child_of(
         "derived_from": str(search.folder),
         "tune_epochs": tune_epochs,
         **facts_of(data, settings.data),
+        **({"latency": search.clock.document()} if search.clock is not None else {}),
     }
     return write_results(
         output,
@@ -237,5 +258,5 @@ def write_child_of(
         child,
         example,
         summary,
-        measure=lambda file: measured_on(file, data, "int8_loss" in bounds),
+        measure=lambda file: measured_on(file, data, "int8_loss" in bounds, search.clock),
     )

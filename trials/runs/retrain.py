@@ -21,11 +21,14 @@ from trials.progress import readable_duration
 from trials.runs.retrain_child import build_for, find_architecture, inherit_weights
 from trials.runs.retrain_output import RetrainOutput
 from trials.runs.session import Session, run_in_session
+from trials.runs.teaching.teachers import find_distillation
 from trials.settings.retrain import RetrainSettings
+from trials.settings.search import SpaceSettings
 from trials.state.checkpoint_callback import Checkpoints
 from trials.state.checkpoint_files import batches_done
 from trials.state.nni_trial import NniTrial
 from trials.tasks.own import OwnTask
+from trials.training.averaging import AveragedWeights
 from trials.training.callbacks import BestWeights, DropPath, EpochReport, EpochSeed, FastLayers
 from trials.training.loggers import log_result
 from trials.training.modules import retraining_module
@@ -71,11 +74,18 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
         f"recipe {settings.recipe}: {training.epochs} epochs, batches of {training.batch_size}, learning rate "
         f"{training.learning_rate:g} ({training.schedule}), drop-path to {training.drop_path:g}"
     )
+    space = SpaceSettings(
+        class_path=settings.space.class_path or searched.space.class_path,
+        init_args={**searched.space.arguments, **settings.space.init_args},
+    )
+    distillation = find_distillation(settings.distillation, space, data)
 
     files = RetrainOutput(session, searched, retrained, deciding)
     best, checkpoints = BestWeights(files.save_best, deciding), Checkpoints(session.folder)
-    trainer = _trainer(session, [best, EpochReport(progress, session.trial, deciding), checkpoints])
-    module = retraining_module(data, training)
+    # After the best weights, which are looked at before the mean gives way; before what writes checkpoints of it.
+    averaged = [AveragedWeights(training.weight_average)] if training.weight_average else []
+    trainer = _trainer(session, [best, *averaged, EpochReport(progress, session.trial, deciding), checkpoints])
+    module = retraining_module(data, training, distillation)
     module.set_model(retrained.child)
     with session.training():
         trainer.fit(
@@ -101,7 +111,8 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
 
 def _trainer(session: Session[RetrainSettings], callbacks: list[Callback]) -> Any:
     settings, from_step = session.settings, batches_done(session.checkpoint)
-    all_callbacks = [EpochSeed(settings.seed), FastLayers(), DropPath(settings.training.drop_path), *callbacks]
+    training = settings.training
+    all_callbacks = [EpochSeed(settings.seed), FastLayers(), DropPath(training.drop_path), *callbacks]
 
     def make(strategy: str) -> Any:
         return make_trainer(
@@ -110,8 +121,9 @@ def _trainer(session: Session[RetrainSettings], callbacks: list[Callback]) -> An
             session.folder,
             from_step,
             all_callbacks,
-            max_epochs=settings.training.epochs,
-            gradient_clip_val=settings.training.gradient_clip,
+            max_epochs=training.epochs,
+            gradient_clip_val=training.gradient_clip,
+            accumulate_grad_batches=training.accumulate_batches,
             strategy=strategy,
         )
 

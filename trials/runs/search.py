@@ -21,9 +21,10 @@ from snas_nni import SNAS, build_child
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
 from trials.data.types import TaskData
+from trials.latency.child import table_of_run
 from trials.progress import readable_duration
 from trials.runs.components import make_space, make_strategy
-from trials.runs.deployment import accepts, measured_on
+from trials.runs.deployment import accepts, measured_on, numbers_of, predicted_latency
 from trials.runs.evidence.evidence_file import random_document, write_evidence
 from trials.runs.evidence.graph import write_graph
 from trials.runs.evidence.random_children import RandomChildren
@@ -31,7 +32,7 @@ from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
-from trials.settings.cost_bounds import measured_bounds
+from trials.settings.cost_bounds import given_bounds, measured_bounds
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_callback import Checkpoints
 from trials.state.checkpoint_files import batches_done
@@ -77,7 +78,10 @@ def _search(weights: Mapping[str, Tensor] | None, session: Session[RunSettings])
         space.load_state_dict(weights)
     example, bounds = input_example(data), measured_bounds(settings.resources)
     types = partial(_types_of_child, settings, data)
-    strategy = make_strategy(settings, accepts(bounds, data, example, progress, types), data.task.metric)
+    clock = table_of_run(settings, session.folder, lambda: make_space(settings.space, data), example, progress)
+    timed = clock if given_bounds(settings.resources)["latency_ms"] is not None else None
+    accept = accepts(bounds, data, example, progress, types, timed, lambda: numbers_of(strategy))
+    strategy = make_strategy(settings, accept, data.task.metric, None if clock is None else clock.path)
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
@@ -121,16 +125,17 @@ def _search(weights: Mapping[str, Tensor] | None, session: Session[RunSettings])
     deciding = data.task.metric
     metrics |= {**child_metrics(child, held_out_batches(data), device, data.task), **random.metrics}
     write_evidence(session.folder, child, data, device, random_document(random, strategy, len(data.validation)))
-    metrics |= child_costs(child.cpu(), example, progress)
+    metrics |= {**child_costs(child.cpu(), example, progress), **predicted_latency(strategy, sample, clock)}
     met = strategy.budget_report
     summary = session.summary(data) | ({"budget": dict(met.bounds)} if met is not None else {})
+    summary |= {"latency": clock.document()} if clock is not None else {}
     result = write_results(
         session.folder,
         replace(architecture, metrics=metrics),
         child,
         example,
         summary,
-        measure=lambda file: measured_on(file, data, "int8_loss" in bounds),
+        measure=lambda file: measured_on(file, data, "int8_loss" in bounds, clock),
     )
     progress.say(
         f"child: {deciding.text(metrics[deciding.validation])} validation and "

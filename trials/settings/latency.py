@@ -15,13 +15,13 @@ class LatencySettings:
     """The clock of latencies: what runs the child, and how.
 
     Args:
-        clock: onnxruntime, which runs what is deployed; or pytorch, which only orders children
+        clock: onnxruntime, as deployed; or pytorch, which only ranks children
         threads: of ONNX Runtime within an operator, at least 1
         batch: inputs of one run, at least 1
         provider: execution provider of ONNX Runtime
         optimization: of the graph by ONNX Runtime: all, extended, basic or disabled
         int8: time the files quantized to 8 bits
-        children: measured to fit a table to; null for as many as the space has parts to tell apart
+        children: measured to fit a table to; null for as many as the space needs
         held_out: further children, that the table is compared with
         passes: how often each is timed, at least 1
     """

@@ -73,10 +73,36 @@ _DIGITS: Final[Groups] = {
 }
 
 _PLAIN: Final[Groups] = {"training": {**_DIGITS["training"], "epochs": 100, "drop_path": 0.0}, "data": {}}
+_MODERN: Final[Groups] = {
+    "training": {
+        "optimizer": "AdamW",
+        "epochs": 100,
+        "batch_size": 128,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "learning_rate_floor": 1e-5,
+        "warmup_epochs": 5,
+        "weight_decay": 0.05,
+        "gradient_clip": 1.0,
+        "drop_path": 0.0,
+        "auxiliary_weight": 0.4,
+        "label_smoothing": 0.1,
+        "weight_average": 0.999,
+        "mixup": 0.2,
+        "cutmix": 1.0,
+        "initialisation": "default",
+    },
+}
 
-RECIPES: Final[Mapping[str, Groups]] = {"cifar10": _CIFAR, "imagenet": _IMAGENET, "digits": _DIGITS, "plain": _PLAIN}
-"""Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one, and
-``plain`` one for data of any kind, which it leaves as it is."""
+RECIPES: Final[Mapping[str, Groups]] = {
+    "cifar10": _CIFAR,
+    "imagenet": _IMAGENET,
+    "digits": _DIGITS,
+    "plain": _PLAIN,
+    "modern": _MODERN,
+}
+"""Settings by group and name. ``cifar10`` and ``imagenet`` are those of the SNAS code; ``digits`` is a small one,
+``plain`` is for data of any kind and ``modern`` for images of any source, both of which leave the data as they are."""
 
 
 def recipe_name(given: Mapping[str, Any]) -> str:

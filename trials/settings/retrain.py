@@ -9,6 +9,7 @@ from snas_nni.errors import SettingError
 from snas_nni.ranges import check_ranges, ranged, require
 from trials.settings.evaluator import EvaluatorSettings, TaskName, check_class_weights
 from trials.settings.run import BaseRunSettings
+from trials.settings.tuning import DistillationSettings
 
 __all__ = ["AugmentationSettings", "ChildSettings", "RetrainSettings", "RetrainTrainingSettings"]
 
@@ -65,6 +66,11 @@ class RetrainTrainingSettings:
         auxiliary_weight: of the auxiliary head's loss, at least 0
         label_smoothing: in the training loss, in [0, 1)
         initialisation: of new weights: default (torch's) or fan_out (normal)
+        warmup_epochs: first epochs, in which the learning rate rises linearly, before its schedule
+        accumulate_batches: batches whose gradients make one step, at least 1
+        weight_average: largest decay of a mean of the weights that becomes the child, in [0, 1); 0 for none
+        mixup: images mixed in pairs, by a share drawn from Beta(mixup, mixup); 0 for none
+        cutmix: images with a part of another one, of an area drawn likewise; 0 for none
     """
 
     task: TaskName = "classification"
@@ -84,11 +90,17 @@ class RetrainTrainingSettings:
     auxiliary_weight: float = ranged(0.4, at_least=0)
     label_smoothing: float = ranged(0.0, at_least=0, below=1)
     initialisation: Literal["default", "fan_out"] = "default"
+    warmup_epochs: int = ranged(0, at_least=0)
+    accumulate_batches: int = ranged(1, at_least=1)
+    weight_average: float = ranged(0.0, at_least=0, below=1)
+    mixup: float = ranged(0.0, at_least=0)
+    cutmix: float = ranged(0.0, at_least=0)
 
     def __post_init__(self) -> None:
         check_ranges(self, "training.")
         check_class_weights(self.class_weights)
         require("training.learning_rate_floor", self.learning_rate_floor, at_most=self.learning_rate)
+        require("training.warmup_epochs", self.warmup_epochs, below=self.epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +109,12 @@ class RetrainSettings(BaseRunSettings):
 
     Args:
         architecture: architecture.json, or mild, moderate or aggressive for the paper's own cells
-        recipe: cifar10, imagenet, digits or plain; null for that of the data source
+        recipe: cifar10, imagenet, digits, plain or modern; null for that of the data source
         weights: new, or inherit those beside the architecture
         space: the network
         augmentation: of the images
         training: the weights
+        distillation: the teacher
         evaluator: a training of your own
     """
 
@@ -111,6 +124,7 @@ class RetrainSettings(BaseRunSettings):
     space: ChildSettings = field(default_factory=ChildSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: RetrainTrainingSettings = field(default_factory=RetrainTrainingSettings)
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
     evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
 
     def __post_init__(self) -> None:

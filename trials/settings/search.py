@@ -12,6 +12,7 @@ from snas_nni.one_shot.temperature import Shape
 from snas_nni.ranges import check_ranges, ranged, require
 from trials.settings.cost_bounds import given_bounds, with_cost_bounds
 from trials.settings.evaluator import EvaluatorSettings, TaskName, check_class_weights
+from trials.settings.latency import LatencySettings
 from trials.settings.run import BaseRunSettings, DataSettings
 from trials.settings.tuning import DistillationSettings, TuningSettings
 
@@ -155,6 +156,7 @@ class RunSettings(BaseRunSettings):
         space: the model space
         search: the search
         resources: the child's cost
+        latency: the clock
         training: the weights
         evaluator: a training of your own
         distillation: the teacher
@@ -165,11 +167,13 @@ class RunSettings(BaseRunSettings):
     before: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "search": {"settle_epochs": 0, "settle_learning_rate": 0.0},
         "resources": {"exclude": False, "pull": "expected"},
+        "latency": {"clock": "pytorch"},
     }
 
     space: SpaceSettings = field(default_factory=SpaceSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
+    latency: LatencySettings = field(default_factory=LatencySettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     distillation: DistillationSettings = field(default_factory=DistillationSettings)

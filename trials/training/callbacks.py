@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from nni.nas.nn.pytorch import Cell
 from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
@@ -130,6 +131,15 @@ class BestWeights(Callback):
         self.epoch = 0
         self.value = math.nan
         self.loss = math.inf
+        self._shown: dict[str, Tensor] = {}
+
+    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Keep what was validated, where it is a mean of the weights: the training goes on with others.
+
+        So this callback comes before the one that takes means: that puts the weights back at the same hook.
+        """
+        if any(isinstance(each, WeightAveraging) for each in trainer.callbacks):
+            self._shown = _copied(pl_module.model)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Write the best of the run that is resumed to this run's folder."""
@@ -155,7 +165,7 @@ class BestWeights(Callback):
         if self.weights and (rank(value), -loss) <= (rank(self.value), -self.loss):
             return
         self.value, self.loss, self.epoch = value, loss, trainer.current_epoch + 1
-        self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.model.state_dict().items()}
+        self.weights = self._shown or _copied(pl_module.model)
         if trainer.is_global_zero:
             self._save(self.weights, self.epoch, self.value)
 
@@ -167,6 +177,10 @@ class BestWeights(Callback):
         """Take back what the checkpoint kept."""
         self.weights = dict(state_dict["weights"])
         self.epoch, self.value, self.loss = (state_dict[name] for name in ("epoch", "accuracy", "loss"))
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
 class EpochReport(Callback):

@@ -38,15 +38,9 @@ def training_module(
     Raises:
         SettingError: a setting does not fit the task.
     """
+    _check_teacher(data, distillation)
     if isinstance(data.task, OwnTask):
-        if distillation is not None:
-            raise SettingError(
-                "distillation.teacher: a module of your own (evaluator.class_path) has a loss of its own, and the "
-                "teacher belongs in it; leave one of the two out"
-            )
         return data.task.module()
-    if distillation is not None and data.task.name != "classification":
-        raise SettingError(f"distillation.teacher: teachers have classes, but training.task is {data.task.name}")
     arguments = {**asdict(settings), **(changed or {})}
     arguments.pop("task")
     weights = class_weights(data, arguments.pop("class_weights"))
@@ -55,15 +49,42 @@ def training_module(
     return module
 
 
-def retraining_module(data: TaskData, settings: RetrainTrainingSettings) -> Any:
+def retraining_module(
+    data: TaskData, settings: RetrainTrainingSettings, distillation: Distillation | None = None
+) -> Any:
     """Make the module of a retraining.
+
+    Args:
+        data: with its task.
+        settings: of the training.
+        distillation: a teacher; None for none.
 
     Raises:
         SettingError: a setting does not fit the task.
     """
+    _check_teacher(data, distillation)
     if isinstance(data.task, OwnTask):
         return data.task.module()
-    return RetrainTraining(data.task, settings, class_weights(data, settings.class_weights))
+    if (settings.mixup or settings.cutmix) and (data.task.name != "classification" or len(data.input_shape) != 3):
+        raise SettingError(
+            "training.mixup and training.cutmix mix images that have one class each, but this data has inputs of "
+            f"shape {data.input_shape} and the task {data.task.name}; set both to 0"
+        )
+    module = RetrainTraining(data.task, settings, class_weights(data, settings.class_weights))
+    module.distillation = distillation
+    return module
+
+
+def _check_teacher(data: TaskData, distillation: Distillation | None) -> None:
+    if distillation is None:
+        return
+    if isinstance(data.task, OwnTask):
+        raise SettingError(
+            "distillation.teacher: a module of your own (evaluator.class_path) has a loss of its own, and the "
+            "teacher belongs in it; leave one of the two out"
+        )
+    if data.task.name != "classification":
+        raise SettingError(f"distillation.teacher: teachers have classes, but training.task is {data.task.name}")
 
 
 def class_weights(data: TaskData, setting: list[float] | str | None) -> Tensor | None:

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from trials.settings.retrain import RetrainTrainingSettings
 from trials.tasks import Task
+from trials.training.mixing import Mixing
 from trials.training.task_training import TaskTraining
 
 __all__ = ["RetrainTraining", "initialize_fan_out"]
 
 
 class RetrainTraining(TaskTraining):
-    """The learning rate falls epoch by epoch, along a cosine or by a factor.
+    """The learning rate rises in the first epochs, and falls along a cosine or by a factor, epoch by epoch.
 
     Args:
         task: what the child is trained for.
@@ -36,17 +37,33 @@ class RetrainTraining(TaskTraining):
             optimizer_args=settings.optimizer_args,
             class_weights=class_weights,
         )
-        self.schedule = settings.schedule
-        self.learning_rate_decay = settings.learning_rate_decay
+        self.settings = settings
+        self.mixing: Mixing | None = None
+        if settings.mixup or settings.cutmix:
+            self.mixing = Mixing(task.outputs, settings.mixup, settings.cutmix)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule over the trainer's epochs."""
-        configured = super().configure_optimizers()
-        if self.schedule == "exponential":
-            configured["lr_scheduler"]["scheduler"] = torch.optim.lr_scheduler.ExponentialLR(
-                configured["optimizer"], self.learning_rate_decay
+        configured, warmup = super().configure_optimizers(), self.settings.warmup_epochs
+        optimizer, epochs = configured["optimizer"], max(1, self.trainer.max_epochs or 1)
+        schedulers = torch.optim.lr_scheduler
+        if self.settings.schedule == "exponential":
+            schedule: Any = schedulers.ExponentialLR(optimizer, self.settings.learning_rate_decay)
+        elif warmup:
+            schedule = schedulers.CosineAnnealingLR(
+                optimizer, T_max=max(1, epochs - warmup), eta_min=self.learning_rate_floor
             )
+        else:
+            return configured
+        if warmup:
+            rise = schedulers.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
+            schedule = schedulers.SequentialLR(optimizer, [rise, schedule], milestones=[warmup])
+        configured["lr_scheduler"]["scheduler"] = schedule
         return configured
+
+    def _prepared(self, inputs: Any, targets: Tensor) -> tuple[Any, Tensor]:
+        """Mix the images of a batch; the accuracy of the training is that of the first label of each pair."""
+        return self.mixing(inputs, targets) if self.mixing is not None else (inputs, targets)
 
 
 def initialize_fan_out(child: nn.Module) -> None:

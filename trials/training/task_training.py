@@ -78,15 +78,16 @@ class TaskTraining(LightningModule):
 
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
         """Return the training loss of a batch, a scalar."""
-        inputs, targets = batch
+        given, targets = batch
+        inputs, wanted = self._prepared(given, targets)
         outputs, auxiliary = self._outputs(inputs)
         self._check(inputs, outputs, targets)
-        loss = self._loss(outputs, targets)
+        loss = self._loss(outputs, wanted)
         self._log("train", outputs, targets, loss)
         if self.distillation is not None:
             loss = self.distillation(loss, inputs, outputs)
         if auxiliary is not None:
-            loss = loss + self.auxiliary_weight * self._loss(auxiliary, targets)
+            loss = loss + self.auxiliary_weight * self._loss(auxiliary, wanted)
         return loss
 
     def validation_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
@@ -106,6 +107,10 @@ class TaskTraining(LightningModule):
             optimizer, T_max=max(1, self.trainer.max_epochs or 1), eta_min=self.learning_rate_floor
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def _prepared(self, inputs: Any, targets: Tensor) -> tuple[Any, Tensor]:
+        """What a training step runs on, and what its loss compares with: the batch as it is."""
+        return inputs, targets
 
     def _outputs(self, inputs: Any) -> tuple[Tensor, Tensor | None]:
         found = self(inputs)

@@ -34,13 +34,12 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("folder", type=Path, help="folder of the search, with its checkpoints")
     for cost, info in COSTS.items():
-        if not info.measured:
-            parser.add_argument(
-                f"--max-{cost.replace('_', '-')}",
-                metavar="N",
-                dest=f"max_{cost}",
-                help=f"bound on {info.meaning}, a number or 60%% of the dearest child's",
-            )
+        parser.add_argument(
+            f"--max-{cost.replace('_', '-')}",
+            metavar="N",
+            dest=f"max_{cost}",
+            help=f"bound on {info.meaning}, a number or 60%% of the dearest child's",
+        )
     for name, meaning in MEASURED_BOUNDS.items():
         parser.add_argument(
             f"--max-{name.replace('_', '-')}", metavar="N", dest=f"max_{name}", help=f"bound on {meaning}"

@@ -15,7 +15,10 @@ from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
 from snas_nni.one_shot.lightning_compat import trainer_of
 from snas_nni.one_shot.resume_state import random_state, set_random_state
 
-__all__ = ["Accept", "compared", "derive_judged", "first_accepted"]
+__all__ = ["ROUNDS", "Accept", "compared", "derive_judged", "first_accepted"]
+
+ROUNDS = 4
+"""How often as many children again are compared where none is accepted: the most probable ones after those before."""
 
 Accept = Callable[[dict[str, Any], nn.Module], bool]
 """Is asked about a child: gets its NNI sample and a copy of it on the CPU, in evaluation mode."""

@@ -18,7 +18,7 @@ from snas_nni.distribution.choices import chosen_categories
 from snas_nni.distribution.sample import Sample
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
 from snas_nni.one_shot.evidence.batches import Batches
-from snas_nni.one_shot.evidence.comparing import Accept, first_accepted
+from snas_nni.one_shot.evidence.comparing import ROUNDS, Accept, first_accepted
 from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources.child_selection import ChildSelection
@@ -82,7 +82,22 @@ class Settling:
         judged = self._judged(samples, training_module, validation, training, trainer)
         if self._accept is not None:
             supernet = next(each for each in training_module.modules() if isinstance(each, ModelSpace))
-            accepted = first_accepted(training_module, supernet, judged, self._accept)
+            accepted: Judged | None = None
+            round_of = judged
+            for more in range(2, ROUNDS + 2):
+                found = first_accepted(training_module, supernet, round_of, self._accept)
+                # What is measured may differ between devices, and all of them must go on alike.
+                agreed = broadcast_from_rank_zero(None if found is None else found.sample)
+                accepted = next((each for each in round_of if each.sample == agreed), None)
+                if accepted is not None or more > ROUNDS:
+                    break
+                ranked = broadcast_from_rank_zero(self._selection.candidates(more * self._settings.candidates))
+                further = [sample for sample in ranked if sample not in samples]
+                if not further:
+                    break
+                samples.extend(further)
+                round_of = self._judged(further, training_module, validation, training, trainer)
+                judged.extend(round_of)
             if accepted is None:
                 _logger.warning(
                     "none of the %d children that were compared is accepted: the best is trained", len(judged)

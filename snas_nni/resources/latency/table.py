@@ -18,10 +18,10 @@ from snas_nni.distribution.trace import Owner
 from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, readable, reason_of, write_atomically
 
-__all__ = ["LatencyTable"]
+__all__ = ["MAX_BYTES", "LatencyTable", "table_header"]
 
 _FORMAT, _VERSION = "snas-nni/latency", 1
-_MAX_BYTES = 8 * 2**20  # tens of thousands of entries; a large space has thousands
+MAX_BYTES = 8 * 2**20  # tens of thousands of entries; a large space has thousands
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,20 @@ class LatencyTable:
         )
 
 
+def table_header(path: str | Path) -> dict[str, Any]:
+    """Return what a table's file says of its ``device``, ``measurement`` and ``calibration``, each a dictionary.
+
+    Raises:
+        SettingError: names the file and what is wrong.
+    """
+    document = _document(Path(path))
+    return {key: document.get(key, {}) for key in ("device", "measurement", "calibration")}
+
+
 def _document(path: Path) -> dict[str, Any]:
     shown = readable(str(path), 300)
     try:
-        document = parse_json(read_bounded(path, _MAX_BYTES))
+        document = parse_json(read_bounded(path, MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingError(f"{shown}: cannot be read as JSON ({reason_of(error, 200)}).") from None
     if not isinstance(document, dict) or document.get("format") != _FORMAT:

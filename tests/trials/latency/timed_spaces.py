@@ -10,10 +10,10 @@ __all__ = ["TIMER", "TimedSpace"]
 class TimedSpace(ModelSpace):
     """A choice, a depth of nested choices, a width."""
 
-    def __init__(self, classes: int = 3):
+    def __init__(self, in_channels: int = 3, classes: int = 3):
         super().__init__()
         width = nni.choice("width", [4, 8])
-        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.stem = nn.Conv2d(in_channels, 4, 3, padding=1)
         self.first = LayerChoice({"conv": nn.Conv2d(4, 4, 3, padding=1), "skip": nn.Identity()}, label="first")
         self.blocks = Repeat(
             lambda index: LayerChoice({"conv": nn.Conv2d(4, 4, 1), "relu": nn.ReLU()}, label=f"block{index}"),

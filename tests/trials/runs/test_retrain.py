@@ -82,7 +82,23 @@ def test_writes_everything(finished: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_modern_retraining_can_be_cut_too(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modern = [
+        "mild", *TINY, "--recipe=modern", "--training.epochs=3", "--training.batch_size=128", "--seed=5",
+        "--training.warmup_epochs=1", "--training.accumulate_batches=2", f"--distillation.teacher={finished}",
+    ]  # fmt: skip
+    settings = read_retrain_settings(modern)
+    assert (settings.training.optimizer, settings.training.cutmix, settings.data.crop_padding) == ("AdamW", 1.0, None)
+    run_retrain(replace(settings, output=str(tmp_path / "whole")))
+    assert_cut_run_is_whole(settings, tmp_path / "whole", tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
 def test_resumed_run_is_the_uninterrupted_one(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_cut_run_is_whole(SMALL, finished, tmp_path, monkeypatch)
+
+
+def assert_cut_run_is_whole(small: RetrainSettings, whole: Path, tmp_path: Path, monkeypatch) -> None:
     original = EpochReport.on_train_epoch_end
 
     def cut_after_two(self, trainer, pl_module) -> None:
@@ -93,17 +109,17 @@ def test_resumed_run_is_the_uninterrupted_one(finished: Path, tmp_path: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(EpochReport, "on_train_epoch_end", cut_after_two)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
-            run_retrain(replace(SMALL, output=str(tmp_path / "cut")))
+            run_retrain(replace(small, output=str(tmp_path / "cut")))
     assert not (tmp_path / "cut" / "summary.json").exists()
     assert (tmp_path / "cut" / "architecture.json").exists()
     torch.rand(7)  # the resumed process has another past
     settings = read_retrain_settings(["--resume", str(tmp_path / "cut"), "--output", str(tmp_path / "rest"), "--quiet"])
-    assert replace(settings, resume=None, output=None) == SMALL
+    assert replace(settings, resume=None, output=None) == small
     run_retrain(settings)
     for name in ("weights.safetensors", "last/weights.safetensors"):
-        whole, rest = (load_file(folder / name) for folder in (finished, tmp_path / "rest"))
-        assert whole.keys() == rest.keys()
-        assert all(torch.equal(whole[each], rest[each]) for each in whole)
+        expected, rest = (load_file(folder / name) for folder in (whole, tmp_path / "rest"))
+        assert expected.keys() == rest.keys()
+        assert all(torch.equal(expected[each], rest[each]) for each in expected)
 
 
 def test_inherited_weights_give_the_child_s_logits(searched: Path, digits) -> None:

@@ -287,7 +287,7 @@ def test_files_that_are_none_are_refused(measured, tmp_path, monkeypatch):
         with pytest.raises(SettingError, match="cannot be read as JSON") as refused:
             LatencyTable.load(file, measured.choices)
         assert str(file) in str(refused.value)
-    monkeypatch.setattr("snas_nni.resources.latency.table._MAX_BYTES", 2**20)
+    monkeypatch.setattr("snas_nni.resources.latency.table.MAX_BYTES", 2**20)
     large = tmp_path / "large.json"
     large.write_bytes(b" " * (2**20 + 1))
     with pytest.raises(SettingError, match="more than 1048576 bytes"):
