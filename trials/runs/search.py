@@ -124,7 +124,8 @@ def _search(weights: Mapping[str, Tensor] | None, session: Session[RunSettings])
         random.judge(strategy.oneshot_module)
     deciding = data.task.metric
     metrics |= {**child_metrics(child, held_out_batches(data), device, data.task), **random.metrics}
-    write_evidence(session.folder, child, data, device, random_document(random, strategy, len(data.validation)))
+    if data.task.is_classification:  # the file is of classes
+        write_evidence(session.folder, child, data, device, random_document(random, strategy, len(data.validation)))
     metrics |= {**child_costs(child.cpu(), example, progress), **predicted_latency(strategy, sample, clock)}
     met = strategy.budget_report
     summary = session.summary(data) | ({"budget": dict(met.bounds)} if met is not None else {})
