@@ -25,6 +25,7 @@ _HOMES = {
     "SearchLoop": "one_shot.loop.plain",
     "SettingError": "errors",
     "SnasError": "errors",
+    "Sweep": "resources",
     "TemperatureSchedule": "one_shot.temperature",
     "UnsupportedSpaceError": "errors",
     "build_child": "derivation.child",

@@ -103,6 +103,7 @@ def _warmed_up(images: Path, seed: int, folder: Path) -> Path:
     """A checkpoint from the end of the warm-up, as a search with a budget takes it."""
     path = folder / f"warm-up-{seed}.ckpt"
     if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
         settings = _prepared(images)[0].search
         new = folder / f"new-{seed}.ckpt"
         strategy = SNAS(**strategy_arguments(settings), seed=seed)

@@ -53,7 +53,7 @@ def results(installed, tmp_path_factory):
     environment |= {"HOME": str(folder), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [installed / "python", HERE / "driver.py", plan],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=550, check=False,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=1500, check=False,
     )  # fmt: skip
     assert (folder / "results.json").exists(), done.stderr
     return json.loads((folder / "results.json").read_text())

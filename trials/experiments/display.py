@@ -10,11 +10,13 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from exports.report.fronts.pareto import pareto_front
+from snas_nni.resources import COSTS
 from trials.experiments.experiment_file import ExperimentFile
 from trials.experiments.trial_records import TrialRecord
 from trials.progress import readable_duration
 
-__all__ = ["LaunchDisplay", "seconds_left", "status_line", "trial_table"]
+__all__ = ["LaunchDisplay", "front_of", "seconds_left", "status_line", "trial_table"]
 
 _LINE_EVERY_SECONDS = 10.0
 
@@ -123,24 +125,48 @@ def seconds_left(file: ExperimentFile, trials: Sequence[TrialRecord], now: float
 
 
 def trial_table(trials: Sequence[TrialRecord]) -> Table:
-    """Make the table of trials, best child first."""
+    """Make the table of trials, best child first, with a mark at those that no other trial beats.
+
+    A trial beats another if its child costs no more and is at least as accurate, and one of the two is strict. The cost
+    is what the trials have bounds on, else parameters.
+    """
+    cost, front = front_of(trials)
     table = Table(
-        "trial", "status", "child", "test", "parameters", "entropy", "time", Column("settings", overflow="fold")
-    )
+        "trial", "status", "child", "test", COSTS[cost].title, "front", "entropy", "time",
+        Column("settings", overflow="fold"),
+    )  # fmt: skip
     for trial in sorted(trials, key=lambda trial: (-trial.rank, trial.number)):
         length = (trial.finish or time.time()) - trial.start if trial.start is not None else None
-        parameters = trial.final.get("parameters")
+        spent = _cost(trial, cost)
         table.add_row(
             str(trial.number),
             trial.status.lower(),
             _text(trial, trial.reached),
             _text(trial, trial.final.get(trial.metric.test)),
-            f"{parameters:,}" if parameters is not None else "",
+            f"{spent:,.6g}" if spent is not None else "",
+            "*" if trial.number in front else "",
             _share(trial.final.get("entropy_share", trial.latest.get("entropy_share"))),
             readable_duration(length) if length is not None else "",
             ", ".join(f"{name.split('.')[-1]} {_short(value)}" for name, value in trial.parameters.items()),
         )
     return table
+
+
+def front_of(trials: Sequence[TrialRecord]) -> tuple[str, set[int]]:
+    """Return a cost's key, and the numbers of the trials that no other one beats in that cost and what it reached."""
+    bounded = {name.rpartition("max_")[2] for trial in trials for name in trial.parameters if "max_" in name}
+    cost = next((key for key in COSTS if key in bounded), "params")
+    known = [
+        (trial.number, spent, trial.rank)
+        for trial in trials
+        if trial.succeeded and (spent := _cost(trial, cost)) is not None and trial.reached is not None
+    ]
+    return cost, {known[index][0] for index in pareto_front([(spent, rank) for _, spent, rank in known])}
+
+
+def _cost(trial: TrialRecord, cost: str) -> float | None:
+    spent = trial.final.get(cost, trial.final.get("parameters") if cost == "params" else None)
+    return spent if isinstance(spent, int | float) else None
 
 
 def _text(trial: TrialRecord, value: float | None) -> str:

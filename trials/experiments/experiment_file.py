@@ -89,10 +89,10 @@ def read_experiment_file(path: str | Path) -> ExperimentFile:
 
 
 def _optimize_mode(config: Any) -> str | None:
-    """Return the tuner's direction; that of NNI's own ones is maximize where the file does not say."""
+    """Return the tuner's direction; where the file does not say it, that of NNI's own tuner."""
     given = (config.tuner.class_args or {}).get("optimize_mode")
     if given is None and config.tuner.name not in (None, "GridSearch", "Random"):
-        return "maximize"
+        return "minimize" if config.tuner.name in ("TPE", "Anneal") else "maximize"
     return str(given) if given in ("maximize", "minimize") else None
 
 

@@ -87,11 +87,17 @@ class Restored:
             ),
         )
 
-    def tune(self, child: nn.Module, epochs: int) -> None:
-        """Train a child on by itself, in place, with the data, the batches and the teacher of the search."""
+    def tune(self, child: nn.Module, epochs: int, share: float = 0.2) -> None:
+        """Train a child on by itself, in place, with the data, the batches and the teacher of the search.
+
+        Args:
+            child: with the weights to begin with.
+            epochs: at least 1.
+            share: of the search's learning rate to begin with, unless its settings say with which.
+        """
         settings = self.settings
         teacher = find_distillation(settings.distillation, settings.space, self.data)
-        tune(child, self.data, settings, epochs, teacher)
+        tune(child, self.data, settings, epochs, teacher, share=share)
 
     def bound(self, cost: str, bound: Bound) -> float:
         """Return a bound as a number, where it may be a share of the dearest child's cost."""

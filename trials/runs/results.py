@@ -17,20 +17,22 @@ from exports.report.findings import findings
 from exports.report.run import read_run
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
+from snas_nni.resources import COSTS
 
 __all__ = ["final_numbers", "save_child", "warnings_of", "write_results"]
 
 
 def final_numbers(result: SearchResult) -> dict[str, Any]:
-    """Return what an NNI trial reports as its result; ``default`` is the metric that decides, as it is."""
+    """Return what an NNI trial reports as its result: ``default``, the metric that decides as it is, and all costs."""
     metrics, deciding = result.metrics, result.metric
     named = {} if deciding == ACCURACY else {"metric": deciding.as_document()}
+    costs = [*COSTS, "live_peak", "int8_loss"]
     return {
         "default": metrics[deciding.validation],
         **named,
         deciding.test: metrics[deciding.test],
         "parameters": result.parameters,
-        **{name: metrics[name] for name in ("macs", "entropy", "entropy_share") if name in metrics},
+        **{name: metrics[name] for name in (*costs, "entropy", "entropy_share") if name in metrics},
         **{name: round(metrics[name], 1) for name in ("seconds",) if name in metrics},
         "warnings": warnings_of(result.output),
         "output": str(result.output),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from trials.experiments.display import LaunchDisplay, seconds_left, status_line
+from trials.experiments.display import LaunchDisplay, front_of, seconds_left, status_line
 from trials.experiments.trial_records import TrialRecord
 
 FILE = SimpleNamespace(max_trials=4, concurrency=1)
@@ -77,3 +77,24 @@ def test_the_entropy_that_is_left_and_the_warnings_of_a_trial():
     assert DONE.warnings == []
     assert "97%" in shown([done], terminal=True)
     assert "entropy" in shown([done], terminal=True)
+
+
+def ended(number, accuracy, settings=None, **final):
+    return TrialRecord(str(number), number, "SUCCEEDED", settings or {}, {}, {"default": accuracy, **final})
+
+
+def test_the_front_is_what_no_other_trial_beats():
+    trials = [ended(0, 0.9, params=100), ended(1, 0.8, params=50), ended(2, 0.85, params=120), ended(3, 0.8, params=60)]
+    assert front_of([*trials, FAILED, RUNS]) == ("params", {0, 1})
+    assert front_of([]) == ("params", set())
+
+
+def test_the_front_is_over_the_cost_that_has_bounds():
+    bound = {"resources.max_macs": 9, "seed": 0}
+    trials = [ended(0, 0.9, bound, params=100, macs=9), ended(1, 0.8, bound, params=50, macs=20)]
+    assert front_of(trials) == ("macs", {0})
+
+
+def test_a_result_without_the_cost_is_on_no_front():
+    assert front_of([DONE]) == ("params", {0})  # which has its parameters by another name
+    assert front_of([ended(0, 0.9)]) == ("params", set())

@@ -1,11 +1,16 @@
 """Experiment files are checked before anything starts."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from exports.metric import TASK_METRICS
 from snas_nni.errors import SettingError
 from trials.experiments.experiment_file import read_experiment_file
+from trials.experiments.launch import LaunchOptions, _Experiment
+from trials.experiments.trial_records import TrialRecord
 
 ROOT = Path(__file__).parents[3]
 GOOD = """\
@@ -48,6 +53,33 @@ def test_mistakes_are_named(tmp_path: Path, content: str, named: str) -> None:
     with pytest.raises(SettingError, match=named) as caught:
         read_experiment_file(path)
     assert "bad.yml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tuner", "mode"),
+    [
+        ("{name: TPE}", "minimize"),  # NNI's own default
+        ("{name: TPE, classArgs: {optimize_mode: maximize}}", "maximize"),
+        ("{name: Evolution}", "maximize"),
+        ("{name: Random}", None),
+        ("{name: GridSearch}", None),
+    ],
+)
+def test_direction_of_the_tuner(tmp_path: Path, tuner: str, mode: str | None) -> None:
+    (tmp_path / "good.yml").write_text(GOOD.replace("{name: TPE}", tuner))
+    assert read_experiment_file(tmp_path / "good.yml").optimize_mode == mode
+
+
+@pytest.mark.parametrize(("mode", "refused"), [("maximize", True), ("minimize", False)])
+def test_a_tuner_of_the_other_direction_is_refused(tmp_path: Path, mode: str, refused: bool) -> None:
+    (tmp_path / "good.yml").write_text(
+        GOOD.replace("{name: TPE}", f"{{name: TPE, classArgs: {{optimize_mode: {mode}}}}}")
+    )
+    experiment = _Experiment(read_experiment_file(tmp_path / "good.yml"), Console(quiet=True), LaunchOptions())
+    report = {"default": 0.5, "metric": TASK_METRICS["regression"].as_document()}
+    experiment._trials = [TrialRecord("a", 0, "RUNNING", {}), TrialRecord("b", 1, "RUNNING", {}, latest=report)]
+    with pytest.raises(SettingError, match=r"mean absolute error \(lower.*optimize_mode") if refused else nullcontext():
+        experiment._refuse_other_direction()
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -62,12 +62,14 @@ def test_a_file_that_is_refused_leaves_no_summary(tmp_path: Path, recorded) -> N
 
 
 def test_what_an_experiment_hears(tmp_path: Path) -> None:
-    metrics = {"validation_accuracy": 0.75, "test_accuracy": 0.5, "macs": 7.0, "val_loss": 1.0, "seconds": 12.3456}
+    metrics = {"validation_accuracy": 0.75, "test_accuracy": 0.5, "val_loss": 1.0, "seconds": 12.3456}
+    costs = {"params": 42.0, "macs": 7.0, "memory_access": 9.0, "activation_peak": 5.0, "live_peak": 3.0}
+    metrics |= costs
     assert final_numbers(SearchResult(tmp_path, metrics, 42)) == {
         "default": 0.75,
         "test_accuracy": 0.5,
         "parameters": 42,
-        "macs": 7.0,
+        **costs,
         "seconds": 12.3,
         "warnings": [],
         "output": str(tmp_path),

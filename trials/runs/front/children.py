@@ -33,7 +33,7 @@ class FrontChild:
         child: the network.
         cost: that the front is over.
         reached: of the deciding metric, on the validation split.
-        tune_epochs: epochs that it was trained on by itself.
+        tune_epochs: epochs that it was trained on by itself; 0 where that made it no better.
     """
 
     sample: dict[str, Any]
@@ -74,7 +74,8 @@ def front_children(
     """The best child of each budget; the same object where budgets share one.
 
     The most probable children of all budgets are judged once, so a budget's child is the best of all that lie within
-    it. Those that are chosen are trained on by themselves, and then each budget takes the best one again.
+    it. Those that are chosen are trained on by themselves, from the search's own learning rate, and then each budget
+    takes the best one again.
 
     Args:
         search: that was restored.
@@ -98,11 +99,9 @@ def front_children(
     macs = [costs[id(each)]["macs"] for each in different]
     found = []
     for each, epochs in zip(different, tuning_epochs(macs, tune_epochs, search.settings.search.epochs), strict=True):
-        child = search.strategy.child_of(each)
         if epochs:
             progress.say(f"training the child of {costs[id(each)][cost]:,.6g} {cost} by itself for {epochs} epochs")
-            search.tune(child, epochs)
-        found.append(FrontChild(each.sample, child, costs[id(each)][cost], _reached(search, child), epochs))
+        found.append(_tuned(search, each, costs[id(each)][cost], epochs))
     rank = search.data.task.metric.rank
     within = [[each for each in found if each.cost <= budget] for budget in budgets]
     return [max(each, key=lambda child: rank(child.reached)) for each in within]
@@ -140,6 +139,19 @@ def _first(
         f"none of the {len(judged)} most probable children is within the bounds and accepted. Compare more of them "
         "(--candidates), or ask for less."
     )
+
+
+def _tuned(search: Restored, judged: Judged, cost: float, epochs: int) -> FrontChild:
+    """The child trained on, or as it was judged where that is better."""
+    before = search.strategy.child_of(judged)
+    found = FrontChild(judged.sample, before, cost, _reached(search, before), 0)
+    if not epochs:
+        return found
+    child = search.strategy.child_of(judged)
+    search.tune(child, epochs, share=1.0)  # it begins again, as a child on which a search settles does
+    tuned = FrontChild(judged.sample, child, cost, _reached(search, child), epochs)
+    rank = search.data.task.metric.rank
+    return max(tuned, found, key=lambda each: rank(each.reached))
 
 
 def _reached(search: Restored, child: nn.Module) -> float:

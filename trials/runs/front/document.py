@@ -10,8 +10,8 @@
 * ``points``: by budget, ascending. Each has ``budget`` (the upper bound), ``cost`` (of the child, at most that),
   the metric under its name (on the validation split; ``accuracy`` in [0, 1], say), of an accuracy ``interval``
   (Wilson's 95 % interval, ``[low, high]``),
-  ``folder`` (name of the child's folder inside the sweep's), ``parameters`` and ``tune_epochs`` of this child. Budgets
-  with the same child have the same folder.
+  ``folder`` (name of the child's folder inside the sweep's), ``parameters`` and ``tune_epochs`` of this child (0 where
+  it was best as it was). Budgets with the same child have the same folder.
 * ``chosen``: the child that the search itself ended with, with ``cost``, ``accuracy`` and ``interval``; null where the
   search left no summary.
 * ``random``: uniform children with the weights of the search and BatchNorm statistics of their own. Each has ``cost``,

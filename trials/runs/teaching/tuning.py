@@ -22,18 +22,21 @@ def tune(
     epochs: int,
     distillation: Distillation | None = None,
     accelerator: str = "cpu",
+    *,
+    share: float = 0.2,
 ) -> None:
     """Train a child, in place; its weights are those of the last epoch.
 
     Args:
         child: with the weights to begin with; afterwards in evaluation mode.
         data: the splits.
-        settings: of the search: its batches and training. ``tuning.learning_rate`` or a fifth of the search's.
+        settings: of the search: its batches and training. ``tuning.learning_rate``, or a share of the search's.
         epochs: at least 1.
         distillation: the teacher; None for none.
         accelerator: Lightning's.
+        share: of the search's learning rate that training begins with, in (0, 1], where the settings give none.
     """
-    rate = settings.tuning.learning_rate or max(settings.training.learning_rate / 5, 1e-6)
+    rate = settings.tuning.learning_rate or max(settings.training.learning_rate * share, 1e-6)
     floor = min(settings.training.learning_rate_floor, rate)
     changed = {"learning_rate": rate, "learning_rate_floor": floor}
     module = training_module(data, settings.training, distillation, changed)
