@@ -87,6 +87,9 @@ def draw(number: int, seed: int = 20190430) -> Drawn:
     words += [f"--search.batch_size={16 if data == 'photos' else chance.choice([48, 64])}", "--accelerator=cpu"]
     words += _data(data, chance) + _search(epochs, chance) + _resources(space, chance)
     words += _sometimes(chance, 0.2, "--training.label_smoothing=0.1") + _sometimes(chance, 0.2, "--tuning.epochs=1")
+    if space in ("sliced layers", "table", "from a network") and "--search.sampling=single_path" in words:
+        # Layers that share a width cannot each run another one.
+        words = [word for word in words if word != "--search.sample_per_layer=true"]
     words += _sometimes(chance, 0.7, f"--checkpoint.every_steps={chance.choice([1, 2, 3])}")
     words += _sometimes(chance, 0.3, f"--checkpoint.keep={chance.choice([1, 3])}")
     words += _sometimes(chance, 0.3, f"--precision={chance.choice(['bf16-mixed', '64-true', 'bf16-true'])}")

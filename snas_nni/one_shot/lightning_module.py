@@ -19,7 +19,7 @@ from snas_nni.one_shot.distributed import (
     samples_of_this_device,
 )
 from snas_nni.one_shot.learning_rate import settling_learning_rate
-from snas_nni.one_shot.lightning_compat import set_up_training_loaders
+from snas_nni.one_shot.lightning_compat import set_up_training_loaders, trainer_of
 from snas_nni.one_shot.progress import position_of
 from snas_nni.one_shot.resume_state import Resumption, undisturbed_metrics
 from snas_nni.one_shot.search_module import SearchModule
@@ -199,6 +199,9 @@ class SnasLightningModule(SearchModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore it."""
+        # Lightning changes the type of the weights after they were loaded, and 64 bits would be cut to 32 before.
+        if (trainer := trainer_of(self)) is not None:
+            trainer.precision_plugin.convert_module(self)
         state = checkpoint["snas"]
         self.distribution.generator.set_state(state["generator"].cpu())
         self.search_step = state["search_step"]

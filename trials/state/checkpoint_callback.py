@@ -12,7 +12,7 @@ from torch import nn
 
 from snas_nni.errors import NotFiniteError
 from snas_nni.one_shot.distributed import all_reduce_max
-from trials.state.checkpoint_files import FOLDER, checkpoint_name, remove_old
+from trials.state.checkpoint_files import FOLDER, CheckpointError, checkpoint_name, remove_old
 from trials.state.metrics_table import MetricsTable
 from trials.state.signals import Stopping
 
@@ -123,6 +123,8 @@ class Checkpoints(Checkpoint):
 
     def _save(self, trainer: Any, epochs: int, batches: int) -> None:
         refuse_not_finite(trainer.lightning_module, trainer.current_epoch)
+        if trainer.is_global_zero and not self.output.is_dir():  # and make no new one: somebody took it away
+            raise CheckpointError(f"the folder {str(self.output)!r} is gone")
         path = self.output / FOLDER / checkpoint_name(epochs, batches)
         trainer.save_checkpoint(path)
         self._saved_at = self._batches(trainer)

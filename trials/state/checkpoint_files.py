@@ -62,7 +62,7 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     import torch  # here, because commands that only look for files do without
 
     try:
-        path.parent.mkdir(exist_ok=True)  # and not the run's folder: where that is gone, somebody took it away
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as stream:
             torch.save(state, stream)
             digest = _digest(stream, stream.seek(0, os.SEEK_END))

@@ -118,6 +118,12 @@ def test_cut_within_an_epoch_and_between_two(tools, tmp_path, settings, cut):
     assert_same(*whole_and_resumed(tools, tmp_path, cut, train=shuffled, val=in_order, **settings))
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_weights_of_other_precisions_are_not_rounded(tools, tmp_path, precision):
+    limits = {"precision": precision}
+    assert_same(*whole_and_resumed(tools, tmp_path, "step=14", train=shuffled, val=in_order, limits=limits))
+
+
 def test_between_two_epochs_with_any_loader(tools, tmp_path):
     assert_same(*whole_and_resumed(tools, tmp_path, "epoch=0", train=plain, val=plain))
 
