@@ -69,7 +69,9 @@ def _traced(
     trace = Trace({str(label): chosen_categories(choice, sample)[0] for label, choice in choices.items()})
     tracer = _Tracer(trace, choices, dict(sample))
     handles = list(_hooks(supernet, tracer, fine))
-    inputs = example.batch()
+    weight = next(supernet.parameters(), None)
+    device = "cpu" if weight is None else weight.device
+    inputs = tree_map(lambda each: each.to(device) if isinstance(each, Tensor) else each, example.batch())
     tracer.begin(inputs)
     try:
         with order_as_given(), evaluating(supernet, distribution, trace), tracer:

@@ -99,6 +99,14 @@ def test_a_missing_or_broken_file_is_said_and_the_rest_is_shown(tmp_path, name, 
     assert "81.2 %" in page.text or "75.0 %" in page.text
 
 
+def test_a_broken_network_is_said_and_the_choices_are_listed(tmp_path):
+    folder = write_run(tmp_path / "run", architecture(cells=None, sample={"a": "b"}, probabilities={}, entropy={}))
+    (folder / "network.json").write_text('{"nodes": 3}')
+    text = page_of(folder).text
+    assert "network.json cannot be used: nodes: must be a list" in text
+    assert "81.2 %" in text
+
+
 def test_a_cut_off_search_has_a_report(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
