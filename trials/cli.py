@@ -12,26 +12,27 @@ from collections.abc import Sequence
 
 import snas_nni
 
-__all__ = ["main"]
+__all__ = ["main", "module_of", "verbs_in_words"]
 
 _VERBS = {
-    "init": "write a space, a data function, a search file and a test to begin with",
-    "launch": "run an NNI experiment file to its end and show the best architecture",
+    "init": "write a space, a data function, a search file and a test",
+    "launch": "run an NNI experiment file to its end, show what is best",
     "search": "run one search",
-    "derive": "derive other children of a search, within other budgets, from its checkpoint",
-    "shrink": "make a trained network smaller: search, tune and compare it within a budget",
-    "retrain": "train an architecture.json from scratch, at full size, or on with its weights",
-    "evaluate": "measure a result folder on the test split, in PyTorch and in ONNX Runtime",
+    "derive": "derive other children of a search, within other budgets",
+    "shrink": "make a trained network smaller, within a budget",
+    "retrain": "train an architecture anew at any size, or with its weights",
+    "evaluate": "measure a result on the test split, in PyTorch and ONNX Runtime",
     "quantize": "make an 8-bit ONNX file of a result folder",
-    "predict": "ask a result folder's ONNX file about images or an array of inputs",
+    "predict": "ask a run's ONNX file about images or an array of inputs",
     "export": "turn an architecture.json into a checked ONNX file",
     "show": "print an architecture.json so that people can read it",
-    "bench": "compare SNAS with NNI's DARTS, GumbelDARTS and random sampling",
-    "runs": "list the runs in a folder, so that they compare",
-    "latency": "make a table of what each candidate takes in ONNX Runtime, here or on another device",
+    "bench": "compare SNAS with NNI's strategies and random sampling",
+    "runs": "list the runs in a folder, or compare two of them",
+    "latency": "make a table of what candidates take in ONNX Runtime",
     "card": "write a model card of a run",
-    "env": "print the shell's line after which nnictl itself starts a manager that others do not reach",
+    "env": "print a shell line: nnictl's manager then serves this machine only",
     "report": "write one HTML page about a search or an experiment",
+    "completion": "print the script by which bash, zsh or fish completes words",
 }
 _FOLDERS = {"card": "deploy", "export": "deploy", "predict": "deploy", "quantize": "deploy"}
 USER_ERROR = 2
@@ -62,8 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from snas_nni.errors import SnasError  # on demand: it costs seconds, which plain help should not take
 
     try:
-        module = ".".join(["trials.verbs", *([_FOLDERS[verb]] if verb in _FOLDERS else []), verb])
-        code: int = importlib.import_module(module).run(rest)
+        code: int = importlib.import_module(module_of(verb)).run(rest)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -80,9 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def module_of(verb: str) -> str:
+    """Return the dotted path of a verb's module."""
+    return ".".join(["trials.verbs", *([_FOLDERS[verb]] if verb in _FOLDERS else []), verb])
+
+
+def verbs_in_words() -> dict[str, str]:
+    """Return what each verb does."""
+    return dict(_VERBS)
+
+
 def _usage() -> str:
     lines = ["usage: snas-nni VERB ...", "", "Stochastic neural architecture search on top of NNI.", ""]
-    lines += [f"  {verb:<8} {meaning}" for verb, meaning in _VERBS.items()]
+    lines += [f"  {verb:<11} {meaning}" for verb, meaning in _VERBS.items()]
     lines += ["", "snas-nni --version prints the version."]
     lines += ["snas-nni VERB --help explains a verb. Start with: snas-nni launch snas.yml"]
     return "\n".join(lines)

@@ -30,6 +30,7 @@ from trials.state.nni_trial import NniTrial
 from trials.tasks.own import OwnTask
 from trials.training.averaging import AveragedWeights
 from trials.training.callbacks import BestWeights, DropPath, EpochReport, EpochSeed, FastLayers
+from trials.training.loggers import log_result
 from trials.training.modules import retraining_module
 from trials.training.retraining import initialize_fan_out
 from trials.training.trainer import make_trainer
@@ -98,6 +99,8 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
     seconds = session.seconds(checkpoints.seconds_before)
 
     result = files.write(trainer, best, data, input_example(data), seconds)
+    for problem in log_result(trainer.loggers, session.folder, result.metrics):
+        progress.say(f"warning: {problem}")
     progress.say(
         f"retrained child (epoch {best.epoch}): {deciding.text(result.metrics[deciding.validation])} validation and "
         f"{deciding.text(result.metrics[deciding.test])} test {deciding.title}, {result.parameters:,} parameters; "

@@ -41,6 +41,7 @@ from trials.state.output_folder import recorded_settings
 from trials.training.callbacks import EpochReport
 from trials.training.distillation import Distillation
 from trials.training.evaluation import child_costs, child_metrics
+from trials.training.loggers import log_result
 from trials.training.modules import training_module
 from trials.training.number_types import NumberTypes, number_types, put_types
 from trials.training.trainer import KEEPS_TYPES, make_trainer
@@ -142,6 +143,8 @@ def _search(weights: Mapping[str, Tensor] | None, session: Session[RunSettings])
         f"{deciding.text(metrics[deciding.test])} test {deciding.title}, "
         f"{result.parameters:,} parameters; searched in {readable_duration(seconds)}"
     )
+    for problem in log_result(evaluator.trainer.loggers, session.folder, result.metrics):
+        progress.say(f"warning: {problem}")
     for warning in warnings_of(session.folder):
         progress.say(f"warning: {warning}")
     return result

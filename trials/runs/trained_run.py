@@ -16,9 +16,9 @@ from snas_nni.files import readable
 from trials.data.sources import load_data, with_augmentation
 from trials.data.types import TaskData
 from trials.progress import Progress
+from trials.runs.recorded import recorded_data, recorded_evaluator, recorded_task
 from trials.runs.retrain_child import find_architecture
 from trials.settings.reader import checked_group
-from trials.settings.recorded import recorded_data, recorded_evaluator, recorded_task
 from trials.settings.retrain import AugmentationSettings
 
 __all__ = ["Trained", "load_trained"]

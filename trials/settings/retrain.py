@@ -68,7 +68,7 @@ class RetrainTrainingSettings:
         initialisation: of new weights: default (torch's) or fan_out (normal)
         warmup_epochs: first epochs, in which the learning rate rises linearly, before its schedule
         accumulate_batches: batches whose gradients make one step, at least 1
-        weight_average: largest decay of a mean of the weights that becomes the child, in [0, 1); 0 for none
+        weight_average: decay of the mean of the weights that is kept, in [0, 1); 0 for none
         mixup: images mixed in pairs, by a share drawn from Beta(mixup, mixup); 0 for none
         cutmix: images with a part of another one, of an area drawn likewise; 0 for none
     """

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
+from snas_nni.errors import SettingError
+from snas_nni.files import readable
 from snas_nni.ranges import check_ranges, ranged
 
-__all__ = ["BaseRunSettings", "DataSettings"]
+__all__ = ["LOGGERS", "BaseRunSettings", "DataSettings", "logger_names"]
+
+LOGGERS: Final[Mapping[str, str]] = {"tensorboard": "tensorboard", "csv": "", "mlflow": "mlflow", "wandb": "wandb"}
+"""The loggers that ``logger`` may name, each with the extra that brings its package; none for Lightning's own."""
+
+
+def logger_names(text: str) -> list[str]:
+    """Return the loggers that a setting such as ``csv,mlflow`` names, each once.
+
+    Raises:
+        SettingError: there is none of that name.
+    """
+    names = list(dict.fromkeys(each.strip() for each in text.split(",")))
+    for name in names:
+        if name not in LOGGERS:
+            raise SettingError(f"logger: there is no {readable(name)!r}; there are {', '.join(LOGGERS)}")
+    return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +85,7 @@ class BaseRunSettings:
         accelerator: Lightning's: auto, cpu, gpu, ...
         devices: Lightning's: auto or a number
         precision: Lightning's: 32-true, 64-true, bf16-mixed, bf16-true, 16-mixed, 16-true
+        logger: tensorboard, csv, mlflow, wandb, several with commas; null for tensorboard if installed
         quiet: print nothing but errors
     """
 
@@ -81,7 +100,10 @@ class BaseRunSettings:
     accelerator: str = "auto"
     devices: int | str = "auto"
     precision: str = "32-true"
+    logger: str | None = None
     quiet: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.logger is not None:
+            logger_names(self.logger)

@@ -1,8 +1,7 @@
-"""What every run asks of Lightning: its Trainer, TensorBoard logs, and no hints nobody can act on."""
+"""What every run asks of Lightning: its Trainer, and no hints nobody can act on."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import warnings
 from collections.abc import Callable
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytorch_lightning import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from snas_nni.errors import SettingError
 from trials.settings.run import BaseRunSettings
 from trials.state.checkpoint_files import SafeCheckpointIO
+from trials.state.output_folder import recorded_settings
+from trials.training.loggers import loggers_of
 
-__all__ = ["KEEPS_TYPES", "SILENT", "make_trainer", "quieten_libraries", "tensorboard"]
+__all__ = ["KEEPS_TYPES", "SILENT", "make_trainer", "quieten_libraries"]
 
 KEEPS_TYPES: Final = ("32-true", "16-mixed", "bf16-mixed")
 """The precisions that leave the weights in the types that they are made in."""
@@ -53,7 +53,7 @@ def make_trainer(
             devices=settings.devices,
             precision=settings.precision,
             default_root_dir=str(output),
-            logger=tensorboard(output, from_step),
+            logger=loggers_of(settings.logger, output, from_step, recorded_settings(settings)) or False,
             plugins=[SafeCheckpointIO()],
             callbacks=callbacks,
             use_distributed_sampler=False,  # the training loader's sampler takes its share itself
@@ -61,20 +61,10 @@ def make_trainer(
             **SILENT,
             **more,
         )
+    except SettingError:
+        raise
     except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
         raise SettingError(f"accelerator, devices or precision: {' '.join(str(error).split())}") from error
-
-
-def tensorboard(output: Path, from_step: int = 0) -> Any:
-    """Return Lightning's TensorBoard logger, or False where TensorBoard is not installed; metrics.csv has the same.
-
-    Args:
-        output: folder of the run.
-        from_step: what an earlier part of the run wrote from this batch on is not shown: it comes again.
-    """
-    with contextlib.suppress(ModuleNotFoundError):  # an optional extra
-        return TensorBoardLogger(save_dir=output, name="", version="tensorboard", purge_step=from_step or None)
-    return False
 
 
 def quieten_libraries() -> None:

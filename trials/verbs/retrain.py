@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from trials.runs.recorded import recorded_data, recorded_evaluator, recorded_task, recorded_training
 from trials.settings.guard import merged
 from trials.settings.help import settings_help
 from trials.settings.reader import architecture_first, made_of, read_given
 from trials.settings.recipes import RECIPES, with_recipe
-from trials.settings.recorded import recorded_data, recorded_evaluator, recorded_task, recorded_training
 from trials.settings.retrain import RetrainSettings
 from trials.settings.sources import SOURCES
 from trials.settings.user_code import add_current_folder_to_path

@@ -1,4 +1,4 @@
-"""``snas-nni runs``: what lies in a folder of runs, one line each, so that they compare."""
+"""``snas-nni runs``: what lies in a folder of runs, one line each; or two runs side by side."""
 
 from __future__ import annotations
 
@@ -70,20 +70,26 @@ def run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="snas-nni runs",
         description="List the runs below a folder, newest last: accuracies, costs, whether the child is within its "
-        "budget, and how much of the entropy is left.",
+        "budget, and how much of the entropy is left. With two folders of runs, compare these: results, and the "
+        "settings and choices that differ.",
     )
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("runs"), help="folder that holds them (runs)")
+    parser.add_argument(
+        "folder", type=Path, nargs="*", help="folder that holds the runs (default: runs), or the folders of two runs"
+    )
     parser.add_argument("--sort", choices=list(_COLUMNS), default="written", help="order of the lines (written)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     options = parser.parse_args(arguments)
-    lines = list_runs(options.folder)
+    if len(options.folder) > 1:
+        return _compare(options.folder, options.json)
+    folder = options.folder[0] if options.folder else Path("runs")
+    lines = list_runs(folder)
     lines.sort(key=lambda line: _order(line, options.sort))
     if options.json:
         print(json.dumps([asdict(line) for line in lines], indent=2))
     elif lines:
         _print_table(lines)
     else:
-        print(f"no runs in {options.folder}; make one with snas-nni search --output {options.folder}/NAME")
+        print(f"no runs in {folder}; make one with snas-nni search --output {folder}/NAME")
     return 0
 
 
@@ -113,6 +119,48 @@ def list_runs(folder: Path) -> list[RunLine]:
         if (path / "settings.yml").is_file() or (path / "summary.json").is_file():
             found.append(_line(read_run(path), str(path.relative_to(folder)) if path != folder else path.name))
     return found
+
+
+def _compare(folders: Sequence[Path], as_json: bool) -> int:
+    from exports.report.run import read_run
+    from exports.run_folder import RUN_FILES
+    from snas_nni.errors import SettingError
+    from trials.runs.comparison import compare
+
+    if len(folders) > 2:
+        raise SettingError(f"give one folder to list its runs, or two runs to compare, not {len(folders)}")
+    for folder in folders:
+        if not any((folder / name).is_file() for name in RUN_FILES):
+            raise SettingError(f"{str(folder)!r} is not the folder of a run")
+    found = compare(*map(read_run, folders))
+    if as_json:
+        print(json.dumps({"runs": list(map(str, folders)), **asdict(found)}, indent=2))
+        return 0
+    names = [folder.resolve().name for folder in folders]
+    if names[0] == names[1]:
+        names = [str(folder) for folder in folders]
+    _print_rows(["result", *names, "difference"], found.results)
+    for title, rows in (("setting", found.settings), ("choice", found.choices)):
+        print()
+        if rows:
+            _print_rows([title, *names], [row[:3] for row in rows])
+        else:
+            print(f"no {title} differs")
+    return 0
+
+
+def _print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    numbers = len(header) == 4
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if index and numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(soft_wrap=False).print(table)
 
 
 def _line(run: Run, name: str) -> RunLine:

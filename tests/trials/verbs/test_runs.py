@@ -69,6 +69,53 @@ def test_nothing_there(tmp_path, capsys):
     assert "is not a folder" in capsys.readouterr().err
 
 
+def test_two_runs_side_by_side(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    first, second = write_run(tmp_path / "first"), write_run(tmp_path / "second")
+    path = second / "summary.json"
+    summary = json.loads(path.read_text())
+    before = summary["metrics"]["validation_accuracy"]
+    summary["metrics"] |= {"validation_accuracy": before - 0.125, "macs": 2 * summary["metrics"].get("macs", 500)}
+    settings = dict(summary.get("settings", {}))
+    summary["settings"] = {**settings, "seed": 12345, "search": {**settings.get("search", {}), "epochs": 99}}
+    path.write_text(json.dumps(summary))
+    record = json.loads((second / "architecture.json").read_text())
+    label, value = next(iter(record["sample"].items()))
+    record["sample"][label] = other = "another_candidate" if isinstance(value, str) else [7]
+    (second / "architecture.json").write_text(json.dumps(record))
+
+    assert main(["runs", str(first), str(second), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    results = {row[0]: row[1:] for row in document["results"]}
+    assert results["validation accuracy"][2] == "-12.5 points"
+    settings = {row[0]: row[1:3] for row in document["settings"]}
+    assert settings["seed"][1] == "12345"
+    assert settings["search.epochs"][1] == "99"
+    assert [row[0] for row in document["choices"]] == [label]
+
+    assert main(["runs", str(first), str(second)]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    for part in ("first", "second", "-12.5 points", "search.epochs", label):
+        assert part in printed
+    assert str(other) in printed or isinstance(other, list)
+
+
+def test_what_cannot_be_compared(tmp_path, capsys):
+    run = str(write_run(tmp_path / "run"))
+    for words, said in (
+        ([run, run, run], "not 3"),
+        ([run, str(tmp_path)], "is not the folder of a run"),
+        ([run, str(tmp_path / "nowhere")], "is not the folder of a run"),
+    ):
+        assert main(["runs", *words]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["runs", run, run]) == 0
+    printed = capsys.readouterr().out
+    assert "no setting differs" in printed
+    assert "no choice differs" in printed
+
+
 def test_a_metric_of_which_less_is_better_is_named_and_sorted_by(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     for name, error in (("worse_than_the_other_one", 12.5), ("better", 0.25)):

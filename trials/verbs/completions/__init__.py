@@ -1,0 +1,1 @@
+"""Scripts for shells, in which the verbs are filled in."""
