@@ -15,7 +15,7 @@ from snas_nni import SNAS, derive_child
 from snas_nni.resources.latency import MeasurementPlan, plan_measurements
 from trials.latency.quantized import quantized_for_timing
 from trials.progress import Progress
-from trials.settings.latency import LatencySettings
+from trials.settings.costs.latency import LatencySettings
 
 __all__ = ["Campaign", "campaign_of"]
 

@@ -18,7 +18,7 @@ from snas_nni.resources.latency.table import MAX_BYTES, table_header
 from trials.latency.quantized import quantized_for_timing
 from trials.latency.tables import measure_table
 from trials.progress import Progress
-from trials.settings.cost_bounds import given_bounds
+from trials.settings.costs.bounds import given_bounds
 from trials.settings.search import RunSettings
 
 __all__ = ["TABLE_FILE", "ChildClock", "table_of_run"]

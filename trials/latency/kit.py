@@ -25,7 +25,7 @@ from snas_nni.resources.latency.parts import parts_of
 from trials.latency.campaign import campaign_of
 from trials.latency.tables import spread_of
 from trials.progress import Progress
-from trials.settings.latency import LatencySettings
+from trials.settings.costs.latency import LatencySettings
 
 __all__ = ["SCRIPT", "read_kit", "write_kit"]
 

@@ -27,7 +27,7 @@ from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, write_atomically
 from trials.latency.campaign import campaign_of
 from trials.progress import Progress, readable_duration
-from trials.settings.latency import LatencySettings
+from trials.settings.costs.latency import LatencySettings
 
 __all__ = ["measure_table", "said_of", "timer_of"]
 

@@ -21,7 +21,7 @@ from snas_nni.resources import ResourcePenalty, Sweep, penalty_level
 from trials.data.loaders import input_example
 from trials.data.types import TaskData
 from trials.settings.amounts import amount
-from trials.settings.cost_bounds import given_bounds
+from trials.settings.costs.bounds import given_bounds
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.settings.user_code import import_dotted
 from trials.state.user_errors import user_code_error

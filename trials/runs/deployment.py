@@ -74,7 +74,7 @@ def accepts(
     """Return what decides whether a child keeps the measured bounds; None where there are none.
 
     Args:
-        bounds: by name, as of :func:`trials.settings.cost_bounds.measured_bounds`.
+        bounds: by name, as of :func:`trials.settings.costs.bounds.measured_bounds`.
         data: see :func:`measured_on`.
         example: what one input looks like.
         progress: told of each child that does not.

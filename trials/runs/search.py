@@ -32,7 +32,7 @@ from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
-from trials.settings.cost_bounds import given_bounds, measured_bounds
+from trials.settings.costs.bounds import given_bounds, measured_bounds
 from trials.settings.search import RunSettings
 from trials.state.checkpoint_callback import Checkpoints
 from trials.state.checkpoint_files import batches_done

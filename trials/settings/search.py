@@ -10,9 +10,9 @@ import snas_nni.one_shot.settings
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.temperature import Shape
 from snas_nni.ranges import check_ranges, ranged, require
-from trials.settings.cost_bounds import given_bounds, with_cost_bounds
+from trials.settings.costs.bounds import given_bounds, with_cost_bounds
+from trials.settings.costs.latency import LatencySettings
 from trials.settings.evaluator import EvaluatorSettings, TaskName, check_class_weights
-from trials.settings.latency import LatencySettings
 from trials.settings.run import BaseRunSettings, DataSettings
 from trials.settings.tuning import DistillationSettings, TuningSettings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trials.settings.amounts import amount
-from trials.settings.cost_bounds import MEASURED_BOUNDS
+from trials.settings.costs.bounds import MEASURED_BOUNDS
 from trials.verbs.shared.options import with_plain_options
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ def test_the_command_line_knows_it():
     code = """
 from snas_nni.resources import CostInfo, register_cost
 register_cost("rows", CostInfo("Rows", "rows written", of_operation=lambda operation: 1.0))
-from trials.settings.cost_bounds import given_bounds
+from trials.settings.costs.bounds import given_bounds
 from trials.settings.help import settings_help
 from trials.settings.reader import read_settings
 print(given_bounds(read_settings(["--resources.max_rows=5", "--resources.max_macs=7"]).resources))

@@ -15,7 +15,7 @@ from trials.latency import child as child_module
 from trials.latency import tables
 from trials.latency.child import TABLE_FILE, table_of_run
 from trials.progress import Progress
-from trials.settings.latency import LatencySettings
+from trials.settings.costs.latency import LatencySettings
 from trials.settings.search import ResourceSettings, RunSettings
 
 SPACE = f"{TimedSpace.__module__}.{TimedSpace.__name__}"

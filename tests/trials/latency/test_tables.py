@@ -13,7 +13,7 @@ from tests.trials.latency.timed_spaces import TIMER, TimedSpace
 from trials.latency.kit import SCRIPT, read_kit, write_kit
 from trials.latency.tables import measure_table
 from trials.progress import Progress
-from trials.settings.latency import LatencySettings
+from trials.settings.costs.latency import LatencySettings
 
 EXAMPLE = InputExample((3, 8, 8))
 QUIET = Progress(quiet=True)

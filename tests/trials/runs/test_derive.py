@@ -81,7 +81,9 @@ def test_a_sweep_is_within_each_of_its_budgets(search, tmp_path, capsys):
     accuracies = [point["accuracy"] for point in points]
     assert accuracies == sorted(accuracies)  # a child that is cheap and better stays the best
     folders = {point["folder"] for point in points}
-    assert {path.name for path in output.iterdir()} == {*folders, "front.json"}
+    assert {path.name for path in output.iterdir()} == {*folders, "front.json", "report.html"}
+    own = json.loads((search / "summary.json").read_text())["metrics"]
+    assert (front["chosen"]["cost"], front["chosen"]["accuracy"]) == (own["params"], own["validation_accuracy"])
     assert len(folders) == len({(point["cost"], point["accuracy"]) for point in points})
     assert len(front["random"]) == 8
     low, high = points[0]["budget"], points[-1]["budget"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exports.example_input import InputExample
+from trials.settings.costs.latency import LatencySettings
 from trials.settings.help import meanings_of
-from trials.settings.latency import LatencySettings
 from trials.verbs.shared.options import add_input_options, given_example, with_plain_options
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def test_verbs_with_a_group(words, expected):
     [
         (["--space.class_path", "my.Space"], ["--space=my.Space"]),
         (["--space.class_path=my.Space"], ["--space=my.Space"]),
-        (["--space", "my.Space"], ["--space", "my.Space"]),
+        (["--space", "my.Space"], ["--space=my.Space"]),
         (["--space.init_args.a", "1", "--space.init_args.b.c=2"], ["--set=a=1", "--set=b.c=2"]),
         (["--input-shape", "3", "32", "32", "file.json"], ["--input-shape=3,32,32", "file.json"]),
         (["--input-shape", "3,32,32", "file.json"], ["--input-shape=3,32,32", "file.json"]),

@@ -1,0 +1,1 @@
+"""What a search may cost: bounds, and how milliseconds are measured."""
