@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from exports.errors import ArchitectureFileError
+from exports.report.evidence.answers import interval_of, with_interval
 from exports.report.findings import findings
-from exports.report.numbers import as_mapping, compact, of_metric, percent
+from exports.report.numbers import as_mapping, compact, percent
 from exports.report.run import Run, read_run
 from exports.report.usage import usage_of
 
@@ -145,11 +145,14 @@ def _task_of(run: Run) -> str:
 
 def _numbers(run: Run) -> list[tuple[str, str]]:
     metrics = run.metrics
-    rows: list[tuple[str, Any]] = [
-        (f"test {run.metric.title}", metrics.get(run.metric.test)),
-        (f"validation {run.metric.title}", metrics.get(run.metric.validation)),
+    found = [
+        (f"{split} {run.metric.title}", _reached(run, split, metrics[name]))
+        for split, name in (("test", run.metric.test), ("validation", run.metric.validation))
+        if name in metrics
     ]
-    found = [(title, of_metric(run.metric, value)) for title, value in rows if value is not None]
+    names = run.summary.get("class_names")
+    if isinstance(names, list) and names:
+        found.append((f"classes, {len(names)}", _cell(", ".join(map(str, names)))))
     if run.parameters is not None:
         found.append(("parameters", compact(run.parameters)))
     if "macs" in metrics:
@@ -157,6 +160,11 @@ def _numbers(run: Run) -> list[tuple[str, str]]:
     for cost, bound in run.bounds.items():
         found.append((f"budget: {cost}", f"at most {compact(bound)}"))
     return found
+
+
+def _reached(run: Run, split: str, value: float) -> str:
+    known = run.evidence.splits.get(split)
+    return with_interval(value, interval_of(known.whole if known else None, value), run.metric)
 
 
 def _choices(run: Run) -> list[tuple[str, str, str]]:

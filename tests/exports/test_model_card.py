@@ -4,7 +4,7 @@ import builtins
 
 import pytest
 from huggingface_hub import ModelCard
-from report_runs import write_run
+from report_runs import EVIDENCE, write_run
 
 from exports import ArchitectureFileError
 from exports.model_card import model_card
@@ -35,6 +35,15 @@ def test_it_tells_what_the_run_reached_and_chose(run):
     assert "\n\n\n" not in text
     table = text[text.index("| choice |") :].split("\n\n")[0]
     assert len(table.splitlines()) == 2 + len(known.architecture.sample)
+
+
+def test_it_tells_the_classes_and_how_sure_the_accuracy_is(tmp_path):
+    folder = write_run(tmp_path / "run", evidence=EVIDENCE, class_names=["cat", "dog | wolf"])
+    text = model_card(folder)
+    assert "| classes, 2 | cat, dog _ wolf |" in text
+    assert "81.2 % (95 % interval 50.0 to 75.0 %)" in text
+    other = write_run(tmp_path / "other", evidence={**EVIDENCE, "splits": {}})
+    assert "interval" not in model_card(other).split("## Use")[0]
 
 
 def test_what_is_no_run_is_refused(tmp_path):

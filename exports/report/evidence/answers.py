@@ -11,7 +11,7 @@ from exports.report.numbers import compact, of_metric, percent
 from exports.report.run import Run
 from snas_nni.resources import COSTS
 
-__all__ = ["Answer", "BoundRow", "answers", "bound_rows", "with_interval"]
+__all__ = ["Answer", "BoundRow", "answers", "bound_rows", "interval_of", "with_interval"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _found(run: Run) -> Answer | None:
         value = run.metrics.get(f"{split}_{metric.name}")
         known = run.evidence.splits.get(split) if metric == ACCURACY else None
         if value is not None:
-            interval = _interval_of(known.whole if known else None, value)
+            interval = interval_of(known.whole if known else None, value)
             parts.append(f"{with_interval(value, interval, metric)} {words}")
     if parts and metric != ACCURACY:
         parts[0] = f"{metric.in_words} {parts[0]}"
@@ -87,7 +87,7 @@ def _found(run: Run) -> Answer | None:
     return Answer("What was found?", "", f"A child{size}{chosen}{reached}.", "#child")
 
 
-def _interval_of(share: Share | None, accuracy: float) -> tuple[float, float] | None:
+def interval_of(share: Share | None, accuracy: float) -> tuple[float, float] | None:
     """The interval of a share, if it is the one of this accuracy."""
     if share is None or abs(share.right / share.count - accuracy) > 1e-4:
         return None
