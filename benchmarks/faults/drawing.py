@@ -160,5 +160,5 @@ def _resources(space: str, chance: random.Random) -> list[str]:
     elif kind == "sweep":
         words.append(f"--resources.sweep={chance.choice(['params', 'macs'])}")
     elif kind == "latency":
-        words.append("--resources.max_latency_ms=80%")
+        words += ["--resources.max_latency_ms=80%", "--latency.clock=pytorch"]
     return words

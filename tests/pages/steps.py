@@ -153,7 +153,7 @@ STEPS = {
     "snas-nni search --config search.yml": Step(shows=("child: .* parameters",)),
     "snas-nni show architecture.json": Step(shows=("search_spaces.snas.SnasCellSpace", "entropy left")),
     "snas-nni report runs/NAME": Step(shows=("report.html",)),
-    "snas-nni runs": Step(shows=(r"runs/NAME",)),
+    "snas-nni runs": Step(shows=(r"NAME +finished",)),
     "snas-nni derive runs/NAME --max-params 2k": Step(shows=("parameters",)),
     "snas-nni retrain architecture.json --recipe cifar10 --data.source folder --data.path my_images": Step(
         shows=("retrained child",)
@@ -205,6 +205,8 @@ STEPS = {
 }
 
 NOT_HERE = {
+    "snas-nni search --config search.yml --logger mlflow": "test_loggers.py runs it",
+    "snas-nni retrain architecture.json --logger csv,tensorboard,wandb": "test_loggers.py runs it",
     "nnictl create --config snas.yml": "an experiment of minutes; tests/trials/experiments run one",
     "snas-nni launch snas.yml": "an experiment of minutes; tests/trials/experiments run one",
     "snas-nni bench retention": "half an hour; tests/trials/bench run a small one",

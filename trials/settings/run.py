@@ -36,7 +36,7 @@ class DataSettings:
     {SOURCES} is filled in where the meanings are shown.
 
     Args:
-        source: {SOURCES}, your.own.function
+        source: {SOURCES}, my_data.load
         path: folder of the images (not for digits)
         image_size: side in pixels that images of a folder are resized to
         validation_fraction: share of training images held out, in (0, 1)
@@ -85,7 +85,7 @@ class BaseRunSettings:
         accelerator: Lightning's: auto, cpu, gpu, ...
         devices: Lightning's: auto or a number
         precision: Lightning's: 32-true, 64-true, bf16-mixed, bf16-true, 16-mixed, 16-true
-        logger: tensorboard, csv, mlflow, wandb, several with commas; null for tensorboard if installed
+        logger: tensorboard,csv,mlflow,wandb or some of them; null for the first, if installed
         quiet: print nothing but errors
     """
 

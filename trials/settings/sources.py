@@ -30,7 +30,7 @@ class DataSource:
 SOURCES: Final[dict[str, DataSource]] = {
     "digits": DataSource("trials.data.digits.load_digits", recipe="digits"),
     "folder": DataSource("trials.data.image_folder.load_image_folder"),
-    "files": DataSource("trials.data.image_folder.load_image_folder", note="not in memory"),
+    "files": DataSource("trials.data.image_folder.load_image_folder", note="from disk"),
     "tensors": DataSource("trials.in_python.given_data.load_tensors", of_classes=False),
     "cifar10": DataSource("trials.data.cifar.load_cifar", recipe="cifar10"),
     "cifar100": DataSource("trials.data.cifar.load_cifar", recipe="cifar10"),

@@ -120,7 +120,7 @@ def test_a_source_is_a_function_and_an_entry(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "a_new_source", module)
     monkeypatch.setitem(SOURCES, "two", DataSource("a_new_source.two_classes", note="tiny", recipe="digits"))
     assert load_data(DataSettings(source="two"), QUIET).class_names == ("left", "right")
-    assert "cifar100, two (tiny), your.own.function" in settings_help()
+    assert "cifar100, two (tiny), my_data.load" in settings_help()
     assert recipe_name({"data": {"source": "two"}}) == "digits"
     with pytest.raises(SettingError, match=r"data\.source: 'three' is neither built in \(digits, .*, two\)"):
         load_data(DataSettings(source="three"), QUIET)
