@@ -111,8 +111,8 @@ def _cuts(seen: Sequence[tuple[Mapping[str, Any], Seen]], choices: Mapping[str, 
             if owner is not None and depends is not None and owner[0] in choices:
                 passes[(owner[0], choices[owner[0]].categories(sample[owner[0]])[0])].add(depends)
     by_label: dict[str, set[int]] = defaultdict(set)
-    for (label, index), found in passes.items():
-        if found == {False}:
+    for (label, index), seen_passing in passes.items():
+        if seen_passing == {False}:
             by_label[label].add(index)
     return {
         label: frozenset(indices)
