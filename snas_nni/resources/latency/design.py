@@ -9,7 +9,6 @@ not used for the fit but to say how well it predicts.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,58 +16,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snas_nni.cost_model import CostModel
-from snas_nni.distribution.choices import AnyOf, Choice, SubsetOf
+from snas_nni.distribution.choices import Choice
+from snas_nni.resources.latency.drawing import random_children
 from snas_nni.resources.latency.parts import Part
 
-__all__ = ["designed_children", "random_children", "values_of"]
+__all__ = ["designed_children", "values_of"]
 
-_POOL = 4000
+_POOL, _FEWEST = 4000, 100
 _EASE = 1e-3
 """Of the ridge regression whose variances the design looks at."""
-
-Samples = list[dict[str, Any]]
-
-
-def random_children(
-    choices: Mapping[str, Choice], count: int, seed: int, known: Sequence[Mapping[str, Any]] = ()
-) -> Samples:
-    """Return different children, every candidate of every label equally probable; fewer where there are fewer.
-
-    Args:
-        choices: of the space.
-        count: how many.
-        seed: of the draws.
-        known: samples that are not drawn again.
-    """
-    generator = random.Random(seed)
-    seen = {_key(sample) for sample in known}
-    found: Samples = []
-    for _ in range(50 * count):
-        if len(found) == count:
-            break
-        sample = {label: _drawn(choice, generator) for label, choice in choices.items()}
-        if _key(sample) not in seen:
-            seen.add(_key(sample))
-            found.append(sample)
-    return found
 
 
 def designed_children(
     parts: Sequence[Part], costs: CostModel, choices: Mapping[str, Choice], count: int | None = None, seed: int = 0
-) -> Samples:
+) -> list[dict[str, Any]]:
     """Return the children to fit a table to.
 
     Args:
         parts: of the space.
         costs: of the space; gives the candidate that a sample chooses.
         choices: of the space.
-        count: how many; None for half as many again as there are parts that can be told apart, 40 at least. Fewer are
+        count: how many; None for twice as many as there are parts that can be told apart, 100 at least. Fewer are
             returned where the space has fewer.
         seed: of the children to choose from.
     """
     pool = random_children(choices, _POOL, seed)
     rows = values_of(parts, costs, pool)
-    wanted = count if count is not None else max(40, round(1.5 * int(np.linalg.matrix_rank(rows))))
+    wanted = count if count is not None else max(_FEWEST, 2 * int(np.linalg.matrix_rank(rows)))
     scale = np.maximum(np.abs(rows).max(axis=0), 1.0)
     rows = rows / scale
     inverse = np.eye(rows.shape[1]) / _EASE
@@ -97,14 +71,3 @@ def values_of(parts: Sequence[Part], costs: CostModel, samples: Sequence[Mapping
                 has &= index[label] == candidate
             found[:, column] += value * has
     return found
-
-
-def _drawn(choice: Choice, generator: random.Random) -> Any:
-    if isinstance(choice, AnyOf):
-        return choice.value([generator.randrange(2) for _ in choice.candidates])
-    outcomes = choice.subsets if isinstance(choice, SubsetOf) else choice.candidates
-    return choice.value([generator.randrange(len(outcomes))])
-
-
-def _key(sample: Mapping[str, Any]) -> str:
-    return repr(sorted(sample.items()))

@@ -22,14 +22,13 @@ from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.trace import Owner
 from snas_nni.errors import SettingError
 from snas_nni.resources.latency.design import values_of
-from snas_nni.resources.latency.parts import Part
+from snas_nni.resources.latency.parts import SIZES, Part, Structure
 
 __all__ = ["MOST_PAIRS", "fit_parts"]
 
 Array = NDArray[np.float64]
 
 _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.1, 0.5))
-_COUNTED = ("macs", "memory_access")
 MOST_PAIRS = 40
 """Products of parts in a table at most: a solver has a variable for each."""
 _WORTH = 0.9
@@ -37,7 +36,7 @@ _WORTH = 0.9
 
 
 def fit_parts(
-    parts: Sequence[Part],
+    structure: Structure,
     costs: CostModel,
     measured: Sequence[tuple[Mapping[str, Any], float]],
     most_pairs: int = MOST_PAIRS,
@@ -45,7 +44,7 @@ def fit_parts(
     """Return milliseconds as polynomials in Z, by the choice that decides.
 
     Args:
-        parts: of the space.
+        structure: the parts of the space.
         costs: what was counted on it.
         measured: NNI samples of children and their milliseconds, above 0; of at least three children.
         most_pairs: how many products of parts may be added.
@@ -58,8 +57,9 @@ def fit_parts(
     samples, times = [sample for sample, _ in measured], np.array([time for _, time in measured])
     if not (np.isfinite(times).all() and times.min() > 0):
         raise SettingError("a latency table needs times above 0 milliseconds; the timer gave others.")
+    parts = structure.parts
     rows = values_of(parts, costs, samples)
-    known, general = _general(parts, costs, samples, rows, times)
+    known, general = _general(structure, costs, samples, rows, times)
     weights = (1 / times)[:, None]
     wanted = (times - known) / times
     pairs = _pairs(parts, rows, weights, wanted, *_best(rows * weights, wanted), most_pairs)
@@ -77,22 +77,21 @@ def fit_parts(
 
 
 def _general(
-    parts: Sequence[Part], costs: CostModel, samples: Sequence[Mapping[str, Any]], rows: Array, times: Array
+    structure: Structure, costs: CostModel, samples: Sequence[Mapping[str, Any]], rows: Array, times: Array
 ) -> tuple[Array, dict[Owner, Polynomial]]:
     """What a few numbers explain of any network: the time of each child by them, and as polynomials."""
-    counted = [costs.polynomials[name] for name in _COUNTED]
-    indices = [costs.indices(sample) for sample in samples]
-    columns = np.array([[1.0, *(each.value(chosen) for each in counted), 0.0] for chosen in indices])
-    columns[:, -1] = rows[:, 1:].sum(axis=1)
+    sums = [Part(None, Polynomial.sum(structure.sizes[name].values())) for name in SIZES]
+    counts = values_of(sums, costs, samples)
+    columns = np.column_stack([np.ones(len(times)), counts, rows[:, 1:].sum(axis=1)])
     scale = np.maximum(np.abs(columns).mean(axis=0), 1e-300)
     factors, _ = nnls(columns / scale / times[:, None], np.ones(len(times)))
     factors = factors / scale
     found: dict[Owner, list[Polynomial]] = defaultdict(list)
     found[None].append(Polynomial.constant(float(factors[0])))
-    for name, factor in zip(_COUNTED, factors[1:], strict=False):
-        for owner, polynomial in costs.parts[name].items():
+    for name, factor in zip(SIZES, factors[1:], strict=False):
+        for owner, polynomial in structure.sizes[name].items():
             found[owner].append(polynomial * float(factor))
-    for part in parts[1:]:
+    for part in structure.parts[1:]:
         found[part.owner].append(part.condition * float(factors[-1]))
     return columns @ factors, {owner: Polynomial.sum(each) for owner, each in found.items()}
 

@@ -13,12 +13,13 @@ from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.trace import Owner, Trace
+from snas_nni.resources.latency.liveness import live_conditions
 from snas_nni.supernet.evaluating import evaluating
 
-__all__ = ["Part", "parts_of"]
+__all__ = ["SIZES", "Part", "Structure", "parts_of"]
 
-_SIZES = ("macs", "memory_access")
-"""What a part whose size is chosen can take time for."""
+SIZES = ("macs", "memory_access")
+"""What a part can take time for."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,25 @@ class Part:
     condition: Polynomial
 
 
+@dataclass(frozen=True)
+class Structure:
+    """What times of children of a space are explained by.
+
+    Attributes:
+        parts: the first is what every child has.
+        sizes: multiply-accumulates and memory access by name, as polynomials by the choice that decides.
+    """
+
+    parts: list[Part]
+    sizes: dict[str, dict[Owner, Polynomial]]
+
+
 def parts_of(
     supernet: nn.Module, distribution: ArchitectureDistribution, costs: CostModel, arguments: tuple[Any, ...]
-) -> list[Part]:
+) -> Structure:
     """Return the parts of a space: what all children have, every candidate, and every product of chosen sizes.
+
+    A part counts where the output of the child depends on it; see :mod:`snas_nni.resources.latency.liveness`.
 
     Args:
         supernet: a model space after ``SNAS().mutate_model``.
@@ -48,17 +64,24 @@ def parts_of(
     trace = _Noting()
     with torch.random.fork_rng(devices=[]), evaluating(supernet, distribution, trace):
         supernet(*arguments)
+    live = live_conditions(supernet, distribution, arguments)
     found = {_key(ONE): Part(None, ONE)}
-    for part in trace.parts:
-        found.setdefault(_key(part.condition), part)
-    for name in _SIZES:
+    for part in [Part(None, live.get(None, ONE)), *trace.parts]:
+        condition = part.condition * live.get(part.owner, ONE)
+        if condition.terms:
+            found.setdefault(_key(condition), Part(part.owner, condition))
+    for name in SIZES:
         for owner, polynomial in costs.parts[name].items():
             for term in polynomial.terms:
                 if any(label in trace.slicing_labels for label, _ in term):
-                    size = Polynomial({term: 1.0})
+                    size = Polynomial({term: 1.0}) * live.get(owner, ONE)
                     label = next(label for label, _ in term if label in trace.slicing_labels)
                     found.setdefault(_key(size), Part(owner or (label, 0), size))
-    return list(found.values())
+    sizes = {
+        name: {owner: polynomial * live.get(owner, ONE) for owner, polynomial in costs.parts[name].items()}
+        for name in SIZES
+    }
+    return Structure(list(found.values()), sizes)
 
 
 def _key(polynomial: Polynomial) -> tuple[Any, ...]:

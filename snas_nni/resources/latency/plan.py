@@ -17,9 +17,10 @@ from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.errors import SettingError
 from snas_nni.resources.costs import count_supernet
 from snas_nni.resources.latency.calibration import calibration_of
-from snas_nni.resources.latency.design import designed_children, random_children
+from snas_nni.resources.latency.design import designed_children
+from snas_nni.resources.latency.drawing import random_children
 from snas_nni.resources.latency.fitting import fit_parts
-from snas_nni.resources.latency.parts import Part, parts_of
+from snas_nni.resources.latency.parts import Structure, parts_of
 from snas_nni.resources.latency.table import LatencyTable
 
 __all__ = ["HELD_OUT", "MeasurementPlan", "plan_measurements"]
@@ -34,13 +35,13 @@ class MeasurementPlan:
 
     Attributes:
         costs: of the space.
-        parts: of the space.
+        structure: the parts of the space.
         fitted: NNI samples of the children that the table is fitted to.
         held_out: NNI samples of the children that it is compared with.
     """
 
     costs: CostModel
-    parts: Sequence[Part]
+    structure: Structure
     fitted: Sequence[dict[str, Any]]
     held_out: Sequence[dict[str, Any]]
 
@@ -68,7 +69,7 @@ class MeasurementPlan:
         if len(milliseconds) != len(self.samples):
             raise SettingError(f"there are {len(self.samples)} children and {len(milliseconds)} times.")
         count = len(self.fitted)
-        parts = fit_parts(self.parts, self.costs, list(zip(self.fitted, milliseconds[:count], strict=True)))
+        parts = fit_parts(self.structure, self.costs, list(zip(self.fitted, milliseconds[:count], strict=True)))
         total, measured = Polynomial.sum(parts.values()), milliseconds[count:]
         predicted = [total.value(self.costs.indices(sample)) for sample in self.held_out]
         calibration = calibration_of(predicted, measured).as_document() if len(measured) > 1 else {}
@@ -103,7 +104,7 @@ def plan_measurements(
         raise SettingError(f"children must be at least 3 and held_out at least 0, got {children} and {held_out}.")
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     costs = count_supernet(supernet, distribution, arguments)
-    parts = parts_of(supernet, distribution, costs, arguments)
-    fitted = designed_children(parts, costs, distribution.choices, children, seed)
+    structure = parts_of(supernet, distribution, costs, arguments)
+    fitted = designed_children(structure.parts, costs, distribution.choices, children, seed)
     others = random_children(distribution.choices, held_out, seed + 1, fitted) if held_out else []
-    return MeasurementPlan(costs, parts, fitted, others)
+    return MeasurementPlan(costs, structure, fitted, others)
