@@ -124,14 +124,18 @@ def _moving(run: Run) -> list[Finding]:
 def _random(run: Run) -> list[Finding]:
     # At the same moment, with the same weights; older runs compared with the child after its own training.
     metric = run.metric
-    child = run.metrics.get(f"chosen_{metric.validation}", run.metrics.get(metric.validation))
+    chosen = run.metrics.get(f"chosen_{metric.validation}")
+    child = chosen if chosen is not None else run.metrics.get(metric.validation)
     random = run.metrics.get(f"random_{metric.validation}")
     if child is None or random is None or metric.gain(child, random) >= _margin(metric, GAINED_ACCURACY, random):
         return []
+    which = f"The child ({of_metric(metric, child)}) is"
+    if chosen is not None:  # it has trained alone since, and is not what it was
+        which = f"When it was chosen, the child ({of_metric(metric, child)}) was"
     return [
         Finding(
             "warning",
-            f"The child ({of_metric(metric, child)}) is no better than random children of the space with the same "
+            f"{which} no better than random children of the space with the same "
             f"weights ({of_metric(metric, random)}): either the choices do not matter for this data, or the search was "
             "too short to tell them apart.",
         )
