@@ -55,6 +55,32 @@ def test_the_expected_cost_is_the_bound_where_it_binds(made):
         assert model.of(distribution.mode())["params"] == low
 
 
+@pytest.mark.parametrize("default", [torch.bfloat16, torch.float16, torch.float64])
+def test_what_is_drawn_is_that_of_any_default_type(default):
+    """A search in `bf16-true` learns the costs within a step, where that is the default type, or before it."""
+
+    def drawn():
+        strategy = SNAS(seed=0, initial_logits_std=1.0)
+        strategy.mutate_model(Layers())
+        return strategy, strategy.distribution, Sweep("params")
+
+    found = []
+    for within in (False, True):
+        strategy, distribution, sweep = drawn()
+        before = torch.get_default_dtype()
+        try:
+            torch.set_default_dtype(default if within else torch.float32)
+            sweep.prepare(strategy.cost_model(torch.zeros(1, 6, dtype=torch.float32)))
+            samples = [sweep.draw(distribution, draw) for draw in [lambda: distribution.draw(0.5)] * 8]
+            samples += [sweep.draw(distribution, lambda: distribution.draw_single_path(0.5)) for _ in range(8)]
+        finally:
+            torch.set_default_dtype(before)
+        found.append([sample.log_rows[label] for sample in samples for label in ("first", "second")])
+    for alone, within in zip(*found, strict=True):
+        assert alone.dtype == within.dtype
+        assert torch.equal(alone, within)
+
+
 def every(distribution):
     labels = list(distribution.choices)
     for values in itertools.product(*(distribution.choices[label].candidates for label in labels)):
