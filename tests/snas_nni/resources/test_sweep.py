@@ -62,21 +62,19 @@ def test_what_is_drawn_is_that_of_any_default_type(default):
     def drawn():
         strategy = SNAS(seed=0, initial_logits_std=1.0)
         strategy.mutate_model(Layers())
-        return strategy, strategy.distribution, Sweep("params")
-
-    found = []
-    for within in (False, True):
-        strategy, distribution, sweep = drawn()
+        distribution, sweep = strategy.distribution, Sweep("params")
         before = torch.get_default_dtype()
         try:
-            torch.set_default_dtype(default if within else torch.float32)
+            torch.set_default_dtype(default)
             sweep.prepare(strategy.cost_model(torch.zeros(1, 6, dtype=torch.float32)))
-            samples = [sweep.draw(distribution, draw) for draw in [lambda: distribution.draw(0.5)] * 8]
-            samples += [sweep.draw(distribution, lambda: distribution.draw_single_path(0.5)) for _ in range(8)]
+            draws = (lambda: distribution.draw(0.5), lambda: distribution.draw_single_path(0.5))
+            samples = [sweep.draw(distribution, draw) for draw in draws for _ in range(8)]
         finally:
             torch.set_default_dtype(before)
-        found.append([sample.log_rows[label] for sample in samples for label in ("first", "second")])
-    for alone, within in zip(*found, strict=True):
+        return [sample.log_rows[label] for sample in samples for label in ("first", "second")]
+
+    found, default = drawn(), torch.float32
+    for alone, within in zip(drawn(), found, strict=True):
         assert alone.dtype == within.dtype
         assert torch.equal(alone, within)
 
