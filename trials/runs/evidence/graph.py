@@ -50,10 +50,15 @@ def write_graph_anew(
     example: InputExample,
     progress: Progress,
 ) -> None:
-    """Trace the network of a child that no search is at hand of, and write it; arguments as for :func:`write_graph`.
+    """Trace the network of a child whose search is not at hand, and write it.
 
     Args:
+        folder: of the run.
+        architecture: the child's record.
         space: like the one that is traced, which is made anew; it may be without memory for weights.
+        sample: NNI sample of the child.
+        example: what one input looks like.
+        progress: told if the network cannot be traced.
     """
 
     def searched() -> tuple[nn.Module, ArchitectureDistribution]:
