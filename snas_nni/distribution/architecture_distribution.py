@@ -196,7 +196,7 @@ class ArchitectureDistribution(nn.Module):
             log_rows.update((label, part.view(rows[label].shape)) for label, part in zip(labels, parts, strict=True))
         return Sample(self.choices, {label: log_rows[label] for label in self.choices}, temperature)
 
-    def draw_single_path(self, temperature: float) -> Sample:
+    def draw_single_path(self, temperature: float, generator: torch.Generator | None = None) -> Sample:
         """Draw one child: a one-hot Z of each label from its categorical distribution (DSNAS, arXiv 2002.09128).
 
         Only the chosen candidates run. The gradient of a label's logits is its credit, dL/dZ at the chosen
@@ -204,8 +204,9 @@ class ArchitectureDistribution(nn.Module):
 
         Args:
             temperature: of the search, for those who ask the sample; the draw does not depend on it.
+            generator: a CPU generator to use in place of the search's own.
         """
-        relaxed = self.draw(1.0)  # whose argmax is distributed as softmax(a), whatever the temperature
+        relaxed = self.draw(1.0, generator)  # whose argmax is distributed as softmax(a), whatever the temperature
         log_rows, rows = {}, {}
         for label, log_z in relaxed.log_rows.items():
             log_rows[label], rows[label] = one_path(log_z, self.rows_of(label))
