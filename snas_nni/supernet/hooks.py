@@ -19,7 +19,15 @@ from snas_nni.supernet.layer import MixedLayer
 from snas_nni.supernet.repeat import MixedRepeat
 from snas_nni.supernet.sliced.layers import SLICED_OPERATIONS
 
-__all__ = ["choices_of", "hooks", "refuse_aliases", "refuse_leftovers", "refuse_shared_sizes", "refuse_unread"]
+__all__ = [
+    "choices_of",
+    "hooks",
+    "refuse_aliases",
+    "refuse_leftovers",
+    "refuse_shared_sizes",
+    "refuse_sizes_per_layer",
+    "refuse_unread",
+]
 
 
 def choices_of(model: Any) -> dict[str, Choice]:
@@ -144,6 +152,29 @@ def refuse_shared_sizes(supernet: nn.Module) -> None:
                     "which is no layer that can be sliced. Use MutableConv2d, MutableBatchNorm2d, MutableLayerNorm, "
                     "MutableLinear or MutableMultiheadAttention there, a LayerChoice of whole blocks, "
                     "SNAS(sampling='single_path'), or SNAS(mutation_hooks=[...]) with a supernet form of your own."
+                )
+
+
+def refuse_sizes_per_layer(supernet: nn.Module, distribution: ArchitectureDistribution) -> None:
+    """Refuse a label that sizes layers which each draw a value of their own.
+
+    One layer's output would have another size than the next one's input.
+
+    Raises:
+        UnsupportedSpaceError: names the label, the module, and the ways out.
+    """
+    for name, module in supernet.named_modules():
+        labels: dict[str, str] = {}
+        if isinstance(module, tuple(SLICED_OPERATIONS)):
+            labels = _labels_of_sizes(module, name)
+        elif isinstance(module, MixedArguments):
+            labels = dict.fromkeys(_labels_of_shapes(module), f"the weights of '{name}'")
+        for label, sized in labels.items():
+            if (readers := len(distribution.readers[label])) > 1:
+                raise UnsupportedSpaceError(
+                    f"label '{label}' (module '{name}'): {readers} modules read it, and it chooses {sized}. With "
+                    "sampling='single_path' and sample_per_layer=True each would run another size, which the next does "
+                    "not take. Leave sample_per_layer out, or search with sampling='relaxed'."
                 )
 
 

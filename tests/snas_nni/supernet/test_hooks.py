@@ -75,6 +75,35 @@ def test_a_single_path_has_the_right_size_in_every_step(tools):
     assert strategy.distribution.logits_of("channels").grad.isfinite().all()
 
 
+@pytest.mark.parametrize("make", [Normalization, MutableBatchNorm2d])
+def test_single_paths_of_each_layer_cannot_share_a_size(tools, make):
+    words = "label 'channels' .module 'first'.: 3 modules read it, and it chooses out_channels of 'first'"
+    with pytest.raises(UnsupportedSpaceError, match=words):
+        tools.mutate(Net(make), sampling="single_path", sample_per_layer=True)
+
+
+def test_single_paths_of_each_layer_may_share_what_is_no_size(tools):
+    class Kernels(ModelSpace):
+        def __init__(self):
+            super().__init__()
+            kernel, width = nni.choice("kernel", [1, 3]), nni.choice("width", [2, 4])
+            self.layers = nn.Sequential(
+                *(MutableConv2d(1, 1, kernel, padding=kernel // 2) for _ in range(2)),
+                MutableDropout(nni.choice("p", [0.1, 0.5])),
+                nn.AdaptiveAvgPool2d(1),
+            )
+            self.last = MutableConv2d(1, width, 1)  # the only one that reads it
+
+        def forward(self, x):
+            return self.last(self.layers(x)).sum(1)
+
+    strategy, supernet = tools.mutate(Kernels(), sampling="single_path", sample_per_layer=True)
+    for _ in range(16):
+        with strategy.distribution.use(strategy.distribution.draw_single_path(1.0)):
+            supernet(IMAGES).square().mean().backward()
+    assert strategy.distribution.logits_of("kernel").grad.isfinite().all()
+
+
 @pytest.mark.parametrize(
     "make", [Scale, MutableBatchNorm2d, lambda channels: MutableDropout(nni.choice("p", [0.1, 0.5]))]
 )

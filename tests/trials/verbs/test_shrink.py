@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from exports import build, load
+from exports import build, load, open_predictor
 from snas_nni.errors import SettingError
 from snas_nni.resources import count_child
 from trials.cli import main
@@ -68,6 +68,9 @@ def test_the_child_is_within_the_shares_and_stands_beside_the_original(trained, 
         assert document[name]["test"]["top1"]["right"] == measured["top1"]["right"]
         assert document[name]["onnx_bytes"] > 0
     assert document["child"]["test"]["top1"]["share"] == summary["metrics"]["test_accuracy"]
+    said, of_child = (open_predictor(shrunk / f"{name}.onnx").description for name in ("original", "model"))
+    assert (said.example, said.class_names) == (of_child.example, of_child.class_names)
+    assert said.metrics["test_accuracy"] == document["original"]["test"]["top1"]["share"]
 
 
 @pytest.mark.slow
