@@ -231,6 +231,11 @@ class ArchitectureDistribution(nn.Module):
             log_rows[label] = log_z.unsqueeze(0)
         return Sample(self.choices, log_rows, 0.0, is_one_hot=True)
 
+    def expected_sample(self) -> Sample:
+        """Z at its expectation, the probabilities, as a constant: a relaxed sample without noise."""
+        log_rows = {label: torch.log_softmax(self.rows_of(label).detach(), -1).unsqueeze(0) for label in self.choices}
+        return Sample(self.choices, log_rows, 1.0)
+
     def mode(self) -> dict[str, Any]:
         """The most probable NNI sample: the argmax of every Z, the zero operation included."""
         return {label: choice.value(self.rows_of(label).argmax(-1).tolist()) for label, choice in self.choices.items()}
