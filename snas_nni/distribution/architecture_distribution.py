@@ -84,6 +84,11 @@ class ArchitectureDistribution(nn.Module):
         self._excluded = Excluded(self._shapes, categories)
         self._mode_sample = None
 
+    def exclude_also(self, categories: Mapping[str, Iterable[int]]) -> None:
+        """Exclude categories beside those that are excluded already; arguments and errors are those of ``exclude``."""
+        labels = {*self.excluded, *categories}
+        self.exclude({label: {*self.excluded.get(label, ()), *categories.get(label, ())} for label in labels})
+
     @property
     def excluded(self) -> dict[str, tuple[int, ...]]:
         """Categories that no child may have, by label; a checkpoint keeps them."""
