@@ -1,8 +1,8 @@
 """An auxiliary skip beside every choice, which fades: how much of its input each one adds to its output.
 
 Source: Chu et al., DARTS-: Robustly Stepping out of Performance Collapse Without Indicators (ICLR 2021, arXiv
-2009.01027): an edge gives b x + sum_k Z^k O^k(x), and b decays to 0 over the search. A skip among the candidates then has
-to win as an operation, not because it lets gradients through an untrained network.
+2009.01027): an edge gives b x + sum_k Z^k O^k(x), and b decays to 0 over the search. A skip among the candidates then
+has to win as an operation, not because it lets gradients through an untrained network.
 
 Here b falls linearly, and is exactly 0 before one child trains alone: the child has no such skip.
 """
