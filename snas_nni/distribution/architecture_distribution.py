@@ -201,7 +201,7 @@ class ArchitectureDistribution(nn.Module):
             log_rows.update((label, part.view(rows[label].shape)) for label, part in zip(labels, parts, strict=True))
         return Sample(self.choices, {label: log_rows[label] for label in self.choices}, temperature)
 
-    def draw_single_path(self, temperature: float) -> Sample:
+    def draw_single_path(self, temperature: float, generator: torch.Generator | None = None) -> Sample:
         """Draw one child: a one-hot Z of each label from its categorical distribution (DSNAS, arXiv 2002.09128).
 
         Only the chosen candidates run. The gradient of a label's logits is its credit, dL/dZ at the chosen
@@ -209,8 +209,9 @@ class ArchitectureDistribution(nn.Module):
 
         Args:
             temperature: of the search, for those who ask the sample; the draw does not depend on it.
+            generator: a CPU generator to use in place of the search's own.
         """
-        relaxed = self.draw(1.0)  # whose argmax is distributed as softmax(a), whatever the temperature
+        relaxed = self.draw(1.0, generator)  # whose argmax is distributed as softmax(a), whatever the temperature
         log_rows, rows = {}, {}
         for label, log_z in relaxed.log_rows.items():
             log_rows[label], rows[label] = one_path(log_z, self.rows_of(label))
@@ -234,6 +235,11 @@ class ArchitectureDistribution(nn.Module):
             log_z[torch.arange(len(rows)), torch.tensor(categories)] = 0.0
             log_rows[label] = log_z.unsqueeze(0)
         return Sample(self.choices, log_rows, 0.0, is_one_hot=True)
+
+    def expected_sample(self) -> Sample:
+        """Z at its expectation, the probabilities, as a constant: a relaxed sample without noise."""
+        log_rows = {label: torch.log_softmax(self.rows_of(label).detach(), -1).unsqueeze(0) for label in self.choices}
+        return Sample(self.choices, log_rows, 1.0)
 
     def mode(self) -> dict[str, Any]:
         """The most probable NNI sample: the argmax of every Z, the zero operation included."""

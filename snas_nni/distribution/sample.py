@@ -57,6 +57,13 @@ class Sample:
         """Whether it is one-hot and nobody asks for a gradient at it: the supernet just runs that child."""
         return self.is_one_hot and not any(z.requires_grad for z in self.rows.values())
 
+    def to(self, device: torch.device) -> Sample:
+        """The same sample on a device: itself, if it is there."""
+        if all(z.device == device for z in self.rows.values()):
+            return self
+        log_rows, rows = ({k: z.to(device) for k, z in each.items()} for each in (self.log_rows, self.rows))
+        return Sample(self.choices, log_rows, self.temperature, rows=rows, is_one_hot=self.is_one_hot)
+
     def mean_weights(self) -> dict[str, Tensor]:
         """Weights of each label, shape ``(K,)``: the mean over layers where each layer has its own sample."""
         if self._means is None:

@@ -120,7 +120,7 @@ class SnasLightningModule(SearchModule):
             generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.trainer.current_epoch + batch_idx)
             temperature = self.temperature
             with (
-                self.distribution.use(self.distribution.draw(temperature, generator)),
+                self.distribution.use(self._step.draw_freely(temperature, generator)),
                 self._evaluator_log.under("sampled/"),
                 undisturbed_metrics(self.training_module),
             ):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
@@ -94,11 +95,11 @@ class SearchStep:
         """Draw the sample of a step, as the settings, the budget or the sweep want it drawn."""
         return self._selection.draw(partial(self.draw_freely, temperature))
 
-    def draw_freely(self, temperature: float) -> Sample:
-        """Draw a sample as the settings want it, whatever the budget says."""
+    def draw_freely(self, temperature: float, generator: torch.Generator | None = None) -> Sample:
+        """Draw a sample as the settings want it, whatever the budget says; with another generator than the search's."""
         if self._settings.sampling == "single_path":
-            return self._distribution.draw_single_path(temperature)
-        return self._distribution.draw(temperature)
+            return self._distribution.draw_single_path(temperature, generator)
+        return self._distribution.draw(temperature, generator)
 
     def total(self, loss: Tensor, sample: Sample, settled: bool) -> tuple[Tensor, list[tuple[str, RegularizerTerm]]]:
         """Add the terms to the loss; once the search has settled there are none.
