@@ -22,7 +22,7 @@ from exports.onnx_files.tracing import INPUT_NAME, OUTPUT_NAME, check_output, ch
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
 
-__all__ = ["METADATA_KEY", "OnnxReport", "export_onnx", "read_architecture"]
+__all__ = ["METADATA_KEY", "OnnxReport", "export_onnx", "put_architecture", "read_architecture"]
 
 METADATA_KEY = "snas_nni.architecture"
 
@@ -119,6 +119,23 @@ def export_onnx(
     return OnnxReport(path, difference, batch_sizes, opset, INPUT_NAME, OUTPUT_NAME, len(content))
 
 
+def put_architecture(architecture: Architecture, path: str | Path) -> None:
+    """Let an ONNX file hold another record of the same network, in place of the one that it has.
+
+    Raises:
+        ArchitectureFileError: the file cannot be read.
+        OnnxExportError: it cannot be written.
+    """
+    path = Path(path)
+    proto = _read(path)
+    properties = {entry.key: entry.value for entry in proto.metadata_props}
+    onnx.helper.set_model_props(proto, {**properties, METADATA_KEY: as_text(architecture)})
+    try:
+        write_file(path, proto.SerializeToString(deterministic=True))
+    except ArchitectureFileError as error:
+        raise OnnxExportError(str(error)) from error
+
+
 def read_architecture(path: str | Path) -> Architecture:
     """Return the architecture record inside an ONNX file.
 
@@ -126,16 +143,7 @@ def read_architecture(path: str | Path) -> Architecture:
         ArchitectureFileError: the file cannot be read, has no record, or has an invalid one.
     """
     path = Path(path)
-    try:
-        proto = onnx.load(str(path), load_external_data=False)
-    except Exception as error:
-        raise ArchitectureFileError(
-            "(file)",
-            f"is not a readable ONNX file: {readable(str(error))}",
-            "Give a file of export_onnx",
-            path,
-        ) from error
-    for entry in proto.metadata_props:
+    for entry in _read(path).metadata_props:
         if entry.key == METADATA_KEY:
             return from_text(entry.value.encode("utf-8"), path)
     raise ArchitectureFileError(
@@ -144,6 +152,18 @@ def read_architecture(path: str | Path) -> Architecture:
         "Export it with export_onnx(..., architecture=...)",
         path,
     )
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path), load_external_data=False)
+    except Exception as error:
+        raise ArchitectureFileError(
+            "(file)",
+            f"is not a readable ONNX file: {readable(str(error))}",
+            "Give a file of export_onnx",
+            path,
+        ) from error
 
 
 def taking_images(model: nn.Module, description: Description | None, layout: Layout) -> tuple[nn.Module, Description]:

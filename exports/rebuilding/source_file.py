@@ -17,9 +17,10 @@ from exports.architecture.files import write_file
 from exports.architecture.space_reference import constructor_of
 from exports.errors import ArchitectureFileError
 
-__all__ = ["save_source"]
+__all__ = ["save_source", "source_of"]
 
-_HEADER = '"""Written by snas_nni.save_source out of a notebook or a script."""\n'
+_HEADER = '"""Written by snas_nni out of a notebook or a script."""\n'
+_FUTURE = "from __future__ import annotations\n"  # what only annotations name need not be there
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -46,12 +47,28 @@ def save_source(space_class: type, path: str | Path) -> Path:
         raise ArchitectureFileError("(file)", "must have a name such as my_space.py", "Rename it", path)
     if path.exists():
         raise ArchitectureFileError("(file)", "exists already", "Give another name, or move it away", path)
-    found = _Source(sys.modules[space_class.__module__])
-    found.add(space_class.__name__, space_class)
-    text = found.text()
+    text = source_of(space_class)
     compile(text, str(path), "exec")
     write_file(path, text.encode("utf-8"))
     return path
+
+
+def source_of(space_class: type) -> str:
+    """Return what :func:`save_source` writes.
+
+    Raises:
+        ArchitectureFileError: the source is not known, is that of another class of the same name, or the class uses a
+            value that cannot be written as Python.
+    """
+    home = sys.modules[space_class.__module__]
+    name = space_class.__name__
+    if vars(home).get(name) is not space_class:
+        raise ArchitectureFileError(
+            "(class)", f"{name} is another thing in its notebook or script by now", "Give the one that is there"
+        )
+    found = _Source(home)
+    found.add(name, space_class)
+    return found.text()
 
 
 class _Source:
@@ -73,10 +90,11 @@ class _Source:
             self._imports.append(f"import {own}" if own == name else f"import {own} as {name}")
         elif isinstance(value, (type, FunctionType)) and value.__module__ == self._home.__name__:
             source = _definition(value)
-            for used in _globals_of(source):
+            needed = _globals_of(_without_annotations(source))
+            for used in sorted(_globals_of(source)):
                 if used in vars(self._home):
                     self.add(used, vars(self._home)[used])
-                elif not hasattr(builtins, used):
+                elif used in needed and not hasattr(builtins, used):
                     raise self._refusal(f"uses {used}, which is not defined", "Run the cell that defines it first")
             self._body.append(f"\n\n{source.rstrip()}")
         elif self._importable(value):
@@ -92,7 +110,7 @@ class _Source:
 
     def text(self) -> str:
         """Return the file's content."""
-        return "\n".join([_HEADER, *sorted(set(self._imports)), *self._body]) + "\n"
+        return "\n".join([_HEADER, _FUTURE, *sorted(set(self._imports)), *self._body]) + "\n"
 
     def _importable(self, value: Any) -> bool:
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
@@ -136,6 +154,18 @@ def _files_of(value: type | FunctionType) -> Iterator[str]:
         function = getattr(each, "__func__", each)
         if isinstance(function, FunctionType):
             yield inspect.unwrap(function).__code__.co_filename
+
+
+def _without_annotations(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+    return ast.unparse(tree)
 
 
 def _globals_of(source: str) -> set[str]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nni.nas.nn.pytorch import ModelSpace
 
-from exports import Architecture, build, load, save
-from snas_nni.errors import SnasError
+from exports import Architecture, ArchitectureFileError, build, load, save
+from exports.onnx_files.export import put_architecture
+from exports.rebuilding.source_file import source_of
+from snas_nni.errors import SettingError, SnasError
 from snas_nni.files import write_atomically
 from trials.in_python.given_data import DATA_FILE, GivenData
-from trials.in_python.space_source import MAIN, file_name_of, source_of
 from trials.settings.search import RunSettings
 from trials.state.output_folder import recorded_settings, write_settings
 
 __all__ = ["make_whole", "refuse_unkept"]
+
+MAIN = "__main__"
 
 
 def refuse_unkept(space_class: type[ModelSpace], data: GivenData | None) -> None:
@@ -29,7 +33,7 @@ def refuse_unkept(space_class: type[ModelSpace], data: GivenData | None) -> None
     if data is not None:
         data.tensors()
     if space_class.__module__ == MAIN:
-        source_of(space_class)
+        _text_of(space_class)
 
 
 def make_whole(
@@ -64,9 +68,8 @@ def make_whole(
         recorded = replace(recorded, path=str(path))
     space = settings.space
     if space_class.__module__ == MAIN:
-        name = file_name_of(space_class)
-        text = source_of(space_class)
-        write_atomically(folder / f"{name}.py", text.encode())
+        name = _file_name_of(space_class)
+        write_atomically(folder / f"{name}.py", _text_of(space_class).encode())
         space = replace(space, class_path=f"{name}.{space_class.__name__}")
     settings = replace(settings, data=recorded, space=space)
     write_settings(folder, settings)
@@ -82,7 +85,9 @@ def _record(folder: Path, settings: RunSettings, space_class: type[ModelSpace]) 
         class_path = settings.space.class_path
         architecture = replace(architecture, space=replace(architecture.space, class_path=class_path))
         _try(architecture, folder, class_path, space_class)
-    save(replace(architecture, settings=document), folder / "architecture.json")
+    architecture = save(replace(architecture, settings=document), folder / "architecture.json")
+    if (folder / "model.onnx").is_file():
+        put_architecture(architecture, folder / "model.onnx")
     summary = folder / "summary.json"
     content = json.loads(summary.read_text(encoding="utf-8"))
     write_atomically(summary, (json.dumps({**content, "settings": document}, indent=2) + "\n").encode())
@@ -100,5 +105,21 @@ def _try(architecture: Architecture, folder: Path, class_path: str, space_class:
         raise SnasError(
             f"{space_class.__name__} is defined in the program itself, and what was written of it does not rebuild the "
             f"child: {type(error).__name__}: {error}. Put the class into a file of its own, such as "
-            f"{file_name_of(space_class)}.py, and import it from there"
+            f"{_file_name_of(space_class)}.py, and import it from there"
+        ) from error
+
+
+def _file_name_of(space_class: type) -> str:
+    """Return the name of a module for a class: ``TinySpace`` gives ``tiny_space``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", space_class.__name__).lower()
+
+
+def _text_of(space_class: type) -> str:
+    try:
+        return source_of(space_class)
+    except ArchitectureFileError as error:
+        raise SettingError(
+            f"{space_class.__name__} is defined in the program itself, and cannot be written to a file: "
+            f"{error.problem}. Put the class into a file of its own, such as {_file_name_of(space_class)}.py, and "
+            "import it from there"
         ) from error

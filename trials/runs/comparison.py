@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from exports.report.numbers import compact, percent, plain_text
+from exports.metric import DecidingMetric
+from exports.report.numbers import compact, of_metric, percent, plain_text
 from exports.report.run import Run
 
 __all__ = ["Comparison", "compare"]
@@ -32,7 +34,7 @@ class Comparison:
 def compare(first: Run, second: Run) -> Comparison:
     """Compare two runs; a run that was cut off is compared as far as it came."""
     return Comparison(
-        list(_results(_numbers(first), _numbers(second))),
+        list(_results(_numbers(first), _numbers(second), (first.metric, second.metric))),
         list(_differences(dict(_flat(first.settings)), dict(_flat(second.settings)))),
         list(_differences(_sample(first), _sample(second))),
     )
@@ -45,11 +47,17 @@ def _numbers(run: Run) -> dict[str, float]:
     return found
 
 
-def _results(first: Mapping[str, float], second: Mapping[str, float]) -> Iterator[Row]:
-    for name in sorted({*first, *second}, key=_rank):
+def _results(
+    first: Mapping[str, float], second: Mapping[str, float], metrics: tuple[DecidingMetric, DecidingMetric]
+) -> Iterator[Row]:
+    deciding = {name: metric for metric in metrics for name in (metric.test, metric.validation)}
+    shown_first = [*dict.fromkeys(each.test for each in metrics), *dict.fromkeys(each.validation for each in metrics)]
+    order = [*shown_first, "parameters", "macs", "memory_access"]
+    for name in sorted({*first, *second}, key=lambda name: (order.index(name) if name in order else len(order), name)):
         one, other = first.get(name), second.get(name)
-        share = name.endswith(("accuracy", "entropy_share"))
-        show = percent if share else compact
+        metric = deciding.get(name)
+        share = metric.percent if metric is not None else name.endswith(("accuracy", "entropy_share"))
+        show = percent if share else compact if metric is None else partial(of_metric, metric)
         difference = ""
         if one is not None and other is not None:
             if share:
@@ -57,16 +65,18 @@ def _results(first: Mapping[str, float], second: Mapping[str, float]) -> Iterato
             elif one != other and one:
                 difference = f"{100 * (other - one) / abs(one):+.1f} %"
         yield (
-            name.replace("_", " "),
+            _in_words(name, metric),
             "" if one is None else show(one),
             "" if other is None else show(other),
             difference,
         )
 
 
-def _rank(name: str) -> tuple[int, str]:
-    order = ("test_accuracy", "validation_accuracy", "parameters", "macs", "memory_access")
-    return (order.index(name) if name in order else len(order), name)
+def _in_words(name: str, metric: DecidingMetric | None) -> str:
+    if metric is None:
+        return name.replace("_", " ")
+    direction = "" if metric.higher_is_better else ", lower is better"
+    return f"{name.removesuffix(metric.name).rstrip('_')} {metric.title}{direction}"
 
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from exports.run_folder import SearchResult
 from trials.data.loaders import evaluation_loader
 from trials.data.types import TaskData
 from trials.runs.evidence.evidence_file import write_evidence
+from trials.runs.evidence.graph import write_graph_anew
 from trials.runs.results import write_results
 from trials.runs.retrain_child import RetrainedChild
 from trials.runs.session import Session
@@ -116,6 +117,7 @@ class RetrainOutput:
             "last": {"folder": "last", **last_metrics, "test": last.as_document()},
         }
         record = replace(self._record(metrics), input=example.as_document())
+        write_graph_anew(self.folder, record, self._retrained.space, self._retrained.sample, example, progress)
         return write_results(self.folder, record, child, example, summary, check)
 
     def _save(self, folder: Path, weights: Mapping[str, Tensor], metrics: dict[str, float]) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 from exports import build, export_code, export_onnx, load
 from exports.code.export import code_in_words
 from exports.metric import ACCURACY, DecidingMetric
+from exports.onnx_files.description import described_by_summary
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
 from trials.data.loaders import evaluation_loader, input_example
@@ -22,8 +23,9 @@ from trials.data.sources import load_data
 from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.runs.search import run_search
+from trials.runs.session import facts_of
 from trials.runs.teaching.teachers import original_network
-from trials.settings.search import RunSettings
+from trials.settings.search import DataSettings, RunSettings
 from trials.state.nni_trial import NniTrial
 from trials.training.evaluation import child_costs, onnx_predictor, torch_predictor
 
@@ -57,7 +59,9 @@ def run_shrink(settings: RunSettings, trial: NniTrial | None = None, code: Path 
         text for text in (settings.space.class_path, settings.space.init_args.get("model")) if isinstance(text, str)
     ]
     child = build(load(result.output / "architecture.json"), spaces=named)
-    document = compare_with_original(original_network(settings.space, data), child, data, result.output, progress)
+    document = compare_with_original(
+        original_network(settings.space, data), child, data, settings.data, result.output, progress
+    )
     for line in comparison_in_words(document):
         progress.say(line)
     if code is not None:
@@ -66,7 +70,7 @@ def run_shrink(settings: RunSettings, trial: NniTrial | None = None, code: Path 
 
 
 def compare_with_original(
-    original: nn.Module, child: nn.Module, data: TaskData, folder: Path, progress: Progress
+    original: nn.Module, child: nn.Module, data: TaskData, settings: DataSettings, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     """Measure both networks and write ``comparison.json``, with the original's ONNX file beside the child's.
 
@@ -74,6 +78,7 @@ def compare_with_original(
         original: the network that the space was made from.
         child: of the search.
         data: the splits; both networks are measured on the test split.
+        settings: of the data.
         folder: of the run, with the child's ``model.onnx``.
         progress: told what cannot be counted.
 
@@ -83,13 +88,15 @@ def compare_with_original(
         it is quiet.
     """
     example = input_example(data)
-    export_onnx(original, folder / "original.onnx", example)
     document = {}
     for name, network, path in (
         ("original", original, folder / "original.onnx"),
         ("child", child, folder / "model.onnx"),
     ):
         test = data.task.evaluate(torch_predictor(network, "cpu"), evaluation_loader(data, data.test))
+        if network is original:
+            said = {**facts_of(data, settings), "metrics": test.metrics("test")}
+            export_onnx(original, path, example, description=described_by_summary(said, example))
         document[name] = {
             "metric": test.metric.as_document(),
             "test": test.as_document(),

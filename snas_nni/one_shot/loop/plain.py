@@ -130,7 +130,7 @@ class SearchLoop:
             undo.callback(watch_unsaved_buffers(self.supernet).remove)
             for epoch in range(epochs):
                 self._position = Position(epoch, epochs, -1, batches)
-                self._step.telemetry.begin()
+                self._step.begin_epoch(self._position)
                 if self.settled and self.settling.chosen is None:
                     self.settling.choose(self.training_module, self.held_out_batches(), self.recalibration_batches())
                 self.supernet.train()
@@ -154,7 +154,7 @@ class SearchLoop:
         drawn = self._child() if self.settled else self._step.draw(self.temperature)
         self._running = drawn
         try:
-            with self.distribution.use(drawn):
+            with self.distribution.use(drawn), self._step.skips(self._position):
                 yield drawn
             if self._running is not None:
                 raise SettingError("nothing was learned from this sample: call search.step(loss) inside the block.")

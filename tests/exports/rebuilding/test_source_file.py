@@ -97,6 +97,24 @@ def test_names_from_other_cells_and_the_newest_definition(notebook, tmp_path):
     assert names["Small"]().value() == 2
 
 
+def test_what_only_annotations_name_need_not_be_there(notebook, tmp_path):
+    module = notebook(
+        "from __future__ import annotations\nclass Small:\n    def value(self, x: Gone) -> Gone:\n        return x\n"
+    )
+    save_source(module.Small, tmp_path / "small.py")
+    names = {}
+    exec((tmp_path / "small.py").read_text(), names)
+    assert names["Small"]().value(3) == 3
+
+
+def test_a_class_that_was_defined_again_is_refused(notebook, tmp_path):
+    text = "class Small:\n    def value(self):\n        return 0\n"
+    former = notebook(text, "<cell-1>").Small
+    notebook(text, "<cell-2>")
+    with pytest.raises(ArchitectureFileError, match="Small is another thing in its notebook"):
+        save_source(former, tmp_path / "small.py")
+
+
 def test_what_cannot_be_written_is_named(notebook, tmp_path):
     module = notebook("table = object()\nclass Space:\n    def f(self):\n        return table\n")
     with pytest.raises(ArchitectureFileError, match="uses table, a object"):

@@ -18,6 +18,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import snas_nni
+from exports import read_architecture
+from exports.network import read_network
 from snas_nni import Budget, SettingError, SnasCellSpace
 from trials.cli import main
 
@@ -284,6 +286,7 @@ class TestFolder:
     def test_it_has_all_that_commands_need(self, place: Path, folder: str) -> None:
         record = json.loads((place / folder / "architecture.json").read_text())
         assert record["space"]["class_path"] == record["settings"]["space"]["class_path"] == "my_space.MySpace"
+        assert read_architecture(place / folder / "model.onnx").space.class_path == "my_space.MySpace"
         assert "import snas_nni" not in (place / folder / "my_space.py").read_text()
 
     @pytest.mark.parametrize(
@@ -307,6 +310,10 @@ class TestFolder:
             assert main(words.split()) == 0
         finally:
             sys.modules.pop("my_space", None)
+        if words.startswith("retrain"):  # its report draws the network as the search's does
+            before, after = (read_network(place / folder) for folder in ("run", "retrained"))
+            assert after is not None
+            assert after == before
 
     def test_without_the_users_word_nothing_is_imported(
         self, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -101,6 +101,18 @@ def test_two_runs_side_by_side(tmp_path, capsys, monkeypatch):
     assert str(other) in printed or isinstance(other, list)
 
 
+def test_the_metric_of_a_task_is_a_share_where_it_says_so(tmp_path, capsys):
+    for name, value in (("first", 0.5), ("second", 0.625)):
+        path = write_run(tmp_path / name) / "summary.json"
+        summary = json.loads(path.read_text())
+        summary["metric"] = {"name": "mean_iou"}
+        summary["metrics"] = {"test_mean_iou": value, "macs": 1000.0}
+        path.write_text(json.dumps(summary))
+    assert main(["runs", str(tmp_path / "first"), str(tmp_path / "second"), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["results"]
+    assert rows[0] == ["test mean IoU", "50.0 %", "62.5 %", "+12.5 points"]
+
+
 def test_what_cannot_be_compared(tmp_path, capsys):
     run = str(write_run(tmp_path / "run"))
     for words, said in (
@@ -125,6 +137,9 @@ def test_a_metric_of_which_less_is_better_is_named_and_sorted_by(tmp_path, capsy
         summary["metrics"] = {"validation_mean_absolute_error": error, "macs": 123456789.0}
         summary["settings"] = {"resources": {"max_macs": 1.0}}
         (path / "summary.json").write_text(json.dumps(summary))
+    assert main(["runs", str(tmp_path / "better"), str(tmp_path / "worse_than_the_other_one"), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["results"][0]
+    assert row == ["validation mean absolute error, lower is better", "0.25", "12.5", "+4900.0 %"]
     assert main(["runs", str(tmp_path), "--sort", "validation"]) == 0
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
