@@ -17,6 +17,8 @@ from benchmarks.faults.page import write_page
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "docs" / "results" / "faults.json"
 PAGE = ROOT / "docs" / "reliability.md"
+KEPT = ROOT / "build" / "faults-cuts.jsonl"
+"""Searches of a run that was cut, which the next one does not repeat."""
 PARTS = ("kills", "cuts", "inputs", "faults")
 
 
@@ -34,7 +36,8 @@ def main(parts: list[str]) -> int:
         if part == "kills":
             document["kills"] = kills.run()
         elif part == "cuts":
-            document["cuts"] = cuts.run()
+            document["cuts"] = cuts.run(kept=KEPT)
+            KEPT.unlink(missing_ok=True)
         elif part == "inputs":
             document["inputs"] = damaged_inputs()
         else:

@@ -1,6 +1,6 @@
 """Searches with settings at random, each cut at steps at random, against the same searches left alone.
 
-python -m benchmarks.faults.cuts [SEARCHES] [FIRST]
+python -m benchmarks.faults.cuts [SEARCHES] [FIRST] [FILE], which keeps each search, so that one that was cut goes on
 """
 
 from __future__ import annotations
@@ -28,20 +28,27 @@ __all__ = ["cut_and_compared", "run"]
 _PATIENCE = 900.0
 
 
-def run(count: int = 40, first: int = 0) -> dict[str, Any]:
+def run(count: int = 40, first: int = 0, kept: Path | None = None) -> dict[str, Any]:
     """Draw searches, run each of them whole and cut, and compare.
 
     Args:
         count: how many.
         first: number of the first one; see :func:`benchmarks.faults.drawing.draw`.
+        kept: a file with what is known already, a line for each search; the others are added to it. None for none.
 
     Returns:
         ``tried``; ``bit_equal``, how many end equal in everything; ``cuts``, how often they were cut; ``searches``,
         the words, cuts and differences of each.
     """
+    known = {}
+    if kept is not None and kept.is_file():
+        known = {each["number"]: each for each in map(json.loads, kept.read_text(encoding="utf-8").splitlines())}
     searches = []
     for number in range(first, first + count):
         drawn = draw(number)
+        if number in known and known[number]["words"] == " ".join(drawn.words):
+            searches.append(known[number])
+            continue
         with tempfile.TemporaryDirectory() as place:
             try:
                 found = cut_and_compared(drawn, Path(place))
@@ -51,6 +58,10 @@ def run(count: int = 40, first: int = 0) -> dict[str, Any]:
         print(f"search {number}: {'equal' if not found else found[:4]}: {words}", file=sys.stderr, flush=True)
         cuts = [f"{signal.Signals(cut.number).name} after {cut.share:.0%}" for cut in drawn.cuts]
         searches.append({"number": number, "words": words, "cuts": cuts, "differences": found})
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(searches[-1]) + "\n")
     return {
         "tried": count,
         "bit_equal": sum(not each["differences"] for each in searches),
@@ -193,7 +204,8 @@ _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["trials.runs.search", "trials.state.nni_trial"])
 
 if __name__ == "__main__":
+    kept = [Path(word).absolute() for word in sys.argv[3:4]]
     os.chdir(ROOT)
-    result = run(*(int(word) for word in sys.argv[1:3]))
+    result = run(*(int(word) for word in sys.argv[1:3]), *kept)
     print(json.dumps(result, indent=2))
     sys.exit(result["bit_equal"] != result["tried"])

@@ -29,7 +29,8 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results"
 NETWORKS = ("resnet", "mobilenet")
 SHARES = (0.5, 0.25, 0.75)
 COSTS = ("macs", "params")
-SEEDS = (0, 1, 2)
+SEEDS = (1, 2, 3)
+"""Seed 0 is left out: the test split was looked at with it while settings were chosen."""
 
 
 def main() -> int:
@@ -40,10 +41,12 @@ def main() -> int:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES))
+    parser.add_argument("--costs", nargs="+", default=list(COSTS), choices=COSTS)
     parser.add_argument("--weights", type=Path, default=Path("runs/shrink"), help="folder of the given networks")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--page", action="store_true", help="only write the page from the rows that there are")
     arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     warnings.filterwarnings("ignore")
@@ -78,7 +81,7 @@ def _keys(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for network in arguments.networks:
             yield {"network": network, "cost": "macs", "share": 1.0, "method": "given", "seed": seed}
         for share in arguments.shares:
-            for cost in COSTS:
+            for cost in arguments.costs:
                 for network in arguments.networks:
                     for method in arguments.methods:
                         yield {"network": network, "cost": cost, "share": share, "method": method, "seed": seed}

@@ -88,10 +88,11 @@ def torch_pruning(
         budget: upper bound on that cost.
         data: the splits.
     """
+    gradients = _gradients(given, data) if measure == "taylor" else {}
     low, high, best = 0.0, 1.0, None
     for _ in range(9):  # to 0.2 % of the channels
         ratio = (low + high) / 2
-        child = _pruned(measure, everywhere, ratio, given, data)
+        child = _pruned(measure, everywhere, ratio, given, data, gradients)
         if count_child(child, _example(data))[cost] <= budget:
             high, best = ratio, child
         else:
@@ -101,13 +102,27 @@ def torch_pruning(
     return recalibrated(best, _batches(data))
 
 
-def _pruned(measure: str, everywhere: bool, ratio: float, given: nn.Module, data: TaskData) -> nn.Module:
+def _gradients(given: nn.Module, data: TaskData) -> dict[str, torch.Tensor | None]:
+    """Sums over some training batches, by the names of parameters."""
+    network = copy.deepcopy(given).eval()
+    for inputs, labels in _batches(data):
+        functional.cross_entropy(network(inputs), labels).backward()
+    return {name: parameter.grad for name, parameter in network.named_parameters()}
+
+
+def _pruned(
+    measure: str,
+    everywhere: bool,
+    ratio: float,
+    given: nn.Module,
+    data: TaskData,
+    gradients: dict[str, torch.Tensor | None],
+) -> nn.Module:
     import torch_pruning as tp
 
     network = copy.deepcopy(given).eval()
-    if measure == "taylor":
-        for inputs, labels in _batches(data):
-            functional.cross_entropy(network(inputs), labels).backward()
+    for name, parameter in network.named_parameters():
+        parameter.grad = gradients.get(name)
     importance = (
         tp.importance.GroupTaylorImportance() if measure == "taylor" else tp.importance.GroupMagnitudeImportance()
     )

@@ -134,5 +134,5 @@ def _tensor(given: Any, like: Tensor) -> Tensor:
     # Zeros would meet a forward that divides by its input's norm; a generator of its own leaves the global state alone.
     if like.is_meta:
         return torch.empty(shape, dtype=dtype, device="meta")
-    values = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
+    values = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu")
     return values.to(like.device, dtype)

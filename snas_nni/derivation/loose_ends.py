@@ -100,7 +100,7 @@ def _example(seen: Any, like: Tensor) -> Any:
         if not isinstance(value, Tensor):
             return value
         if value.is_floating_point():
-            return torch.rand(value.shape, generator=generator).to(like.device, value.dtype)
+            return torch.rand(value.shape, generator=generator, dtype=torch.float32).to(like.device, value.dtype)
         return torch.zeros(value.shape, dtype=value.dtype, device=like.device)
 
     return tree_map(filled, seen)

@@ -57,6 +57,13 @@ class Sample:
         """Whether it is one-hot and nobody asks for a gradient at it: the supernet just runs that child."""
         return self.is_one_hot and not any(z.requires_grad for z in self.rows.values())
 
+    def to(self, device: torch.device) -> Sample:
+        """The same sample on a device: itself, if it is there."""
+        if all(z.device == device for z in self.rows.values()):
+            return self
+        log_rows, rows = ({k: z.to(device) for k, z in each.items()} for each in (self.log_rows, self.rows))
+        return Sample(self.choices, log_rows, self.temperature, rows=rows, is_one_hot=self.is_one_hot)
+
     def mean_weights(self) -> dict[str, Tensor]:
         """Weights of each label, shape ``(K,)``: the mean over layers where each layer has its own sample."""
         if self._means is None:
@@ -99,6 +106,10 @@ class CurrentSample:
     Args:
         skip_tolerance: how much weight candidates may have that do not run, in [0, 1); see
             :meth:`ChoiceReader.negligible_share`.
+
+    Attributes:
+        auxiliary_skip: the factor with which each choice adds its input to its output; 0 for none.
+        skips_added: how many choices did so since :meth:`adding_skips` began.
     """
 
     def __init__(self, skip_tolerance: float = 0.0) -> None:
@@ -106,6 +117,8 @@ class CurrentSample:
         self.trace: Trace | None = None
         self.skip_tolerance = skip_tolerance
         self.marks_dropped_channels = False
+        self.auxiliary_skip = 0.0
+        self.skips_added = 0
         self.drawn: Sample | None = None
         self.mode: Callable[[], Sample] | None = None
 
@@ -133,6 +146,15 @@ class CurrentSample:
             yield
         finally:
             self.trace = before
+
+    @contextmanager
+    def adding_skips(self, factor: float) -> Iterator[None]:
+        """Inside the ``with`` block, choices add ``factor`` times their input where it has their output's shape."""
+        before, self.auxiliary_skip, self.skips_added = self.auxiliary_skip, factor, 0
+        try:
+            yield
+        finally:
+            self.auxiliary_skip = before
 
     @contextmanager
     def marking_dropped_channels(self) -> Iterator[None]:

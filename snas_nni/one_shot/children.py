@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.derived_model import DerivedModel
+from snas_nni.derivation.expected import ExpectedNetwork
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.one_shot.evidence.batches import Batches
@@ -181,6 +182,18 @@ class ChildrenOfSearch(NniStrategy):
             SnasError: it is another network than the supernet at its sample.
         """
         return self._derived_as_judged(self._mutated, judged, validation)
+
+    def expected_network(self, inputs: Iterable[Any] = ()) -> nn.Module:
+        """The supernet at the probabilities of its candidates, as a network by itself: a teacher for a child, say.
+
+        Args:
+            inputs: batches of training inputs that its BatchNorm statistics are measured on; none for the supernet's.
+
+        Raises:
+            SnasError: no search was run.
+        """
+        self._ran()
+        return ExpectedNetwork(self._mutated, self.distribution, inputs)
 
     def _derived(self, sample: Mapping[str, Any], supernet: Any) -> nn.Module:
         child = derive_child(supernet, sample)

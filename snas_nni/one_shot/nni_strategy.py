@@ -24,7 +24,14 @@ from snas_nni.regularizer import Regularizer
 from snas_nni.resources import Convention, LatencyTable
 from snas_nni.resources.cost_source import CostSource
 from snas_nni.supernet.foreign import ForeignMemo, SampledSoftmax
-from snas_nni.supernet.hooks import choices_of, hooks, refuse_aliases, refuse_shared_sizes, refuse_unread
+from snas_nni.supernet.hooks import (
+    choices_of,
+    hooks,
+    refuse_aliases,
+    refuse_shared_sizes,
+    refuse_sizes_per_layer,
+    refuse_unread,
+)
 from snas_nni.supernet.sliced.operation import SampledArguments
 from snas_nni.supernet.stage import prepare_stages, replacement_hook
 
@@ -103,8 +110,10 @@ class NniStrategy(DARTS):
         # DARTS.mutate_model would create logits of its own.
         supernet: ModelSpace = super(DARTS, self).mutate_model(model)
         refuse_aliases(supernet)
-        if self.settings.sampling == "relaxed":
-            refuse_shared_sizes(supernet)
+        relaxed = self.settings.sampling == "relaxed"
+        refuse_shared_sizes(supernet, relaxed)
+        if self.settings.sample_per_layer and not relaxed:
+            refuse_sizes_per_layer(supernet, self._distribution)
         InputMemory.attach(supernet, self._distribution)
         refuse_unread(self._distribution)
         for note in portability_notes(supernet):

@@ -19,6 +19,7 @@ from snas_nni.resources.counting import Count, count_operations, missing_channel
 from snas_nni.resources.dependence import operation_polynomials
 from snas_nni.resources.operations import Convention
 from snas_nni.resources.parameters import parameter_polynomials
+from snas_nni.supernet.evaluating import suited
 
 __all__ = ["CostModel", "count_child", "count_supernet"]
 
@@ -68,7 +69,7 @@ def count_supernet(
 
     def stored(size_of: Callable[[Tensor], float]) -> dict[Owner, list[Polynomial]]:
         # Columns that a child lacks are those of a matrix.
-        entry = float(size_of(torch.empty(1, 1)))
+        entry = float(size_of(suited(torch.empty(1, 1, dtype=torch.float32), supernet)))
         by_owner = {owner: [part * -entry for part in parts] for owner, parts in unread.items()}
         for owner, polynomial in parameter_polynomials(supernet, convention, size_of).items():
             by_owner.setdefault(owner, []).append(polynomial)

@@ -82,7 +82,8 @@ class Sweep(Regularizer):
         for label, choice in cost_model.choices.items():
             costs = [each[self.cost] for each in cost_model.candidate_costs(label)]
             if choice.logits_shape == (len(costs),) and max(costs) > min(costs):
-                self._scores[label] = torch.tensor([(cost - min(costs)) / unit for cost in costs])
+                scores = [(cost - min(costs)) / unit for cost in costs]
+                self._scores[label] = torch.tensor(scores, dtype=torch.float32)
 
     def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> Tensor:
         """Nothing: what is drawn is bounded, not what is lost."""
@@ -91,7 +92,7 @@ class Sweep(Regularizer):
     def draw(self, distribution: ArchitectureDistribution, draw: Callable[[], Sample]) -> Sample:
         """Draw a bound, uniform in the range, and with ``draw`` a sample of the distribution tilted to it."""
         low, high = self._range
-        bound = low + (high - low) * float(torch.rand((), generator=distribution.generator))
+        bound = low + (high - low) * float(torch.rand((), generator=distribution.generator, dtype=torch.float32))
         with distribution.tilted(self.tilt(distribution, bound)):
             return draw()
 

@@ -19,7 +19,15 @@ from snas_nni.supernet.layer import MixedLayer
 from snas_nni.supernet.repeat import MixedRepeat
 from snas_nni.supernet.sliced.layers import SLICED_OPERATIONS
 
-__all__ = ["choices_of", "hooks", "refuse_aliases", "refuse_leftovers", "refuse_shared_sizes", "refuse_unread"]
+__all__ = [
+    "choices_of",
+    "hooks",
+    "refuse_aliases",
+    "refuse_leftovers",
+    "refuse_shared_sizes",
+    "refuse_sizes_per_layer",
+    "refuse_unread",
+]
 
 
 def choices_of(model: Any) -> dict[str, Choice]:
@@ -120,11 +128,16 @@ _SIZES = {
 }
 
 
-def refuse_shared_sizes(supernet: nn.Module) -> None:
-    """Refuse a module whose weights differ in shape with a label that sizes a sliced layer.
+def refuse_shared_sizes(supernet: nn.Module, relaxed: bool) -> None:
+    """Refuse a module whose weights differ in shape with a label that sizes a sliced layer; or tell it of that label.
 
     While the sample is relaxed a sliced layer has its largest size, masked, whereas a module with no supernet form of
-    its own is built with each of the values, and the smaller ones do not fit.
+    its own is built with each of the values, and the smaller ones do not fit. A single path has one size everywhere;
+    a pass that counts must then run what fits alone.
+
+    Args:
+        supernet: of the space.
+        relaxed: whether the search draws relaxed samples.
 
     Raises:
         UnsupportedSpaceError: names the labels, the module, the sliced layer, and the ways out.
@@ -136,14 +149,38 @@ def refuse_shared_sizes(supernet: nn.Module) -> None:
     for name, module in supernet.named_modules():
         if not isinstance(module, MixedArguments):
             continue
-        for label in _labels_of_shapes(module):
-            if label in sliced:
+        shared = [label for label in _labels_of_shapes(module) if label in sliced]
+        if shared and relaxed:
+            raise UnsupportedSpaceError(
+                f"label '{shared[0]}' (module '{name}' of type {module.module_type}): the value also chooses "
+                f"{sliced[shared[0]]}, and is not supported in a module whose weights take their shape from it and "
+                "which is no layer that can be sliced. Use MutableConv2d, MutableBatchNorm2d, MutableLayerNorm, "
+                "MutableLinear or MutableMultiheadAttention there, a LayerChoice of whole blocks, "
+                "SNAS(sampling='single_path'), or SNAS(mutation_hooks=[...]) with a supernet form of your own."
+            )
+        module.sized = frozenset(shared)
+
+
+def refuse_sizes_per_layer(supernet: nn.Module, distribution: ArchitectureDistribution) -> None:
+    """Refuse a label that sizes layers which each draw a value of their own.
+
+    One layer's output would have another size than the next one's input.
+
+    Raises:
+        UnsupportedSpaceError: names the label, the module, and the ways out.
+    """
+    for name, module in supernet.named_modules():
+        labels: dict[str, str] = {}
+        if isinstance(module, tuple(SLICED_OPERATIONS)):
+            labels = _labels_of_sizes(module, name)
+        elif isinstance(module, MixedArguments):
+            labels = dict.fromkeys(_labels_of_shapes(module), f"the weights of '{name}'")
+        for label, sized in labels.items():
+            if (readers := len(distribution.readers[label])) > 1:
                 raise UnsupportedSpaceError(
-                    f"label '{label}' (module '{name}' of type {module.module_type}): the value also chooses "
-                    f"{sliced[label]}, and is not supported in a module whose weights take their shape from it and "
-                    "which is no layer that can be sliced. Use MutableConv2d, MutableBatchNorm2d, MutableLayerNorm, "
-                    "MutableLinear or MutableMultiheadAttention there, a LayerChoice of whole blocks, "
-                    "SNAS(sampling='single_path'), or SNAS(mutation_hooks=[...]) with a supernet form of your own."
+                    f"label '{label}' (module '{name}'): {readers} modules read it, and it chooses {sized}. With "
+                    "sampling='single_path' and sample_per_layer=True each would run another size, which the next does "
+                    "not take. Leave sample_per_layer out, or search with sampling='relaxed'."
                 )
 
 

@@ -39,8 +39,8 @@ class Normalization:
     def __call__(self, images: Tensor) -> Tensor:
         """Map ``(N, C, H, W)``, uint8 or float, to float32 of the same shape."""
         scale = 255.0 if images.dtype == torch.uint8 else 1.0
-        mean = torch.tensor(self.mean).mul_(scale).view(1, -1, 1, 1)
-        deviation = torch.tensor(self.deviation).mul_(scale).view(1, -1, 1, 1)
+        mean = torch.tensor(self.mean, dtype=torch.float32).mul_(scale).view(1, -1, 1, 1)
+        deviation = torch.tensor(self.deviation, dtype=torch.float32).mul_(scale).view(1, -1, 1, 1)
         return images.to(torch.float32).sub_(mean).div_(deviation)
 
 
@@ -103,7 +103,7 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each image of ``(N, C, H, W)`` left to right with probability one half."""
-    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    mirrored = torch.rand(len(images), generator=generator, dtype=torch.float32) < 0.5
     return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
 
 

@@ -31,6 +31,7 @@ from trials.runs.evidence.evidence_file import write_evidence
 from trials.runs.evidence.graph import write_graph
 from trials.runs.results import save_child, write_results
 from trials.runs.session import facts_of
+from trials.runs.teaching.supernet import supernet_distillation
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
@@ -97,6 +98,7 @@ class Restored:
         """
         settings = self.settings
         teacher = find_distillation(settings.distillation, settings.space, self.data)
+        teacher = teacher or supernet_distillation(self.strategy, settings, self.data)
         tune(child, self.data, settings, epochs, teacher, share=share)
 
     def bound(self, cost: str, bound: Bound) -> float:

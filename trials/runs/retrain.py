@@ -21,7 +21,9 @@ from trials.progress import readable_duration
 from trials.runs.retrain_child import build_for, find_architecture, inherit_weights
 from trials.runs.retrain_output import RetrainOutput
 from trials.runs.session import Session, run_in_session
-from trials.runs.teaching.teachers import find_distillation
+from trials.runs.teaching.checks import check_features
+from trials.runs.teaching.supernet import supernet_of_folder
+from trials.runs.teaching.teachers import SUPERNET, distillation_from, find_distillation
 from trials.settings.retrain import RetrainSettings
 from trials.settings.search import SpaceSettings
 from trials.state.checkpoint_callback import Checkpoints
@@ -79,6 +81,9 @@ def _retrain(searched: Architecture, session: Session[RetrainSettings]) -> Searc
         init_args={**searched.space.arguments, **settings.space.init_args},
     )
     distillation = find_distillation(settings.distillation, space, data)
+    if settings.distillation.teacher == SUPERNET:
+        distillation = distillation_from(supernet_of_folder(searched, data, progress), settings.distillation, data)
+    check_features(distillation, retrained.child, data, "the child")
 
     files = RetrainOutput(session, searched, retrained, deciding)
     best, checkpoints = BestWeights(files.save_best, deciding), Checkpoints(session.folder)

@@ -30,6 +30,8 @@ from trials.runs.evidence.graph import write_graph
 from trials.runs.evidence.random_children import RandomChildren
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
+from trials.runs.teaching.checks import check_teaching
+from trials.runs.teaching.supernet import supernet_distillation
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
 from trials.settings.costs.bounds import given_bounds, measured_bounds
@@ -85,6 +87,7 @@ def _search(weights: Mapping[str, Tensor] | None, session: Session[RunSettings])
     keep = settings.checkpoint
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
+    check_teaching(settings, distillation, space, data)
     random = RandomChildren(data, settings)
     report = EpochReport(progress, session.trial, data.task.metric)
     evaluator = _evaluator(session, data, distillation, [report, random, checkpoints])
@@ -117,6 +120,7 @@ def _search(weights: Mapping[str, Tensor] | None, session: Session[RunSettings])
     save_child(session.folder, architecture, child)  # before anything that can fail
     if settings.tuning.epochs:
         progress.say(f"training the child by itself for {settings.tuning.epochs} epochs")
+        distillation = distillation or supernet_distillation(strategy, settings, data)
         tune(child, data, settings, settings.tuning.epochs, distillation, settings.accelerator)
     write_graph(session.folder, architecture, strategy, sample, example, progress)
     device = evaluator.trainer.strategy.root_device

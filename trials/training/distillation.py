@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from snas_nni.supernet.evaluating import suited
+from trials.training.features import Features, watching
 
 __all__ = ["Distillation", "soft_cross_entropy"]
 
@@ -40,22 +44,34 @@ class Distillation:
         teacher: maps inputs to logits ``(B, classes)``, or to a tuple that begins with them.
         weight: of the teacher in the loss, in [0, 1]; the labels have the rest.
         temperature: above 0.
+        features: modules that learn from the teacher's too; None for none.
     """
 
     teacher: nn.Module
     weight: float
     temperature: float
+    features: Features | None = None
 
-    def __call__(self, loss: Tensor, inputs: Tensor, logits: Tensor) -> Tensor:
-        """Return (1 - weight) times the loss of the labels plus weight times that of the teacher.
+    def watching(self, network: nn.Module) -> AbstractContextManager[dict[str, Any]]:
+        """Collect in a ``with`` block what :meth:`__call__` compares of the network that runs in it."""
+        return watching(network, self.features.pairs if self.features else ())
+
+    def __call__(
+        self, loss: Tensor, inputs: Tensor, logits: Tensor, features: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Return (1 - weight) times the loss of the labels plus weight times that of the teacher, plus the features'.
 
         Args:
             loss: of the labels, a scalar.
             inputs: of the batch, shape ``(B, *input_shape)``.
             logits: of the network for them, shape ``(B, classes)``.
+            features: what :meth:`watching` collected of the network.
         """
         self.teacher.to(inputs.device).eval()
-        with torch.no_grad():
+        names = self.features.pairs.values() if self.features else ()
+        with torch.no_grad(), watching(self.teacher, names) as shown:
             output = self.teacher(suited(inputs, self.teacher))
         taught = (output[0] if isinstance(output, tuple) else output).to(logits.dtype)
-        return (1 - self.weight) * loss + self.weight * soft_cross_entropy(logits, taught, self.temperature)
+        total = (1 - self.weight) * loss + self.weight * soft_cross_entropy(logits, taught, self.temperature)
+        hint = self.features.loss(features or {}, shown) if self.features else None
+        return total if hint is None else total + hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import nni
@@ -80,12 +81,13 @@ class TaskTraining(LightningModule):
         """Return the training loss of a batch, a scalar."""
         given, targets = batch
         inputs, wanted = self._prepared(given, targets)
-        outputs, auxiliary = self._outputs(inputs)
+        with nullcontext({}) if self.distillation is None else self.distillation.watching(self.model) as features:
+            outputs, auxiliary = self._outputs(inputs)
         self._check(inputs, outputs, targets)
         loss = self._loss(outputs, wanted)
         self._log("train", outputs, targets, loss)
         if self.distillation is not None:
-            loss = self.distillation(loss, inputs, outputs)
+            loss = self.distillation(loss, inputs, outputs, features)
         if auxiliary is not None:
             loss = loss + self.auxiliary_weight * self._loss(auxiliary, wanted)
         return loss

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+import torch
+
+from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
 from snas_nni.one_shot.evidence.batches import Batches, generators_of
+from snas_nni.one_shot.evidence.settling import Settling
+from snas_nni.one_shot.loop.regularization import Regularization
+from snas_nni.one_shot.loop.step import SearchStep
 from snas_nni.one_shot.resume_state import random_state, set_random_state
-
-if TYPE_CHECKING:
-    from snas_nni.one_shot.loop.plain import SearchLoop
+from snas_nni.resources.cost_source import CostSource
 
 __all__ = ["LoopCheckpoint"]
 
 
+class Searched(Protocol):
+    """The parts of a search that its steps change."""
+
+    supernet: Any
+    distribution: ArchitectureDistribution
+    optimizer: torch.optim.Optimizer
+    logits_optimizer: torch.optim.Optimizer
+    search_step: SearchStep
+    regularization: Regularization
+    settling: Settling
+    costs: CostSource | None
+    metrics: dict[str, float]
+    seed: int
+
+
 class LoopCheckpoint:
-    """The parts of a search that its steps change.
+    """Takes the state of a search, and puts it back.
 
     Args:
         search: whose they are.
         train: its training batches; what their generators draw goes on as well.
     """
 
-    def __init__(self, search: SearchLoop, train: Any) -> None:
+    def __init__(self, search: Searched, train: Any) -> None:
         self._search = search
         self._train = train
         self._random: Mapping[str, Any] | None = None

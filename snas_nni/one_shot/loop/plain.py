@@ -167,7 +167,7 @@ class SearchLoop:
             self._checkpoint.begin()
             for epoch in range(self._epochs_done(), epochs):
                 self._position = Position(epoch, epochs, -1, batches)
-                self.search_step.telemetry.begin()
+                self.search_step.begin_epoch(self._position)
                 if self.settled and self.settling.chosen is None:
                     self.settling.choose(self.training_module, self.held_out_batches(), self.recalibration_batches())
                 self.supernet.train()
@@ -201,7 +201,7 @@ class SearchLoop:
         drawn = self._child() if self.settled else self.search_step.draw(self.temperature)
         self._running = drawn
         try:
-            with self.distribution.use(drawn):
+            with self.distribution.use(drawn), self.search_step.skips(self._position):
                 yield drawn
             if self._running is not None:
                 raise SettingError("nothing was learned from this sample: call search.step(loss) inside the block.")

@@ -55,6 +55,30 @@ def test_the_expected_cost_is_the_bound_where_it_binds(made):
         assert model.of(distribution.mode())["params"] == low
 
 
+@pytest.mark.parametrize("default", [torch.bfloat16, torch.float16, torch.float64])
+def test_what_is_drawn_is_that_of_any_default_type(default):
+    """A search in `bf16-true` learns the costs within a step, where that is the default type, or before it."""
+
+    def drawn():
+        strategy = SNAS(seed=0, initial_logits_std=1.0)
+        strategy.mutate_model(Layers())
+        distribution, sweep = strategy.distribution, Sweep("params")
+        before = torch.get_default_dtype()
+        try:
+            torch.set_default_dtype(default)
+            sweep.prepare(strategy.cost_model(torch.zeros(1, 6, dtype=torch.float32)))
+            draws = (lambda: distribution.draw(0.5), lambda: distribution.draw_single_path(0.5))
+            samples = [sweep.draw(distribution, draw) for draw in draws for _ in range(8)]
+        finally:
+            torch.set_default_dtype(before)
+        return [sample.log_rows[label] for sample in samples for label in ("first", "second")]
+
+    found, default = drawn(), torch.float32
+    for alone, within in zip(drawn(), found, strict=True):
+        assert alone.dtype == within.dtype
+        assert torch.equal(alone, within)
+
+
 def every(distribution):
     labels = list(distribution.choices)
     for values in itertools.product(*(distribution.choices[label].candidates for label in labels)):

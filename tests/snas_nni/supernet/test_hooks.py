@@ -13,7 +13,9 @@ from nni.nas.nn.pytorch import (
 )
 from torch import nn
 
+from snas_nni import derive_child
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.resources.costs import count_child
 
 IMAGES = torch.randn(2, 1, 6, 6)
 
@@ -73,6 +75,44 @@ def test_a_single_path_has_the_right_size_in_every_step(tools):
         with strategy.distribution.use(strategy.distribution.draw_single_path(1.0)):
             supernet(IMAGES).square().mean().backward()
     assert strategy.distribution.logits_of("channels").grad.isfinite().all()
+
+
+@pytest.mark.parametrize("make", [Normalization, lambda channels: MutableGroupNorm(nni.choice("g", [1, 2]), channels)])
+def test_costs_of_a_single_path_are_those_of_the_child(tools, make):
+    strategy, supernet = tools.mutate(Net(make), sampling="single_path")
+    model = strategy.cost_model(IMAGES[:1])
+    for sample in tools.all_or_some_samples(strategy.distribution, 8, 0):
+        child = derive_child(supernet, sample)
+        assert count_child(child, IMAGES[:1]) == model.of(sample)
+
+
+@pytest.mark.parametrize("make", [Normalization, MutableBatchNorm2d])
+def test_single_paths_of_each_layer_cannot_share_a_size(tools, make):
+    words = "label 'channels' .module 'first'.: 3 modules read it, and it chooses out_channels of 'first'"
+    with pytest.raises(UnsupportedSpaceError, match=words):
+        tools.mutate(Net(make), sampling="single_path", sample_per_layer=True)
+
+
+def test_single_paths_of_each_layer_may_share_what_is_no_size(tools):
+    class Kernels(ModelSpace):
+        def __init__(self):
+            super().__init__()
+            kernel, width = nni.choice("kernel", [1, 3]), nni.choice("width", [2, 4])
+            self.layers = nn.Sequential(
+                *(MutableConv2d(1, 1, kernel, padding=kernel // 2) for _ in range(2)),
+                MutableDropout(nni.choice("p", [0.1, 0.5])),
+                nn.AdaptiveAvgPool2d(1),
+            )
+            self.last = MutableConv2d(1, width, 1)  # the only one that reads it
+
+        def forward(self, x):
+            return self.last(self.layers(x)).sum(1)
+
+    strategy, supernet = tools.mutate(Kernels(), sampling="single_path", sample_per_layer=True)
+    for _ in range(16):
+        with strategy.distribution.use(strategy.distribution.draw_single_path(1.0)):
+            supernet(IMAGES).square().mean().backward()
+    assert strategy.distribution.logits_of("kernel").grad.isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,21 @@ def test_crop_shifts_each_image_by_its_own_amount() -> None:
         assert max(map(abs, offset)) <= 2
 
 
+@pytest.mark.parametrize("default", [torch.bfloat16, torch.float64])
+def test_the_default_type_changes_nothing(default: torch.dtype) -> None:
+    """Lightning sets it within a step of a training in bfloat16, where batches may be asked for too."""
+    images = (numbered() * 3).to(torch.uint8)
+    normalization = Normalization((0.4914, 0.4822), (0.2470, 0.2435))
+    expected = normalization(images), random_flip(images, generator()), random_crop(images, 2, generator())
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(default)
+        found = normalization(images), random_flip(images, generator()), random_crop(images, 2, generator())
+    finally:
+        torch.set_default_dtype(before)
+    assert all(torch.equal(first, second) for first, second in zip(expected, found, strict=True))
+
+
 def test_flip_mirrors_about_half() -> None:
     images = numbered(400)
     flipped = random_flip(images, generator())

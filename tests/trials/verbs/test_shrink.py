@@ -144,3 +144,21 @@ def test_an_original_needs_a_space_from_a_network(digits):
     space = SpaceSettings(init_args={"channels": 2, "cells": 2})
     with pytest.raises(SettingError, match="was not made from a network"):
         find_distillation(DistillationSettings(teacher="original"), space, digits)
+
+
+@pytest.mark.slow
+def test_the_supernet_teaches_its_child_features_too(trained, tmp_path):
+    """In the tuning of a search, of a further child, and in a retraining from the search's folder."""
+    output, features = tmp_path / "run", "--distillation.features={'0': '0'}"
+    words = ["--model", MODEL, "--weights", str(trained[1]), "--max-macs", "60%", "--set", "keep=['0']"]
+    fast = ["--search.epochs=2", "--search.batch_size=256", "--tune-epochs=1", "--accelerator=cpu", "--quiet"]
+    taught = ["--distillation.teacher=supernet", "--distillation.feature_weight=2"]
+    assert main(["shrink", *words, *fast, *taught, features, f"--output={output}"]) == 0
+    other = ["derive", str(output), "--max-macs", "55%", "--tune-epochs=1", f"--output={tmp_path / 'other'}", "--quiet"]
+    assert main(other) == 0
+    retrained = ["retrain", str(output), "--space", MODEL, "--recipe", "modern", "--weights", "inherit", *taught]
+    short = ["--training.epochs=1", "--training.warmup_epochs=0", "--training.mixup=0", "--training.cutmix=0"]
+    quiet = ["--accelerator=cpu", "--quiet", f"--output={tmp_path / 'retrained'}"]
+    assert main([*retrained, features.replace("}", ", '9': '9'}"), *short, *quiet]) == 2
+    assert main([*retrained, features, *short, *quiet]) == 0
+    assert main(["retrain", str(tmp_path / "other"), *retrained[2:], *short, f"--output={tmp_path / 'no'}"]) == 2

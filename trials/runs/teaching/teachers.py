@@ -1,4 +1,7 @@
-"""Which network the settings mean as a teacher: the one that a space was made from, one of a run, or a user's own."""
+"""Which network the settings mean as a teacher: the one that a space was made from, one of a run, or a user's own.
+
+The supernet of a search is found elsewhere: it is there after the search, or in its checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,17 @@ from trials.settings.search import SpaceSettings
 from trials.settings.tuning import DistillationSettings
 from trials.settings.user_code import import_dotted
 from trials.training.distillation import Distillation
+from trials.training.features import Features
 
-__all__ = ["ORIGINAL", "find_distillation", "original_network"]
+__all__ = ["ORIGINAL", "SUPERNET", "TEACHER", "distillation_from", "find_distillation", "original_network"]
 
 ORIGINAL = "original"
-_KEY = "distillation.teacher"
+SUPERNET = "supernet"
+TEACHER = "distillation.teacher"
 
 
 def find_distillation(settings: DistillationSettings, space: SpaceSettings, data: TaskData) -> Distillation | None:
-    """Return the teacher of a run; None where the settings name none.
+    """Return the teacher of a run; None where the settings name none, or the supernet, which is no file.
 
     Args:
         settings: name it.
@@ -39,7 +44,7 @@ def find_distillation(settings: DistillationSettings, space: SpaceSettings, data
         ArchitectureFileError: the run's network cannot be built.
     """
     name = settings.teacher
-    if name is None:
+    if name is None or name == SUPERNET:
         return None
     path = Path(name).expanduser()
     if name == ORIGINAL:
@@ -48,13 +53,30 @@ def find_distillation(settings: DistillationSettings, space: SpaceSettings, data
         named = [each for each in (space.class_path, space.init_args.get("model")) if isinstance(each, str)]
         teacher = build(find_architecture(str(path)), spaces=named)
     else:
-        make = import_dotted(name, _KEY, (ORIGINAL,))
+        make = import_dotted(name, TEACHER, (ORIGINAL, SUPERNET))
         try:
             teacher = made_by(make, {}, settings.weights)  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
-            raise SettingError(f"{_KEY}: {name!r} cannot make it: {error}") from error
+            raise SettingError(f"{TEACHER}: {name!r} cannot make it: {error}") from error
+    return distillation_from(teacher, settings, data)
+
+
+def distillation_from(teacher: nn.Module, settings: DistillationSettings, data: TaskData) -> Distillation:
+    """Return a network as the teacher that the settings ask for.
+
+    Args:
+        teacher: it is not trained from here on.
+        settings: how much it counts, and which of its modules.
+        data: the splits.
+
+    Raises:
+        SettingError: it does not fit the data.
+    """
     _check(teacher, data)
-    return Distillation(teacher.requires_grad_(False), settings.weight, settings.temperature)
+    features = None
+    if settings.features:
+        features = Features(settings.features, settings.feature_weight, settings.feature_comparison)
+    return Distillation(teacher.requires_grad_(False), settings.weight, settings.temperature, features)
 
 
 def original_network(settings: SpaceSettings, data: TaskData) -> nn.Module:
@@ -66,7 +88,7 @@ def original_network(settings: SpaceSettings, data: TaskData) -> nn.Module:
     space = make_space(settings, data)
     if not isinstance(space, FromModel):
         raise SettingError(
-            f"{_KEY} is {ORIGINAL}, but {settings.class_path} was not made from a network; name another teacher"
+            f"{TEACHER} is {ORIGINAL}, but {settings.class_path} was not made from a network; name another teacher"
         )
     given = space.trace_kwargs
     return made_by(constructor_from(given["model"]), given["arguments"], given["weights"])
@@ -79,11 +101,11 @@ def _check(teacher: nn.Module, data: TaskData) -> None:
             output = teacher.eval()(inputs)
     except Exception as error:
         raise SettingError(
-            f"{_KEY}: the teacher cannot run on inputs of shape {tuple(inputs.shape[1:])}: {error}"
+            f"{TEACHER}: the teacher cannot run on inputs of shape {tuple(inputs.shape[1:])}: {error}"
         ) from error
     logits = output[0] if isinstance(output, tuple) else output
     if logits.shape[1:] != (data.classes,):
         raise SettingError(
-            f"{_KEY}: the teacher gives outputs of shape {tuple(logits.shape[1:])}, but the data has {data.classes} "
+            f"{TEACHER}: the teacher gives outputs of shape {tuple(logits.shape[1:])}, but the data has {data.classes} "
             "classes"
         )

@@ -7,6 +7,7 @@ from torch import nn
 
 from trials.data.loaders import training_loader
 from trials.data.types import TaskData
+from trials.runs.teaching.checks import check_features
 from trials.settings.search import RunSettings
 from trials.training.distillation import Distillation
 from trials.training.modules import training_module
@@ -35,10 +36,14 @@ def tune(
         distillation: the teacher; None for none.
         accelerator: Lightning's.
         share: of the search's learning rate that training begins with, in (0, 1], where the settings give none.
+
+    Raises:
+        SettingError: the child cannot learn the features of the teacher that the settings name.
     """
     rate = settings.tuning.learning_rate or max(settings.training.learning_rate * share, 1e-6)
     floor = min(settings.training.learning_rate_floor, rate)
     changed = {"learning_rate": rate, "learning_rate_floor": floor}
+    check_features(distillation, child, data, "the child")
     module = training_module(data, settings.training, distillation, changed)
     module.set_model(child.train())
     trainer = lightning.Trainer(
