@@ -135,7 +135,8 @@ def _arrays(part: Any, where: str) -> tuple[Any, Any]:
         item = part[index]
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise SettingError(
-                f"{where}: item {index} of the dataset is {_kind(item)}, not a pair of input and label{_several_in(item)}"
+                f"{where}: item {index} of the dataset is {_kind(item)}, not a pair of input and label"
+                f"{_several_in(item)}"
             )
         inputs.append(_tensor(item[0], f"{where}: input {index}"))
         labels.append(np.asarray(item[1]))

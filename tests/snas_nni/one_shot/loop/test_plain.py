@@ -116,7 +116,7 @@ class Noisy(Layers):
 
 
 def run_until(tools, made, end, file=None, start=None):
-    """A search of :data:`EPOCHS`, left after ``end`` of them with its state in ``file``, from the state in ``start``."""
+    """A search of some epochs, left after ``end`` of them with its state in ``file``, from the state in ``start``."""
     torch.manual_seed(0 if start is None else 77)  # a resumed process has another past
     shuffled = DataLoader(
         tools.dataset((6,), 3, COUNT, 1), batch_size=8, shuffle=True, generator=torch.Generator().manual_seed(5)
