@@ -146,7 +146,7 @@ class SearchLoop:
             raise SettingError(f"the state is of a search after {done} epochs; this one has {self._position.epochs}.")
         if done:
             batches = self._position.batches
-            self._position = Position(done - 1, self._position.epochs, batches - 1, batches)
+            self._position = Position(done - 1, self._position.epochs, int(batches) - 1, batches)
 
     def __iter__(self) -> Iterator[int]:
         """Give the epochs, counted from 0; settles on a child when it is time to.
