@@ -283,6 +283,7 @@ class SNAS(ChildrenOfSearch):
             accept=self.accept,
             validation=validation,
             judge=judge,
+            costs=self._costs,
         )
         self._search = search
         return search
