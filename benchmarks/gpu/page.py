@@ -17,8 +17,8 @@ NNI's `GumbelDARTS` and `DARTS` and against the child trained alone. It writes t
 `python -m benchmarks.gpu --device cpu` does the same with tiny sizes on a CPU and shows only that it runs.
 
 What can be shown without a GPU is tested: that the tensors of a step are on one device, for every space; and for the
-ready-made ones, backward pass included, that the host waits twice a step, for the sample's numbers and for the loss, and
-moves nothing to the device. A budget makes it wait once or twice more for each bound.
+ready-made ones, backward pass included, that the host waits twice a step, for the sample's numbers and for the loss,
+and moves nothing to the device. A budget makes it wait once or twice more for each bound.
 """
 
 
