@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from snas_nni.community.auxiliary_skip import AuxiliarySkip
+from snas_nni.community.dropping import Dropping
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.temperature import Shape, TemperatureSchedule
 from snas_nni.ranges import check_ranges, ranged
@@ -43,6 +45,11 @@ class SearchSettings:
         skip_tolerance: candidates of so little weight / temperature do not run; [0, 1)
         channels_last: memory order of the images; null for that on a CPU
         initial_logits_std: standard deviation of the initial logits, at least 0
+        auxiliary_skip: first share of its input that a choice adds to its output, as DARTS- does; 0 for none
+        auxiliary_skip_gone_at: share of the steps before settling after which that is 0; (0, 1]
+        drop_to: candidates of a choice that are left in the end; null to drop none
+        drop_start: how far in the temperature's fall weak ones begin to be dropped; [0, 1]
+        drop_end: from where on no more are; in [drop_start, 1], above 0
 
     Raises:
         SettingError: names the setting, its value and its range.
@@ -76,12 +83,17 @@ class SearchSettings:
     skip_tolerance: float = ranged(5e-4, at_least=0, below=1)
     channels_last: bool | None = None
     initial_logits_std: float = ranged(0.01, at_least=0)
+    auxiliary_skip: float = 0.0
+    auxiliary_skip_gone_at: float = 0.6
+    drop_to: int | None = None
+    drop_start: float = 0.2
+    drop_end: float = 0.8
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "logits_betas", tuple(self.logits_betas))  # a list where it comes from YAML
         check_ranges(self, self.key_prefix)
         try:
-            _ = self.temperature
+            _ = self.temperature, self.auxiliary, self.dropping
         except SettingError as error:
             raise SettingError(f"{self.key_prefix}{error}") from None
         if len(self.logits_betas) != 2:
@@ -91,6 +103,16 @@ class SearchSettings:
                 f"{self.key_prefix}accumulate_batches is {self.accumulate_batches}, but bilevel updates step the "
                 "logits after every batch and would throw the accumulated gradients away. Use one of the two."
             )
+
+    @property
+    def auxiliary(self) -> AuxiliarySkip:
+        """The auxiliary skip as a function of progress."""
+        return AuxiliarySkip(self.auxiliary_skip, self.auxiliary_skip_gone_at)
+
+    @property
+    def dropping(self) -> Dropping:
+        """How many candidates are left, as a function of progress."""
+        return Dropping(self.drop_to, self.drop_start, self.drop_end)
 
     @property
     def temperature(self) -> TemperatureSchedule:

@@ -134,6 +134,11 @@ def test_every_setting_reaches_the_search():
         "skip_tolerance": 0.25,
         "channels_last": False,
         "initial_logits_std": 0.5,
+        "auxiliary_skip": 0.25,
+        "auxiliary_skip_gone_at": 0.5,
+        "drop_to": 3,
+        "drop_start": 0.125,
+        "drop_end": 0.75,
     }
     assert given.keys() == {each.name for each in fields(SearchSettings)}
     assert asdict(SNAS(**given).settings) == given
