@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test test-fast test-faults test-machines check format clean examples bench-speed bench-soak bench-budget bench-shrink bench-retention docs site hub-spaces from-model
+.PHONY: search test test-fast test-faults test-machines check format clean examples bench-speed bench-gpu bench-soak bench-budget bench-shrink bench-retention docs site hub-spaces from-model
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -44,6 +44,10 @@ examples: $(VENV)/.installed-tensorboard
 # Timings: leave the machine alone while it runs, about half an hour.
 bench-speed: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.speed
+
+# A timing on a machine with GPUs. Without one: python -m benchmarks.gpu --device cpu shows that it runs.
+bench-gpu: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m benchmarks.gpu
 
 # A timing too: five minutes.
 bench-soak: $(VENV)/.installed-test
