@@ -63,10 +63,10 @@ def _measured(metric: DecidingMetric, original: Mapping[str, Any], child: Mappin
 
 
 def _cost(name: str, original: Mapping[str, Any], child: Mapping[str, Any]) -> ComparisonRow | None:
-    values = [as_mapping(each.get("costs")).get(name) for each in (original, child)]
+    before, after = (as_mapping(each.get("costs")).get(name) for each in (original, child))
     info = COSTS[name]
     unit = f" {info.unit}" if info.unit else ""
-    return _number(info.title, *values, lambda value: f"{compact(value)}{unit}")
+    return _number(info.title, before, after, lambda value: f"{compact(value)}{unit}")
 
 
 def _number(name: str, before: Any, after: Any, text: Callable[[float], str]) -> ComparisonRow | None:
