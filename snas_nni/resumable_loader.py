@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
@@ -16,7 +21,8 @@ class ResumableLoader(DataLoader[Any]):
     """PyTorch's ``DataLoader`` with a position that checkpoints keep.
 
     Lightning saves and loads it. Batches that were given before the cut are not loaded again. The order of a
-    shuffled epoch comes from a generator of the loader's own, so it depends on nothing else that draws.
+    shuffled epoch comes from a generator of the loader's own, so it depends on nothing else that draws. A process that
+    prepares batches and cannot hand one over, because shared memory is full, ends; PyTorch's waits for ever.
 
     Args:
         arguments: of ``torch.utils.data.DataLoader``; over a dataset with a length.
@@ -30,7 +36,8 @@ class ResumableLoader(DataLoader[Any]):
         self._loaded: torch.Tensor | None = None
         if generator is None:
             generator = torch.Generator().manual_seed(torch.initial_seed())
-        super().__init__(*arguments, **{**keywords, "generator": generator})
+        starts = _Starts(keywords.get("worker_init_fn"))
+        super().__init__(*arguments, **{**keywords, "generator": generator, "worker_init_fn": starts})
 
     @property
     def _index_sampler(self) -> Any:
@@ -82,6 +89,28 @@ class ResumableLoader(DataLoader[Any]):
         """Let the next iteration go on from a position."""
         self._skip = int(state["given"])
         self._loaded = state["generator"].cpu()
+
+
+class _Starts:
+    """What a loader process does first: see to it that a batch that gets lost is noticed.
+
+    Batches are handed over by a thread, whose errors Python prints and forgets.
+    """
+
+    def __init__(self, own: Callable[[int], Any] | None) -> None:
+        self._own = own
+
+    def __call__(self, number: int) -> None:
+        Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
+        if self._own is not None:
+            self._own(number)
+
+
+def _end(error: Exception, _: object) -> None:
+    traceback.print_exception(type(error), error, error.__traceback__, file=sys.stdout)
+    sys.stdout.flush()
+    full = getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
+    os._exit(errno.ENOSPC if full else 1)  # PyTorch's error tells the code
 
 
 class _SkipFirst:

@@ -70,6 +70,8 @@ class SNAS(ChildrenOfSearch):
             the better; with a ``-`` before its name, the smaller. None: ``val_acc`` or another accuracy, else a loss.
         recalibration_batches: training batches that a child's BatchNorm statistics are measured on; 0: it is judged
             with the supernet's.
+        judge_epochs: epochs that each of them trains alone on the training batches before it is judged, from the
+            supernet's weights, which are put back; 0: none. Shared weights rank good children about as chance does.
         bilevel: update the logits on a validation batch of their own, as DARTS does; for comparison. The paper
             argues for a single level, and a space with a zero operation tends to select nothing otherwise.
         sampling: "relaxed" (the paper), or "single_path": a step runs one child drawn from the categorical
@@ -85,6 +87,15 @@ class SNAS(ChildrenOfSearch):
         channels_last: give the supernet its images in channels-last memory order; None: on a CPU, where a
             convolution supernet trains about 1.5 times as fast in it.
         initial_logits_std: standard deviation of the initial logits around 0.
+        auxiliary_skip: each choice of operations adds this times its input to its output, where the two have one
+            shape, at the first step; it falls linearly and is no part of any child
+            (:mod:`snas_nni.community.auxiliary_skip`; DARTS-, arXiv 2009.01027). 0: none.
+        auxiliary_skip_gone_at: the share of the steps before settling after which it is 0, in (0, 1].
+        drop_to: candidates that each choice has left in the end; the least probable ones are dropped at the starts of
+            epochs, but for those of the most probable child within the budget (:mod:`snas_nni.community.dropping`;
+            P-DARTS, DrNAS, IS-DARTS). None: all.
+        drop_start: when that begins: 0 is the first epoch of the temperature's fall, 1 the last one.
+        drop_end: when it has ended; in [drop_start, 1], above 0.
         regularizers: terms added to the loss, each a :class:`~snas_nni.regularizer.Regularizer` or a plain function.
         budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
         sweep: search for every budget at once: each step draws a bound of its own, and afterwards children are derived
@@ -143,6 +154,7 @@ class SNAS(ChildrenOfSearch):
         selection_share: float = 1.0,
         selection_metric: str | None = None,
         recalibration_batches: int = 20,
+        judge_epochs: int = 0,
         bilevel: bool = False,
         sampling: Literal["relaxed", "single_path"] = "relaxed",
         sample_per_layer: bool = False,
@@ -152,6 +164,11 @@ class SNAS(ChildrenOfSearch):
         skip_tolerance: float = 5e-4,
         channels_last: bool | None = None,
         initial_logits_std: float = 0.01,
+        auxiliary_skip: float = 0.0,
+        auxiliary_skip_gone_at: float = 0.6,
+        drop_to: int | None = None,
+        drop_start: float = 0.2,
+        drop_end: float = 0.8,
         regularizers: Sequence[Regularizer | Callable[..., RegularizerTerm | torch.Tensor]] = (),
         budget: Budget | None = None,
         sweep: Sweep | None = None,
@@ -175,6 +192,8 @@ class SNAS(ChildrenOfSearch):
         self.settings = SearchSettings(**{each.name: given[each.name] for each in fields(SearchSettings)})
         if sweep is not None and budget is not None and sweep.cost in budget.bounds:
             raise SettingError(f"the budget bounds {sweep.cost} and the sweep draws its bound; give one of the two.")
+        if sweep is not None and drop_to is not None:
+            raise SettingError("a sweep searches for every budget, which needs every candidate: leave drop_to out.")
         if sweep is not None and settle_epochs is None:
             self.settings = replace(self.settings, settle_epochs=0)
         self.seed = torch.initial_seed() % 2**32 if seed is None else seed
@@ -267,6 +286,7 @@ class SNAS(ChildrenOfSearch):
             accept=self.accept,
             validation=validation,
             judge=judge,
+            costs=self._costs,
         )
         self._search = search
         return search
@@ -276,5 +296,5 @@ class SNAS(ChildrenOfSearch):
         if self.budget_controller is not None:
             self.budget_controller.prepare(model)
             # On several devices what the solver left open in time must be the same.
-            self.distribution.exclude(broadcast_from_rank_zero(self.budget_controller.excluded))
+            self.distribution.exclude_also(broadcast_from_rank_zero(self.budget_controller.excluded))
         return model

@@ -24,7 +24,7 @@ ORDERS = {
     "exports": ("errors", "architecture", "rebuilding", "report"),
     "trials": ("settings", "data", "training", "runs", "verbs"),
 }
-MORE_ORDERS = {"snas_nni": ("distribution", "supernet", "derivation", "one_shot", "strategy")}
+MORE_ORDERS = {"snas_nni": ("distribution", "supernet", "derivation", "community", "one_shot", "strategy")}
 
 
 def module_names(root=ROOT):

@@ -112,7 +112,7 @@ def compared(space: str, clock: str, work: Path) -> dict[str, Any]:
     return {
         "space": space,
         "clock": clock,
-        "children": count,
+        "fitted": count,
         "terms": len(Polynomial.sum(table.parts.values()).terms),
         **calibration_of(predicted, measured).as_document(),
         "p50_ms": float(np.median([each["p50"] for each in timings])),

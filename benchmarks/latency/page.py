@@ -59,13 +59,13 @@ def page(document: dict[str, Any]) -> str:
         "",
         "## Tables",
         "",
-        "| space | clock | children | p50 / p90, ms | Spearman | median error | 90 % | export, timing, fit, s |",
+        "| space | clock | fitted | p50 / p90, ms | Spearman | median error | 90 % | export, timing, fit, s |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in document["tables"]:
         export = "-" if row["export_seconds"] is None else f"{row['export_seconds']:.0f}"
         lines.append(
-            f"| {row['space']} | {row['clock']} | {row['children']} | {row['p50_ms']:.3g} / {row['p90_ms']:.3g} "
+            f"| {row['space']} | {row['clock']} | {row['fitted']} | {row['p50_ms']:.3g} / {row['p90_ms']:.3g} "
             f"| {row.get('spearman', 0):.4f} | {100 * row['median_error']:.2f} % | {100 * row['p90_error']:.2f} % "
             f"| {export} + {row['timing_seconds']:.0f} + {row['fit_seconds']:.1f} |"
         )

@@ -242,7 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kit = json.loads((folder / "kit.json").read_text(encoding="utf-8"))
     settings = {**DEFAULTS, **kit["settings"]}
     settings.update({name: value for name in DEFAULTS if (value := getattr(options, name)) is not None})
-    files = sorted((folder / "graphs").glob("*.onnx"))
+    if kit.get("needs_timer") and not options.timer:
+        print("error: the graphs are no ONNX files; say with --timer which program runs one", file=sys.stderr)
+        return 2
+    files = sorted((folder / "graphs").glob("[0-9]*"))
     part = Path(options.output + ".part")  # what is measured so far, should this be cut off
     task = {"settings": settings, "timer": options.timer, "files": [file.name for file in files]}
     known: dict[str, Any] = {}

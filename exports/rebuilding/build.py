@@ -14,7 +14,7 @@ from exports.rebuilding.find_space import Spaces, find_space
 from exports.rebuilding.weights import load_weights
 from snas_nni.derivation.child import build_child
 from snas_nni.files import readable
-from snas_nni.supernet.frozen import replace_empty_choices
+from snas_nni.supernet.frozen import completed
 
 __all__ = ["build"]
 
@@ -95,7 +95,7 @@ def child_of(architecture: Architecture, spaces: Spaces) -> tuple[nn.Module, Cal
             f"the child has {count_parameters(child)}, and {architecture.parameters} were recorded",
             "Use the version of the space's code that the record comes from; see its versions",
         )
-    return child, lambda: replace_empty_choices(space.freeze(sample))
+    return child, lambda: completed(space.freeze(sample))
 
 
 def recorded_weights(architecture: Architecture) -> Path:

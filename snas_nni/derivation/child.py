@@ -13,7 +13,7 @@ from torch import nn
 
 from snas_nni.derivation.inheritance import inherit_weights
 from snas_nni.distribution.choices import choice_of, chosen_categories
-from snas_nni.supernet.frozen import follow_device, follow_precision, replace_empty_choices
+from snas_nni.supernet.frozen import completed, follow_device, follow_precision
 
 __all__ = ["build_child", "child_place", "derive_child"]
 
@@ -32,7 +32,7 @@ def build_child(space: Callable[..., ModelSpace], arguments: Mapping[str, Any], 
     """
     with model_context(dict(sample)):
         child = space(**arguments)
-    return replace_empty_choices(child)
+    return completed(child)
 
 
 def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
@@ -52,7 +52,7 @@ def derive_child(supernet: ModelSpace, sample: Mapping[str, Any]) -> nn.Module:
     # Inputs come in the order of the candidates, as in the supernet, however the sample lists them.
     sample = {choice.label: choice.value(chosen_categories(choice, sample)) for choice in choices}
     frozen = supernet.freeze(dict(sample))
-    child = replace_empty_choices(copy.deepcopy(frozen))
+    child = completed(copy.deepcopy(frozen))
     follow_device(child, supernet)
     left = inherit_weights(child, child_place(supernet), sample)
     follow_precision(child, left, supernet)

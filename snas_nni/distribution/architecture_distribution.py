@@ -30,8 +30,8 @@ class ArchitectureDistribution(nn.Module):
     """p(Z) = product over labels of a categorical distribution with logits a (paper, section 2.1).
 
     Holds the trainable logits and the sample that the supernet runs with. Noise comes from a CPU generator of its
-    own, so that the search's draws do not depend on what else uses random numbers, and ranks that start with the
-    same seed draw the same Z.
+    own, which on a GPU seeds each draw, so that the search's draws do not depend on what else uses random numbers, and
+    ranks that start with the same seed draw the same Z.
 
     Args:
         choices: the choice behind each label of the space.
@@ -83,6 +83,11 @@ class ArchitectureDistribution(nn.Module):
         """
         self._excluded = Excluded(self._shapes, categories)
         self._mode_sample = None
+
+    def exclude_also(self, categories: Mapping[str, Iterable[int]]) -> None:
+        """Exclude categories beside those that are excluded already; arguments and errors are those of ``exclude``."""
+        labels = {*self.excluded, *categories}
+        self.exclude({label: {*self.excluded.get(label, ()), *categories.get(label, ())} for label in labels})
 
     @property
     def excluded(self) -> dict[str, tuple[int, ...]]:
@@ -190,13 +195,13 @@ class ArchitectureDistribution(nn.Module):
         # One kernel per number of categories rather than one per label.
         for size, labels in by_size.items():
             logits = torch.cat([rows[label].reshape(-1, size) for label in labels])
-            noise = gumbel_noise(logits.shape, generator or self.generator).to(logits)
+            noise = gumbel_noise(logits.shape, generator or self.generator, logits.device).to(logits)
             log_z = concrete_log_sample(logits, temperature, noise)
             parts = log_z.split([rows[label].shape[0] * rows[label].shape[1] for label in labels])  # type: ignore[no-untyped-call]
             log_rows.update((label, part.view(rows[label].shape)) for label, part in zip(labels, parts, strict=True))
         return Sample(self.choices, {label: log_rows[label] for label in self.choices}, temperature)
 
-    def draw_single_path(self, temperature: float) -> Sample:
+    def draw_single_path(self, temperature: float, generator: torch.Generator | None = None) -> Sample:
         """Draw one child: a one-hot Z of each label from its categorical distribution (DSNAS, arXiv 2002.09128).
 
         Only the chosen candidates run. The gradient of a label's logits is its credit, dL/dZ at the chosen
@@ -204,8 +209,9 @@ class ArchitectureDistribution(nn.Module):
 
         Args:
             temperature: of the search, for those who ask the sample; the draw does not depend on it.
+            generator: a CPU generator to use in place of the search's own.
         """
-        relaxed = self.draw(1.0)  # whose argmax is distributed as softmax(a), whatever the temperature
+        relaxed = self.draw(1.0, generator)  # whose argmax is distributed as softmax(a), whatever the temperature
         log_rows, rows = {}, {}
         for label, log_z in relaxed.log_rows.items():
             log_rows[label], rows[label] = one_path(log_z, self.rows_of(label))

@@ -20,8 +20,15 @@ __all__ = ["concrete_log_density", "concrete_log_sample", "entropy", "gumbel_noi
 # (-3.7, 36.8), so neither logarithm meets a zero.
 _SMALLEST_UNIFORM = 2.0**-54
 
+_DRAWING = ("cuda",)
+"""Devices that draw their noise; others may lack float64."""
 
-def gumbel_noise(shape: torch.Size | tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
+
+def gumbel_noise(
+    shape: torch.Size | tuple[int, ...],
+    generator: torch.Generator | None = None,
+    device: torch.device | None = None,
+) -> Tensor:
     """Draw standard Gumbel noise, finite without exception.
 
     The uniform numbers are float64, whatever the model's precision is: float32 has only 2^24 of them, and one in
@@ -30,12 +37,21 @@ def gumbel_noise(shape: torch.Size | tuple[int, ...], generator: torch.Generator
     Args:
         shape: shape of the result.
         generator: a CPU generator; PyTorch's global one if absent.
+        device: where the noise is used. A GPU draws it by itself, from a seed that ``generator`` gives it: moving it
+            there would make the host wait for all that the GPU has to do.
 
     Returns:
-        float64 tensor of ``shape`` on the CPU.
+        float64 tensor of ``shape``, on a GPU if ``device`` is one that draws, else on the CPU.
     """
-    uniform = torch.rand(shape, generator=generator, dtype=torch.float64).clamp_(min=_SMALLEST_UNIFORM)
+    there = None
+    if device is not None and device.type in _DRAWING:
+        generator, there = _generator_on(device, generator), device
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64, device=there).clamp_(min=_SMALLEST_UNIFORM)
     return -torch.log(-torch.log(uniform))
+
+
+def _generator_on(device: torch.device, generator: torch.Generator | None) -> torch.Generator:
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
 
 
 def concrete_log_sample(logits: Tensor, temperature: float, noise: Tensor) -> Tensor:

@@ -106,6 +106,10 @@ class CurrentSample:
     Args:
         skip_tolerance: how much weight candidates may have that do not run, in [0, 1); see
             :meth:`ChoiceReader.negligible_share`.
+
+    Attributes:
+        auxiliary_skip: the factor with which each choice adds its input to its output; 0 for none.
+        skips_added: how many choices did so since :meth:`adding_skips` began.
     """
 
     def __init__(self, skip_tolerance: float = 0.0) -> None:
@@ -113,6 +117,8 @@ class CurrentSample:
         self.trace: Trace | None = None
         self.skip_tolerance = skip_tolerance
         self.marks_dropped_channels = False
+        self.auxiliary_skip = 0.0
+        self.skips_added = 0
         self.drawn: Sample | None = None
         self.mode: Callable[[], Sample] | None = None
 
@@ -140,6 +146,15 @@ class CurrentSample:
             yield
         finally:
             self.trace = before
+
+    @contextmanager
+    def adding_skips(self, factor: float) -> Iterator[None]:
+        """Inside the ``with`` block, choices add ``factor`` times their input where it has their output's shape."""
+        before, self.auxiliary_skip, self.skips_added = self.auxiliary_skip, factor, 0
+        try:
+            yield
+        finally:
+            self.auxiliary_skip = before
 
     @contextmanager
     def marking_dropped_channels(self) -> Iterator[None]:

@@ -66,7 +66,11 @@ class SnasLightningModule(SearchModule):
             sample = self._settled() if settled else self._step.draw(temperature)
             if not runs_here:
                 continue
-            with self.distribution.use(sample), local_backward(self.trainer):
+            with (
+                self.distribution.use(sample),
+                self._step.skips(position_of(self.trainer)),
+                local_backward(self.trainer),
+            ):
                 output = self.training_module.training_step(batch, batch_idx)
                 loss = output["loss"] if isinstance(output, dict) else output
                 total, terms = self._step.total(loss, sample, settled)
@@ -116,7 +120,7 @@ class SnasLightningModule(SearchModule):
             generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.trainer.current_epoch + batch_idx)
             temperature = self.temperature
             with (
-                self.distribution.use(self.distribution.draw(temperature, generator)),
+                self.distribution.use(self._step.draw_freely(temperature, generator)),
                 self._evaluator_log.under("sampled/"),
                 undisturbed_metrics(self.training_module),
             ):
@@ -150,7 +154,7 @@ class SnasLightningModule(SearchModule):
     def on_train_epoch_start(self) -> None:
         """Remember where the logits are, and check the schedule before time is spent on the epoch."""
         _ = self.temperature  # a schedule that cannot be followed is refused before the first step
-        self._step.telemetry.begin()
+        self._step.begin_epoch(position_of(self.trainer))
         if self.settled:
             self._settled()
         super().on_train_epoch_start()

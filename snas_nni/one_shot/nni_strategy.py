@@ -110,9 +110,9 @@ class NniStrategy(DARTS):
         # DARTS.mutate_model would create logits of its own.
         supernet: ModelSpace = super(DARTS, self).mutate_model(model)
         refuse_aliases(supernet)
-        if self.settings.sampling == "relaxed":
-            refuse_shared_sizes(supernet)
-        elif self.settings.sample_per_layer:
+        relaxed = self.settings.sampling == "relaxed"
+        refuse_shared_sizes(supernet, relaxed)
+        if self.settings.sample_per_layer and not relaxed:
             refuse_sizes_per_layer(supernet, self._distribution)
         InputMemory.attach(supernet, self._distribution)
         refuse_unread(self._distribution)

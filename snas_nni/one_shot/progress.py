@@ -12,9 +12,11 @@ from snas_nni.one_shot.settings import SearchSettings
 
 __all__ = [
     "Position",
+    "annealing_progress",
     "is_settling",
     "is_warming_up",
     "position_of",
+    "searching_progress",
     "settling_epochs",
     "settling_progress",
     "temperature_now",
@@ -81,6 +83,30 @@ def settling_progress(position: Position, settings: SearchSettings) -> float | N
     if 0 < position.batches < math.inf:
         done += min(position.batch, position.batches) / position.batches
     return done / epochs
+
+
+def searching_progress(position: Position, settings: SearchSettings) -> float:
+    """Share of the steps before settling that are behind the current one, in [0, 1]; 1 while settling.
+
+    It moves every step, or every epoch where nobody knows how many steps one has; it stays at 0 where nobody knows how
+    many epochs there are.
+    """
+    if is_settling(position, settings):
+        return 1.0
+    if position.epochs is None or position.epochs <= 0:
+        return 0.0
+    done: float = position.epoch
+    if 0 < position.batches < math.inf:
+        done += max(0, min(position.batch, position.batches)) / position.batches
+    return min(1.0, done / (position.epochs - settling_epochs(settings, position.epochs)))
+
+
+def annealing_progress(position: Position, settings: SearchSettings) -> float:
+    """Where the current epoch is among those of the temperature's fall: 0 in the first, 1 in the last and later."""
+    if position.epochs is None or is_warming_up(position, settings):
+        return 0.0
+    epochs = position.epochs - settling_epochs(settings, position.epochs) - settings.warmup_epochs
+    return min(1.0, (position.epoch - settings.warmup_epochs) / (epochs - 1)) if epochs > 1 else 0.0
 
 
 def temperature_now(position: Position, settings: SearchSettings) -> float:

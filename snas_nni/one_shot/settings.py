@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from snas_nni.community.auxiliary_skip import AuxiliarySkip
+from snas_nni.community.dropping import Dropping
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.temperature import Shape, TemperatureSchedule
 from snas_nni.ranges import check_ranges, ranged
@@ -34,6 +36,7 @@ class SearchSettings:
         selection_share: of the validation batches that they are compared on, in (0, 1]
         selection_metric: that decides, such as val_acc or -val_loss; null for an accuracy, else a loss
         recalibration_batches: that measure a compared child's BatchNorm statistics; 0 for the supernet's
+        judge_epochs: that each compared child trains alone before it is judged; 0 for none
         bilevel: train the logits on validation batches, as DARTS does
         sampling: relaxed, or single_path: each step runs one drawn child, much faster
         sample_per_layer: draw each layer's sample separately
@@ -43,6 +46,11 @@ class SearchSettings:
         skip_tolerance: candidates of so little weight / temperature do not run; [0, 1)
         channels_last: memory order of the images; null for that on a CPU
         initial_logits_std: standard deviation of the initial logits, at least 0
+        auxiliary_skip: first share of its input that a choice adds to its output, as DARTS- does; 0 for none
+        auxiliary_skip_gone_at: share of the steps before settling after which that is 0; (0, 1]
+        drop_to: candidates of a choice that are left in the end; null to drop none
+        drop_start: how far in the temperature's fall weak ones begin to be dropped; [0, 1]
+        drop_end: from where on no more are; in [drop_start, 1], above 0
 
     Raises:
         SettingError: names the setting, its value and its range.
@@ -67,6 +75,7 @@ class SearchSettings:
     selection_share: float = ranged(1.0, above=0, at_most=1)
     selection_metric: str | None = None
     recalibration_batches: int = ranged(20, at_least=0, whole=True)
+    judge_epochs: int = ranged(0, at_least=0, whole=True)
     bilevel: bool = False
     sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
@@ -76,21 +85,41 @@ class SearchSettings:
     skip_tolerance: float = ranged(5e-4, at_least=0, below=1)
     channels_last: bool | None = None
     initial_logits_std: float = ranged(0.01, at_least=0)
+    auxiliary_skip: float = 0.0
+    auxiliary_skip_gone_at: float = 0.6
+    drop_to: int | None = None
+    drop_start: float = 0.2
+    drop_end: float = 0.8
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "logits_betas", tuple(self.logits_betas))  # a list where it comes from YAML
         check_ranges(self, self.key_prefix)
         try:
-            _ = self.temperature
+            _ = self.temperature, self.auxiliary, self.dropping
         except SettingError as error:
             raise SettingError(f"{self.key_prefix}{error}") from None
         if len(self.logits_betas) != 2:
             raise SettingError(f"{self.key_prefix}logits_betas is {self.logits_betas}, but must be two numbers")
+        if self.judge_epochs and not self.recalibration_batches:
+            raise SettingError(
+                f"{self.key_prefix}judge_epochs is {self.judge_epochs}, but recalibration_batches is 0: a child that "
+                "was trained alone is judged with BatchNorm statistics of its own."
+            )
         if self.bilevel and self.accumulate_batches > 1:
             raise SettingError(
                 f"{self.key_prefix}accumulate_batches is {self.accumulate_batches}, but bilevel updates step the "
                 "logits after every batch and would throw the accumulated gradients away. Use one of the two."
             )
+
+    @property
+    def auxiliary(self) -> AuxiliarySkip:
+        """The auxiliary skip as a function of progress."""
+        return AuxiliarySkip(self.auxiliary_skip, self.auxiliary_skip_gone_at)
+
+    @property
+    def dropping(self) -> Dropping:
+        """How many candidates are left, as a function of progress."""
+        return Dropping(self.drop_to, self.drop_start, self.drop_end)
 
     @property
     def temperature(self) -> TemperatureSchedule:

@@ -43,13 +43,13 @@ def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
             if rows.shape[-1] > 1:
                 top = torch.softmax(rows, -1).topk(2, dim=-1).values
                 gaps.append(top[:, 0] - top[:, 1])
-            probabilities = distribution.expected_weights(label)
-            for candidate, probability in zip(choice.candidates, probabilities.tolist(), strict=True):
+            probabilities = distribution.expected_weights(label).tolist()
+            for candidate, probability in zip(choice.candidates, probabilities, strict=True):
                 each[f"probability/{label}/{candidate}"] = probability
             for kind, names in (("zero", ZERO_NAMES), ("skip", SKIP_NAMES)):
                 found = [k for k, candidate in enumerate(choice.candidates) if candidate in names]
                 if found:
-                    shares[kind].append(float(probabilities[found].sum()))
+                    shares[kind].append(sum(probabilities[k] for k in found))
     total = sum(entropies.values())
     metrics = {
         "search/entropy": total,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nni.mutable import MutableExpression
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.distribution.sample import ChoiceReader
+from snas_nni.distribution.trace import Trace
 from snas_nni.errors import UnsupportedSpaceError
 from snas_nni.nni_compat import BaseSuperNetModule, plain_type
 from snas_nni.supernet.base import Counterpart, SampledModule
@@ -25,7 +26,13 @@ MAX_COMBINATIONS = 64
 
 
 class MixedArguments(SampledModule, BaseSuperNetModule):
-    """Runs sum over combinations of values of (product of their weights) * module built with those values."""
+    """Runs sum over combinations of values of (product of their weights) * module built with those values.
+
+    Attributes:
+        sized: labels that size a sliced layer too, so that only one of their values fits what this module is given.
+    """
+
+    sized: frozenset[str] = frozenset()
 
     def __init__(self, module: ParametrizedModule, readers: dict[str, ChoiceReader], name: str) -> None:
         super().__init__()
@@ -45,9 +52,15 @@ class MixedArguments(SampledModule, BaseSuperNetModule):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the weighted sum over the combinations."""
-        if self.reader.trace is not None:
-            outputs = self.run_all_traced(*args, **kwargs)
-            return same_shape(outputs, [self._values(c) for c in self.combinations], self.where())
+        if (trace := self.reader.trace) is not None:
+            fitting = [c for c in self.combinations if self._fits(c, trace)]
+            outputs = [
+                self.run_traced(
+                    self._condition(c, self.sized), self.candidates[self.combinations.index(c)], *args, **kwargs
+                )
+                for c in fitting
+            ]
+            return same_shape(outputs, [self._values(c) for c in fitting], self.where())
         readers = list(self.readers.values())
         numbers = [
             math.prod(reader.numbers()[index] for reader, index in zip(readers, combination, strict=True))
@@ -73,11 +86,17 @@ class MixedArguments(SampledModule, BaseSuperNetModule):
             for combination, candidate in zip(self.combinations, self.candidates, strict=True)
         ]
 
-    def _condition(self, combination: tuple[int, ...]) -> Polynomial:
+    def _condition(self, combination: tuple[int, ...], without: Collection[str] = ()) -> Polynomial:
         condition = ONE
         for label, index in zip(self.readers, combination, strict=True):
-            condition = condition * Polynomial.entry(label, index)
+            if label not in without:
+                condition = condition * Polynomial.entry(label, index)
         return condition
+
+    def _fits(self, combination: tuple[int, ...], trace: Trace) -> bool:
+        """Whether it has the sizes that a pass runs with."""
+        indices = dict(zip(self.readers, combination, strict=True))
+        return all(indices[label] == trace.value_index(label) for label in self.sized)
 
     def counterpart(self, sample: Mapping[str, Any]) -> Counterpart:
         """The module of the chosen combination."""

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.nni_compat import PathSamplingCell
+from snas_nni.supernet.auxiliary import has_skip, with_skip
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.frozen import match_all
-from snas_nni.supernet.weighting import same_shape
+from snas_nni.supernet.weighting import same_shape, weighted_sum
 
 __all__ = ["MixedCell"]
 
@@ -147,6 +148,13 @@ class MixedCell(SampledModule, PathSamplingCell):
             return [flat[index] for index in indices]
 
         summed: Tensor = self.run_weighted(numbers, run, weights, lambda _: where)
+        if self.reader.current.auxiliary_skip:
+            # Each slot is an edge, from the input that it chooses.
+            of_sources = torch.stack([each.weights() for each in sources]).sum(0).unbind()
+            fitting = [j for j in range(node) if has_skip(summed, states[j]) and any(s.numbers()[j] for s in sources)]
+            if fitting:
+                x = weighted_sum([states[j] for j in fitting], [of_sources[j] for j in fitting], lambda: where)
+                summed = with_skip(summed, x, self.reader.current)
         return summed
 
     def _operations(self, node: int) -> list[tuple[int, str, nn.Module]]:

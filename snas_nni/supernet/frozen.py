@@ -1,14 +1,15 @@
-"""What a choice becomes in the child where NNI's own answer does not run, and where new layers are put."""
+"""What becomes of a choice or a layer in the child where NNI's own answer does not do, and where new layers are put."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
 import torch
+from nni.nas.nn.pytorch import ParametrizedModule
 from nni.nas.nn.pytorch.choice import ChosenInputs
 from torch import Tensor, nn
 
-__all__ = ["NoInputs", "follow_device", "follow_precision", "match", "match_all", "replace_empty_choices"]
+__all__ = ["NoInputs", "completed", "follow_device", "follow_precision", "match", "match_all"]
 
 
 class NoInputs(nn.Module):
@@ -22,9 +23,15 @@ class NoInputs(nn.Module):
         return torch.zeros_like(inputs[0])
 
 
-def replace_empty_choices(child: nn.Module) -> nn.Module:
-    """Put :class:`NoInputs` where a frozen ``InputChoice`` has no input; return ``child``, changed in place."""
+def completed(child: nn.Module) -> nn.Module:
+    """Mend what NNI leaves undone when it freezes a space; return ``child``, changed in place.
+
+    :class:`NoInputs` comes where a frozen ``InputChoice`` has no input. A parametrized module that NNI made for a
+    child does not know its arguments, without which it has no ``repr``, and PyTorch's exporter asks for that.
+    """
     for parent in list(child.modules()):
+        if isinstance(parent, ParametrizedModule) and not hasattr(parent, "trace_args"):
+            parent.save_init_arguments()
         for name, module in list(parent.named_children()):
             if isinstance(module, ChosenInputs) and not module.chosen and module.reduction in ("sum", "mean"):
                 setattr(parent, name, NoInputs())

@@ -128,11 +128,16 @@ _SIZES = {
 }
 
 
-def refuse_shared_sizes(supernet: nn.Module) -> None:
-    """Refuse a module whose weights differ in shape with a label that sizes a sliced layer.
+def refuse_shared_sizes(supernet: nn.Module, relaxed: bool) -> None:
+    """Refuse a module whose weights differ in shape with a label that sizes a sliced layer; or tell it of that label.
 
     While the sample is relaxed a sliced layer has its largest size, masked, whereas a module with no supernet form of
-    its own is built with each of the values, and the smaller ones do not fit.
+    its own is built with each of the values, and the smaller ones do not fit. A single path has one size everywhere;
+    a pass that counts must then run what fits alone.
+
+    Args:
+        supernet: of the space.
+        relaxed: whether the search draws relaxed samples.
 
     Raises:
         UnsupportedSpaceError: names the labels, the module, the sliced layer, and the ways out.
@@ -144,15 +149,16 @@ def refuse_shared_sizes(supernet: nn.Module) -> None:
     for name, module in supernet.named_modules():
         if not isinstance(module, MixedArguments):
             continue
-        for label in _labels_of_shapes(module):
-            if label in sliced:
-                raise UnsupportedSpaceError(
-                    f"label '{label}' (module '{name}' of type {module.module_type}): the value also chooses "
-                    f"{sliced[label]}, and is not supported in a module whose weights take their shape from it and "
-                    "which is no layer that can be sliced. Use MutableConv2d, MutableBatchNorm2d, MutableLayerNorm, "
-                    "MutableLinear or MutableMultiheadAttention there, a LayerChoice of whole blocks, "
-                    "SNAS(sampling='single_path'), or SNAS(mutation_hooks=[...]) with a supernet form of your own."
-                )
+        shared = [label for label in _labels_of_shapes(module) if label in sliced]
+        if shared and relaxed:
+            raise UnsupportedSpaceError(
+                f"label '{shared[0]}' (module '{name}' of type {module.module_type}): the value also chooses "
+                f"{sliced[shared[0]]}, and is not supported in a module whose weights take their shape from it and "
+                "which is no layer that can be sliced. Use MutableConv2d, MutableBatchNorm2d, MutableLayerNorm, "
+                "MutableLinear or MutableMultiheadAttention there, a LayerChoice of whole blocks, "
+                "SNAS(sampling='single_path'), or SNAS(mutation_hooks=[...]) with a supernet form of your own."
+            )
+        module.sized = frozenset(shared)
 
 
 def refuse_sizes_per_layer(supernet: nn.Module, distribution: ArchitectureDistribution) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.nni_compat import BaseSuperNetModule
+from snas_nni.supernet.auxiliary import with_skip
 from snas_nni.supernet.base import Counterpart, SampledModule
 from snas_nni.supernet.weighting import same_shape
 
@@ -31,12 +32,13 @@ class MixedLayer(SampledModule, LayerChoice, BaseSuperNetModule):
         """Return the weighted sum of the candidates' outputs."""
         if self.reader.trace is not None:
             return same_shape(self.run_all_traced(*args, **kwargs), self.names, self.where())
-        return self.run_weighted(
+        summed = self.run_weighted(
             self.reader.numbers(),
             lambda index: self[self.names[index]](*args, **kwargs),
             self._weights,
             self._where_among,
         )
+        return with_skip(summed, args[0] if args else None, self.reader.current)
 
     def indices_to_run(self, numbers: Sequence[float]) -> list[int]:
         """Indices of the candidates that run.

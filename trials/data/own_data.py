@@ -17,7 +17,11 @@ from trials.data.types import LabelledTensors, TaskData
 from trials.settings.run import DataSettings
 from trials.tasks import Classification, Task
 
-__all__ = ["arrays_by_split", "task_data"]
+__all__ = ["SEVERAL_INPUTS", "arrays_by_split", "task_data"]
+
+SEVERAL_INPUTS = (
+    "Join several inputs into one tensor, which forward takes apart; or search in a loop of your own (docs/python.md)"
+)
 
 _FORMS = (
     "a pair of inputs and targets (tensors or numpy arrays), a torch Dataset of such pairs, (train, test) or "
@@ -87,7 +91,7 @@ def _splits(found: object, where: str) -> dict[str, Any]:
             return {"train": found}
         if all(_is_part(part) for part in found):
             return dict(zip(("train", "test") if len(found) == 2 else names, found, strict=True))
-    raise SettingError(f"{where} must return {_FORMS}; not {_kind(found)}")
+    raise SettingError(f"{where} must return {_FORMS}; not {_kind(found)}{_several_in(found)}")
 
 
 def _is_part(part: object) -> bool:
@@ -95,6 +99,21 @@ def _is_part(part: object) -> bool:
     return isinstance(part, Dataset) or (
         pair and all(isinstance(each, (Tensor, np.ndarray)) for each in part)  # type: ignore[attr-defined]
     )
+
+
+def _several_in(found: object) -> str:
+    """What to do about inputs that are not one tensor each; nothing where that is not what is wrong."""
+    parts = (list, tuple, Mapping)
+    if not isinstance(found, (list, tuple)) or not any(map(_holds_numbers, found)):
+        return ""
+    several = len(found) > 2 or any(isinstance(part, parts) for part in found)
+    return f". {SEVERAL_INPUTS}" if several else ""
+
+
+def _holds_numbers(part: object) -> bool:
+    inner = list(part.values()) if isinstance(part, Mapping) else part
+    inner = inner if isinstance(inner, (list, tuple)) else [inner]
+    return any(isinstance(each, (Tensor, np.ndarray)) for each in inner)
 
 
 def _kind(found: object) -> str:
@@ -115,7 +134,10 @@ def _arrays(part: Any, where: str) -> tuple[Any, Any]:
     for index in range(len(part)):
         item = part[index]
         if not isinstance(item, (tuple, list)) or len(item) != 2:
-            raise SettingError(f"{where}: item {index} of the dataset is {_kind(item)}, not a pair of input and label")
+            raise SettingError(
+                f"{where}: item {index} of the dataset is {_kind(item)}, not a pair of input and label"
+                f"{_several_in(item)}"
+            )
         inputs.append(_tensor(item[0], f"{where}: input {index}"))
         labels.append(np.asarray(item[1]))
     shapes = {tuple(each.shape) for each in inputs}
@@ -138,6 +160,8 @@ def _tensor(values: Any, where: str) -> Tensor:
         values = torch.from_numpy(np.ascontiguousarray(values))
     if not isinstance(values, Tensor):
         hint = "; make it a tensor in the dataset, as ToTensor of torchvision does" if hasattr(values, "mode") else ""
+        if isinstance(values, (tuple, list, Mapping)) and _holds_numbers(values):
+            hint = f". {SEVERAL_INPUTS}"
         raise SettingError(f"{where}: {_kind(values)}, not a tensor or an array{hint}")
     return values.float() if values.dtype == torch.float64 else values
 
@@ -166,6 +190,6 @@ def arrays_by_split(found: Mapping[str, Any], where: str) -> dict[str, tuple[Any
         if not _is_part(part):
             raise SettingError(
                 f"{name} must be a pair of inputs and targets (tensors or numpy arrays), or a torch Dataset or "
-                f"DataLoader of such pairs; not {_kind(part)}"
+                f"DataLoader of such pairs; not {_kind(part)}{_several_in(part)}"
             )
     return {name: _arrays(part, f"{where}: {name}") for name, part in _splits(found, where).items()}

@@ -15,9 +15,10 @@ from typing import Any
 
 from rich.console import Console
 
-from snas_nni.errors import SettingError
+from snas_nni.errors import SettingError, SnasError
 from trials.experiments.display import LaunchDisplay, trial_table
 from trials.experiments.experiment_file import ExperimentFile, read_experiment_file
+from trials.experiments.folders import refuse_unwritable
 from trials.experiments.manager import Manager, ManagerGoneError, last_lines, running_manager
 from trials.experiments.other_machines import RUNNER_OUTPUT, FetchError, fetch, trial_lines
 from trials.experiments.trial_records import TrialRecord, trial_records
@@ -84,6 +85,7 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
         console.print("warning: neither maxTrialNumber nor maxExperimentDuration is set; stop it with Ctrl-C")
     if options.listen_everywhere:
         console.print("warning: everyone who reaches this machine's port can start programs on it")
+    refuse_unwritable(options.output, file.folder)
     experiment = _Experiment(file, console, options)
     with Stopping(second_quits=False):
         try:
@@ -96,7 +98,10 @@ def launch(path: str | Path, options: LaunchOptions) -> int:
                         experiment.look(manager, patience=2.0)  # a trial may have ended since
         except StoppedError as stopped:
             with contextlib.suppress(OSError):  # the terminal may be what has gone
-                experiment.finish()
+                try:
+                    experiment.finish()
+                except SnasError as error:
+                    print(f"error: {error}", file=sys.stderr)
                 word = "interrupted" if stopped.number == signal.SIGINT else "terminated"
                 print(f"{word}{experiment.how_to_go_on()}", file=sys.stderr)
             return stopped.exit_code
@@ -168,17 +173,25 @@ class _Experiment:
         self._trials = trial_records(manager.get("trial-jobs", patience), manager.get("metric-data", patience))
 
     def finish(self) -> bool:
-        """Write and print what came out; return whether a trial succeeded. Works after an interrupted run too."""
+        """Write and print what came out; return whether a trial succeeded. Works after an interrupted run too.
+
+        Raises:
+            SnasError: what came out cannot be written.
+        """
         if self._id is None:
             return False
-        folder = self._options.output / self._id
-        folder.mkdir(parents=True, exist_ok=True)
         best = max(
             (trial for trial in self._trials if trial.succeeded),
             key=lambda trial: trial.rank,
             default=None,
         )
-        copied = self._copy_best(best, folder / "best") if best is not None else None
+        folder = self._options.output / self._id
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            copied = self._copy_best(best, folder / "best") if best is not None else None
+        except OSError as error:
+            left = f"; the best child is in {best.output}" if best is not None and best.output is not None else ""
+            raise SnasError(f"--output: cannot write {error.filename}: {error.strerror}{left}") from error
         document = self._document(best, copied)
         write_result(folder / "experiment.json", (json.dumps(document, indent=2) + "\n").encode())
         if self._trials:

@@ -22,7 +22,7 @@ from snas_nni.files import parse_json, read_bounded, readable, reason_of, write_
 from snas_nni.resources.costs import count_supernet
 from snas_nni.resources.latency import MeasurementPlan
 from snas_nni.resources.latency.parts import parts_of
-from trials.latency.campaign import campaign_of
+from trials.latency.campaign import Writer, campaign_of
 from trials.latency.tables import spread_of
 from trials.progress import Progress
 from trials.settings.costs.latency import LatencySettings
@@ -32,6 +32,18 @@ __all__ = ["SCRIPT", "read_kit", "write_kit"]
 SCRIPT = "measure.py"
 _KIT_FORMAT = "snas-nni/latency-kit"
 _MAX_BYTES = 2**26
+
+_OWN_FORMAT = """\
+# Latency kit
+
+`graphs/` holds {count} networks of one search space, in a format that a program of this device runs:
+
+    python {script} --timer 'my_runner ...'
+
+The program gets a file as its last word (or for `{{}}`) and prints milliseconds. Cut off, the script goes on where it
+was. It writes `latency.json`. Bring that back: `snas-nni latency read latency.json --output table.json` makes the table
+for a search.
+"""
 
 _README = """\
 # Latency kit
@@ -48,7 +60,12 @@ Bring `latency.json` back: `snas-nni latency read latency.json --output table.js
 
 
 def write_kit(
-    space: Callable[[], ModelSpace], example: InputExample, settings: LatencySettings, folder: Path, progress: Progress
+    space: Callable[[], ModelSpace],
+    example: InputExample,
+    settings: LatencySettings,
+    folder: Path,
+    progress: Progress,
+    writer: Writer | None = None,
 ) -> None:
     """Write the kit of a space.
 
@@ -58,9 +75,10 @@ def write_kit(
         settings: the clock that the script has unless it is told otherwise.
         folder: to write into. A kit that is written again goes on with the files that are there.
         progress: told how far it is.
+        writer: writes the graphs in another format than ONNX; the script then needs ``--timer`` on the device.
 
     Raises:
-        SettingError: the folder holds something else.
+        SettingError: the folder holds something else, or the writer failed.
         SnasError: the space cannot be searched, counted, recorded or exported.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / SCRIPT).is_file():
@@ -69,7 +87,7 @@ def write_kit(
     choices, reference = campaign.strategy.distribution.choices, SpaceReference.of(space())
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(exports.latency.clock.__file__, folder / SCRIPT)
-    files = campaign.write_graphs(folder / "graphs", settings.int8, progress)
+    files = campaign.write_graphs(folder / "graphs", settings.int8, progress, writer)
     document = {
         "format": _KIT_FORMAT,
         "version": VERSION,
@@ -77,10 +95,12 @@ def write_kit(
         "input": example.as_document(),
         "settings": settings.runtime,
         "int8": settings.int8,
+        "needs_timer": writer is not None,
         "fitted": [_categories(sample, choices) for sample in campaign.plan.fitted],
         "held_out": [_categories(sample, choices) for sample in campaign.plan.held_out],
     }
-    write_atomically(folder / "README.md", _README.format(count=len(files), script=SCRIPT).encode())
+    words = _README if writer is None else _OWN_FORMAT
+    write_atomically(folder / "README.md", words.format(count=len(files), script=SCRIPT).encode())
     write_atomically(folder / "kit.json", (json.dumps(document) + "\n").encode())
 
 
@@ -126,7 +146,8 @@ def read_kit(path: Path, spaces: Spaces = None) -> tuple[LatencyTable, Mapping[s
     )
     costs = count_supernet(supernet, distribution, example.batch())
     plan = MeasurementPlan(costs, parts_of(supernet, distribution, costs, (example.batch(),)), fitted, held_out)
-    timings = [_timing(document, f"{number:04d}.onnx", shown) for number in range(len(plan.samples))]
+    suffix = "" if kit.get("needs_timer") is True else ".onnx"
+    timings = [_timing(document, f"{number:04d}{suffix}", shown) for number in range(len(plan.samples))]
     measurement = {**_part(document, "measurement", dict, shown), **spread_of(timings), "int8": kit.get("int8") is True}
     table = plan.table([each["milliseconds"] for each in timings], _part(document, "device", dict, shown), measurement)
     return table, distribution.choices

@@ -25,7 +25,7 @@ from snas_nni import SNAS, LatencyTable, measure_latency
 from snas_nni.distribution.choices import Choice
 from snas_nni.errors import SettingError
 from snas_nni.files import parse_json, read_bounded, write_atomically
-from trials.latency.campaign import campaign_of
+from trials.latency.campaign import Writer, campaign_of
 from trials.progress import Progress, readable_duration
 from trials.settings.costs.latency import LatencySettings
 
@@ -41,6 +41,7 @@ def measure_table(
     progress: Progress,
     work: Path,
     command: str | None = None,
+    writer: Writer | None = None,
 ) -> tuple[LatencyTable, Mapping[str, Choice]]:
     """Measure the table of a space.
 
@@ -53,14 +54,17 @@ def measure_table(
             removed at the end.
         command: a command line that times a file, in place of ONNX Runtime; see
             :func:`exports.latency.clock.command_timer`.
+        writer: writes the files that it times, in place of ONNX files.
 
     Returns:
         The table, and the choices of the space.
 
     Raises:
-        SettingError: a file cannot be timed, or the provider is not there.
+        SettingError: a file cannot be written or timed, the provider is not there, or a writer has no command.
         SnasError: the space cannot be searched, counted or exported.
     """
+    if writer is not None and command is None:
+        raise SettingError("latency: ONNX Runtime cannot time what a writer writes; say with --timer what can")
     if settings.clock == "pytorch" and command is None:
         strategy = SNAS(seed=0)
         supernet = strategy.mutate_model(space())
@@ -69,7 +73,7 @@ def measure_table(
     start = time.monotonic()
     campaign = campaign_of(space, example, settings)
     progress.say(f"latency: {len(campaign.plan.samples)} children are exported and timed")
-    files = campaign.write_graphs(work / "graphs", settings.int8, progress)
+    files = campaign.write_graphs(work / "graphs", settings.int8, progress, writer)
     task = {"runtime": command or settings.runtime, "files": len(files)}
     known = _known(work / "times.json", task)
     counter = progress.counter("children timed", settings.passes * len(files))

@@ -19,6 +19,7 @@ from snas_nni.errors import SettingError, SnasError
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.resources import ResourcePenalty, Sweep, penalty_level
 from trials.data.loaders import input_example
+from trials.data.own_data import SEVERAL_INPUTS
 from trials.data.types import TaskData
 from trials.settings.amounts import amount
 from trials.settings.costs.bounds import given_bounds
@@ -114,6 +115,7 @@ def make_space(settings: SpaceSettings, data: TaskData | None = None) -> ModelSp
     space_class = import_dotted(settings.class_path, "space.class_path")
     if not (inspect.isclass(space_class) and issubclass(space_class, ModelSpace)):
         raise SettingError(f"space.class_path: {settings.class_path!r} is not a ModelSpace class")
+    _refuse_several_inputs(space_class, settings.class_path)
     arguments = constructor_arguments(space_class, settings.init_args, data)
     try:
         return cast(ModelSpace, space_class(**arguments))
@@ -123,6 +125,21 @@ def make_space(settings: SpaceSettings, data: TaskData | None = None) -> ModelSp
         place = user_code_error(error)
         words = f"{error}" if place is None else f"{place}"
         raise SettingError(f"space.init_args: {settings.class_path} refuses them: {words}") from error
+
+
+def _refuse_several_inputs(space_class: type[ModelSpace], class_path: str) -> None:
+    """Refuse a space whose ``forward`` needs more than one argument: data, files and reports have one input tensor."""
+    kinds = inspect.Parameter
+    needed = [
+        each.name
+        for each in list(inspect.signature(space_class.forward).parameters.values())[1:]
+        if each.default is kinds.empty and each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+    ]
+    if len(needed) > 1:
+        raise SettingError(
+            f"space.class_path: forward of {class_path} needs {len(needed)} inputs ({', '.join(needed)}), but here a "
+            f"network gets one tensor. {SEVERAL_INPUTS}"
+        )
 
 
 def constructor_arguments(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import sys
 import threading
 import traceback
@@ -19,6 +20,7 @@ from trials.state.user_errors import user_code_error
 __all__ = ["exit_code_of", "failures_explained", "other_process_ended", "write_result"]
 
 # What a system says when it has no room, or will not let this process have any.
+_NO_SHARED_MEMORY = rf"DataLoader worker.* exit code {errno.ENOSPC}\b"  # see snas_nni.resumable_loader
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
@@ -33,6 +35,7 @@ def exit_code_of(run: Callable[[], object], what: str) -> int:
         SnasError: a user's mistake, to be shown without a traceback.
     """
     before, threading.excepthook = threading.excepthook, _told_on_stdout
+    sys.unraisablehook = _told_on_stdout  # for good, as what failed is deleted after the message
     try:
         run()
     except SnasError:
@@ -48,8 +51,8 @@ def exit_code_of(run: Callable[[], object], what: str) -> int:
     return 0
 
 
-def _told_on_stdout(error: threading.ExceptHookArgs) -> None:
-    """Of a library's thread: what it means for the run is told in one line when the run meets it."""
+def _told_on_stdout(error: threading.ExceptHookArgs | sys.UnraisableHookArgs) -> None:
+    """Of a library's thread or destructor: what it means for the run is told in one line when the run meets it."""
     traceback.print_exception(error.exc_type, error.exc_value, error.exc_traceback, file=sys.stdout)
 
 
@@ -83,6 +86,8 @@ def failures_explained(output: Path) -> Iterator[None]:
             raise CheckpointError(f"{error}. {_where_it_stands(output)}") from error
         if isinstance(error, ConnectionError) and _is_from_a_loader(error):
             raise _worker_ended(error, output) from error
+        if _is_of_shared_memory(error):
+            raise _worker_ended(error, output) from error
         refused = _refusal_of_the_disk(error)
         if refused is None:
             if isinstance(error, SnasError):
@@ -95,7 +100,7 @@ def failures_explained(output: Path) -> Iterator[None]:
     except RuntimeError as error:
         if _is_of_other_processes(error):
             raise SnasError(other_process_ended(output)) from error
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker" not in str(error) and not _is_of_shared_memory(error):
             _raise_as_users(error)
         raise _worker_ended(error, output) from error
     except EOFError as error:
@@ -107,6 +112,12 @@ def failures_explained(output: Path) -> Iterator[None]:
 
 
 def _worker_ended(error: Exception, output: Path) -> SnasError:
+    if _is_of_shared_memory(error):
+        return SnasError(
+            "the shared memory of this machine (/dev/shm) is full, in which processes hand over the batches that they "
+            "prepare. Make room there (docker run --shm-size=2g gives a container more), or set data.workers to 0, "
+            f"which needs none. {_where_it_stands(output)}"
+        )
     words = (str(error) or type(error).__name__).splitlines()[0]
     return SnasError(
         f"a process that prepares batches ended: {words} Most often memory ran out: set "
@@ -132,6 +143,19 @@ def _is_of_other_processes(error: RuntimeError) -> bool:
     """Whether a collective operation failed because another process is gone."""
     words = ("Connection closed by peer", "Connection reset by peer", "NCCL", "gloo/transport")
     return any(each in str(error) for each in words)
+
+
+def _is_of_shared_memory(error: BaseException | None) -> bool:
+    """Whether there was no room for a batch, or for what processes share to take turns."""
+    while error is not None:
+        files = [frame.filename.replace("\\", "/") for frame in traceback.extract_tb(error.__traceback__)]
+        words, own = str(error), any("/multiprocessing/" in file for file in files)
+        if "unable to allocate shared memory" in words or re.search(_NO_SHARED_MEMORY, words):
+            return True
+        if own and isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_from_a_loader(error: Exception) -> bool:

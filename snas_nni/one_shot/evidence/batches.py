@@ -15,7 +15,15 @@ from torch import Tensor
 from snas_nni.one_shot.lightning_compat import validation_loaders
 from snas_nni.resumable_loader import ResumableLoader
 
-__all__ = ["Batches", "examples_in", "held_out", "training_batches", "undisturbed_loader", "validation_batches"]
+__all__ = [
+    "Batches",
+    "examples_in",
+    "generators_of",
+    "held_out",
+    "training_batches",
+    "undisturbed_loader",
+    "validation_batches",
+]
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,7 @@ def undisturbed_loader(loader: Any) -> Iterator[None]:
         with loader.undisturbed():
             yield
         return
-    holders = [each for each in (loader, getattr(loader, "sampler", None)) if each is not None]
-    generators = [g for g in (getattr(each, "generator", None) for each in holders) if isinstance(g, torch.Generator)]
+    generators = generators_of(loader)
     states = [generator.get_state() for generator in generators]
     keeps = hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")  # torchdata's loader, for one
     position = loader.state_dict() if keeps else None
@@ -56,6 +63,13 @@ def undisturbed_loader(loader: Any) -> Iterator[None]:
             generator.set_state(state)
         if keeps:
             loader.load_state_dict(position)
+
+
+def generators_of(loader: Any) -> list[torch.Generator]:
+    """The generators that a loader and its sampler draw from, where they have their own."""
+    holders = (loader, getattr(loader, "sampler", None))
+    found = [getattr(each, "generator", None) for each in holders if each is not None]
+    return list(dict.fromkeys(each for each in found if isinstance(each, torch.Generator)))
 
 
 def training_batches(trainer: Any, limit: int) -> Batches | None:

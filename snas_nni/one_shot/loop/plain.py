@@ -15,11 +15,13 @@ from snas_nni.cpu_kernels.fast_layers import use_fast_kernels_in_training
 from snas_nni.derivation.portability import watch_unsaved_buffers
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
-from snas_nni.errors import SettingError, SnasError
+from snas_nni.errors import SettingError
 from snas_nni.one_shot.evidence.batches import Batches, held_out
 from snas_nni.one_shot.evidence.comparing import Accept
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.learning_rate import derived_learning_rate, settling_learning_rate, steps_in
+from snas_nni.one_shot.loop.checkpoint import LoopCheckpoint
+from snas_nni.one_shot.loop.judgment import JudgedModule, Judgment
 from snas_nni.one_shot.loop.regularization import Regularization
 from snas_nni.one_shot.loop.step import SearchStep
 from snas_nni.one_shot.optimizers import logits_optimizer, without_parameters
@@ -27,13 +29,9 @@ from snas_nni.one_shot.progress import Position, is_settling, is_warming_up, tem
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.regularizer import Regularizer
 from snas_nni.resources.child_selection import ChildSelection
+from snas_nni.resources.cost_source import CostSource
 
 __all__ = ["Judgment", "SearchLoop"]
-
-Judgment = Callable[[Any], Any]
-"""Gets a held-out batch, runs the supernet on it, and returns what the child reaches, the larger the better: a number
-or a scalar tensor, the mean over the batch; or several by name, of which ``selection_metric`` names the one that
-decides."""
 
 
 class SearchLoop:
@@ -58,6 +56,7 @@ class SearchLoop:
         accept: is asked about the children that are compared; see :class:`~snas_nni.SNAS`.
         validation: held-out batches, on which children are compared before the search settles.
         judge: says what the supernet reaches on one of these.
+        costs: where the costs come from; what is measured of them belongs to a checkpoint.
 
     Attributes:
         metrics: numbers of the last epoch: entropies, probabilities, credits, those of the budget.
@@ -83,6 +82,7 @@ class SearchLoop:
         accept: Accept | None = None,
         validation: Any = None,
         judge: Judgment | None = None,
+        costs: CostSource | None = None,
     ) -> None:
         _refuse_lightnings(settings)
         if epochs < 1:
@@ -99,11 +99,11 @@ class SearchLoop:
         self.settings = settings
         self.seed = seed
         self.settling = Settling(distribution, selection, settings, seed, accept)
-        self.training_module = _Judging(supernet, judge)
+        self.training_module = JudgedModule(supernet, judge)
         self.metrics: dict[str, float] = {}
         self._selection = selection
-        self._regularization = Regularization(regularizers, count_costs)
-        self._step = SearchStep(distribution, settings, self._regularization, selection)
+        self.regularization = Regularization(regularizers, count_costs)
+        self.search_step = SearchStep(distribution, settings, self.regularization, selection)
         self._train, self._validation = train, validation
         self._position = Position(0, epochs, -1, batches)
         temperature_now(self._position, settings)  # refuses a search in which no epoch is left
@@ -111,7 +111,42 @@ class SearchLoop:
         self.logits_optimizer = logits_optimizer(
             distribution, settings, derived_learning_rate(steps_in(epochs, batches, settings)) if rate is None else rate
         )
+        self.costs = costs
         self._running: Sample | None = None
+        self._begun = False
+        self._checkpoint = LoopCheckpoint(self, train)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a file keeps of the search after an epoch, all random states included.
+
+        Call it last in the body of the loop, write it with ``torch.save``, read it with
+        ``torch.load(file, weights_only=True)``, and give it to :meth:`load_state_dict` of a new search of the same
+        settings, which then goes on as if it had not been cut. What you have beside the search, such as a scheduler
+        of the learning rate, has a ``state_dict`` of its own.
+
+        Raises:
+            SettingError: an epoch has begun and is not over.
+        """
+        return self._checkpoint.state_dict(self._epochs_done(), self._epoch_metrics())
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another search was when its :meth:`state_dict` was asked for.
+
+        Args:
+            state: what that returned.
+
+        Raises:
+            SettingError: this search has begun already, or is not as long.
+            SnasError: the state is not of a search of this space, with such an optimizer.
+        """
+        if self._begun:
+            raise SettingError("this search has begun: load the state into a new one, strategy.loop(...).")
+        done = self._checkpoint.load_state_dict(state)
+        if done > (self._position.epochs or 0):
+            raise SettingError(f"the state is of a search after {done} epochs; this one has {self._position.epochs}.")
+        if done:
+            batches = self._position.batches
+            self._position = Position(done - 1, self._position.epochs, int(batches) - 1, batches)
 
     def __iter__(self) -> Iterator[int]:
         """Give the epochs, counted from 0; settles on a child when it is time to.
@@ -120,23 +155,35 @@ class SearchLoop:
             SettingError: the search is over, or what ``judge`` returns cannot be compared.
         """
         epochs, batches = self._position.epochs or 0, self._position.batches
-        if self._position.epoch > 0:
+        if self._begun:
             raise SettingError("this search has run: make another one with strategy.loop(...).")
+        self._begun = True
         with ExitStack() as undo:
             device = next(self.supernet.parameters()).device.type
             undo.callback(
                 use_fast_kernels_in_training(self.supernet, self.supernet, device, self.settings.channels_last)
             )
             undo.callback(watch_unsaved_buffers(self.supernet).remove)
-            for epoch in range(epochs):
+            self._checkpoint.begin()
+            for epoch in range(self._epochs_done(), epochs):
                 self._position = Position(epoch, epochs, -1, batches)
-                self._step.telemetry.begin()
+                self.search_step.begin_epoch(self._position)
                 if self.settled and self.settling.chosen is None:
                     self.settling.choose(self.training_module, self.held_out_batches(), self.recalibration_batches())
                 self.supernet.train()
                 yield epoch
-                found = self._step.telemetry.end(epoch, self.temperature, self.resting)
-                self.metrics = {**(found or {}), **self._regularization.metrics(self.distribution)}
+                self.metrics = self._epoch_metrics()
+
+    def _epochs_done(self) -> int:
+        place = self._position
+        if 0 <= place.batch < place.batches - 1:
+            raise SettingError("an epoch has begun: ask for the state after its last batch.")
+        return place.epoch + (place.batch + 1 >= place.batches)
+
+    def _epoch_metrics(self) -> dict[str, float]:
+        """The numbers of the epoch; those of the last one, if they were asked for before."""
+        found = self.search_step.telemetry.end(self._position.epoch, self.temperature, self.resting)
+        return {**(self.metrics if found is None else found), **self.regularization.metrics(self.distribution)}
 
     @contextmanager
     def sample(self, batch: Any) -> Iterator[Sample]:
@@ -148,13 +195,13 @@ class SearchLoop:
         Raises:
             SettingError: the block did not call :meth:`step`.
         """
-        self._regularization.prepare(batch)
+        self.regularization.prepare(batch)
         place = self._position
         self._position = Position(place.epoch, place.epochs, place.batch + 1, place.batches)
-        drawn = self._child() if self.settled else self._step.draw(self.temperature)
+        drawn = self._child() if self.settled else self.search_step.draw(self.temperature)
         self._running = drawn
         try:
-            with self.distribution.use(drawn):
+            with self.distribution.use(drawn), self.search_step.skips(self._position):
                 yield drawn
             if self._running is not None:
                 raise SettingError("nothing was learned from this sample: call search.step(loss) inside the block.")
@@ -178,21 +225,21 @@ class SearchLoop:
         if sample is None:
             raise SettingError("a step belongs to a sample: call it once inside `with search.sample(batch):`.")
         self._running = None
-        total, terms = self._step.total(loss, sample, self.settled)
+        total, terms = self.search_step.total(loss, sample, self.settled)
         value = float(total.detach())
-        self._step.watch(value, sample, terms, position.epoch, self.temperature)
+        self.search_step.watch(value, sample, terms, position.epoch, self.temperature)
         (total / settings.accumulate_batches).backward()  # type: ignore[no-untyped-call]
-        if self._step.is_due(position.batch, position.batch + 1 >= position.batches):
+        if self.search_step.is_due(position.batch, position.batch + 1 >= position.batches):
             if settings.weights_gradient_clip is not None:
                 weights = [each for group in self.optimizer.param_groups for each in group["params"]]
                 nn.utils.clip_grad_norm_(weights, settings.weights_gradient_clip)
             with settling_learning_rate(self.optimizer, position, settings):
                 self.optimizer.step()
             if not self.resting:
-                self._step.step_logits(self.logits_optimizer)
+                self.search_step.step_logits(self.logits_optimizer)
             self.optimizer.zero_grad()
             self.logits_optimizer.zero_grad()
-        self._step.number += 1
+        self.search_step.number += 1
         return value
 
     def child(self) -> AbstractContextManager[Sample]:
@@ -227,27 +274,9 @@ class SearchLoop:
         return is_warming_up(self._position, self.settings) or self.settled
 
 
-class _Judging(nn.Module):
-    """Holds the supernet where Lightning's loop has the evaluator's module, for those who compare children."""
-
-    def __init__(self, supernet: nn.Module, judge: Judgment | None) -> None:
-        super().__init__()
-        self.supernet = supernet
-        self._judge = judge
-
-    def validation_step(self, batch: Any, index: int, *_: Any) -> None:
-        if self._judge is None:
-            raise SnasError("children are compared by what judge returns: give it to strategy.loop(...).")
-        found = self._judge(batch)
-        self.log_dict(found if isinstance(found, Mapping) else {"val_acc": found})
-
-    def log_dict(self, metrics: Mapping[str, Any]) -> None:
-        """Nobody listens."""
-
-
 def _refuse_lightnings(settings: SearchSettings) -> None:
     """Refuse what only Lightning's loop does, where it would be without effect."""
-    for name, wanted in (("bilevel", False), ("samples_per_step", 1), ("spread_samples", False)):
+    for name, wanted in (("bilevel", False), ("samples_per_step", 1), ("spread_samples", False), ("judge_epochs", 0)):
         if getattr(settings, name) != wanted:
             raise SettingError(
                 f"{name} is {getattr(settings, name)}, but a loop of one's own runs one sample on one batch. Leave it "

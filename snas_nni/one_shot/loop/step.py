@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
-from snas_nni.errors import NotFiniteError
+from snas_nni.errors import NotFiniteError, SettingError
+from snas_nni.one_shot.distributed import broadcast_from_rank_zero
 from snas_nni.one_shot.loop.regularization import Regularization
+from snas_nni.one_shot.progress import Position, annealing_progress, searching_progress
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.one_shot.telemetry import EpochTelemetry
 from snas_nni.regularizer import RegularizerTerm
 from snas_nni.resources.child_selection import ChildSelection
 
 __all__ = ["SearchStep"]
+
+_logger = logging.getLogger(__name__)
 
 
 class SearchStep:
@@ -52,15 +59,47 @@ class SearchStep:
         self._regularization = regularization
         self._selection = selection
 
+    def begin_epoch(self, position: Position) -> None:
+        """Drop the candidates that are due, and remember where the logits are; before the epoch's first step."""
+        dropping = self._settings.dropping
+        if dropping.keep is not None:
+            before = self._distribution.excluded
+            progress = annealing_progress(position, self._settings)
+            excluded = broadcast_from_rank_zero(
+                dropping.excluded(self._distribution, progress, self._selection.current)
+            )
+            if excluded != before:
+                self._distribution.exclude(excluded)
+                count = sum(map(len, excluded.values()))
+                _logger.info("epoch %d: %d candidates are excluded from here on", position.epoch, count)
+        self.telemetry.begin()
+
+    @contextmanager
+    def skips(self, position: Position) -> Iterator[None]:
+        """Let choices have their auxiliary skip, as large as it is now, inside a ``with`` block: a step's passes.
+
+        Raises:
+            SettingError: no choice can have one.
+        """
+        factor = self._settings.auxiliary(searching_progress(position, self._settings))
+        current = self._distribution.current
+        with current.adding_skips(factor):
+            yield
+            if factor and not current.skips_added:
+                raise SettingError(
+                    "auxiliary_skip: no choice of operations in this space returns what has the shape of its input, so "
+                    "there is nothing to add. Leave it at 0."
+                )
+
     def draw(self, temperature: float) -> Sample:
         """Draw the sample of a step, as the settings, the budget or the sweep want it drawn."""
         return self._selection.draw(partial(self.draw_freely, temperature))
 
-    def draw_freely(self, temperature: float) -> Sample:
-        """Draw a sample as the settings want it, whatever the budget says."""
+    def draw_freely(self, temperature: float, generator: torch.Generator | None = None) -> Sample:
+        """Draw a sample as the settings want it, whatever the budget says; with another generator than the search's."""
         if self._settings.sampling == "single_path":
-            return self._distribution.draw_single_path(temperature)
-        return self._distribution.draw(temperature)
+            return self._distribution.draw_single_path(temperature, generator)
+        return self._distribution.draw(temperature, generator)
 
     def total(self, loss: Tensor, sample: Sample, settled: bool) -> tuple[Tensor, list[tuple[str, RegularizerTerm]]]:
         """Add the terms to the loss; once the search has settled there are none.

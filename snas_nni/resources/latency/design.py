@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from snas_nni.cost_model import CostModel
 from snas_nni.distribution.choices import Choice
+from snas_nni.distribution.polynomial import ONE, Polynomial
 from snas_nni.resources.latency.drawing import random_children
 from snas_nni.resources.latency.parts import Part
 
@@ -28,7 +29,12 @@ _EASE = 1e-3
 
 
 def designed_children(
-    parts: Sequence[Part], costs: CostModel, choices: Mapping[str, Choice], count: int | None = None, seed: int = 0
+    parts: Sequence[Part],
+    costs: CostModel,
+    choices: Mapping[str, Choice],
+    count: int | None = None,
+    seed: int = 0,
+    alive: Polynomial = ONE,
 ) -> list[dict[str, Any]]:
     """Return the children to fit a table to.
 
@@ -39,8 +45,12 @@ def designed_children(
         count: how many; None for twice as many as there are parts that can be told apart, 100 at least. Fewer are
             returned where the space has fewer.
         seed: of the children to choose from.
+        alive: 1 for children whose output depends on their input. The others take next to no time, so that errors
+            relative to it would decide the whole fit, and nobody deploys them: they are left out where there are any
+            others.
     """
-    pool = random_children(choices, _POOL, seed)
+    drawn = random_children(choices, _POOL, seed)
+    pool = [sample for sample in drawn if alive.value(costs.indices(sample)) > 0.5] or drawn
     rows = values_of(parts, costs, pool)
     wanted = count if count is not None else max(_FEWEST, 2 * int(np.linalg.matrix_rank(rows)))
     scale = np.maximum(np.abs(rows).max(axis=0), 1.0)

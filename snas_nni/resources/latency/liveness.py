@@ -9,9 +9,11 @@ which cuts, follows a polynomial in Z for each layer that is 1 where the graph h
 from __future__ import annotations
 
 import itertools
+import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -27,7 +29,7 @@ from snas_nni.supernet.evaluating import evaluating
 
 __all__ = ["live_conditions"]
 
-_LOOKS, _BASES, _ROUNDS = 200, 8, 4
+_LOOKS, _PATTERNS, _BASES = 100, 128, 64
 _MOST_LABELS = 8
 """Labels whose cuts one layer may die of; where there are more it counts as needed always."""
 
@@ -61,40 +63,71 @@ def live_conditions(
             chosen = {label: min(cuts[label]) if cut else uncut[label] for label, cut in labels.items()}
             return {**sample, **{label: choices[label].value([index]) for label, index in chosen.items()}}
 
-        dying = {owner for _, found in seen for owner, (live, _) in found.items() if not live}
-        dying = {owner for owner in dying if owner is None or owner[0] in choices}
-        needs: dict[Owner, set[str]] = {owner: set() for owner in dying}
-        alive: dict[frozenset[str], Seen] = {}
+        @cache
+        def at(cut: frozenset[str]) -> Seen:
+            return look(with_cuts(samples[0], {label: label in cut for label in cuts}))
 
         def lives(owner: Owner, cut: frozenset[str]) -> bool:
-            if cut not in alive:
-                alive[cut] = look(with_cuts(samples[0], {label: label in cut for label in cuts}))
-            return alive[cut].get(owner, (True, None))[0]
+            return at(cut).get(owner, (True, None))[0]
 
+        def turned(sample: Mapping[str, Any], cut: frozenset[str], label: str) -> Seen:
+            return look(with_cuts(sample, {label: label not in cut}))
+
+        # Candidates that cut are few among many, so children at random seldom have several of them where it matters.
+        views = [_View(cut, at(cut), partial(_flipped, at, cut)) for cut in _patterns(sorted(cuts), seed)]
+        for sample, found in seen:
+            cut = frozenset(label for label in cuts if _is_cut(sample, label, cuts, choices))
+            views.append(_View(cut, found, partial(turned, sample, cut)))
+        dying = {owner for view in views for owner, (live, _) in view.found.items() if not live}
+        dying = {owner for owner in dying if owner is None or owner[0] in choices}
+        needs: dict[Owner, set[str]] = {owner: set() for owner in dying}
         looked: set[int] = set()
-        for _ in range(_ROUNDS):
+        while len(looked) < _BASES:
             # Where a layer is dead or alive against what is known of it, some choice matters that was not seen to.
-            wrong = {
-                number: (sample, found)
-                for number, (sample, found) in enumerate(seen)
-                for owner in dying & found.keys()
-                if number not in looked
-                and lives(owner, frozenset(label for label in needs[owner] if _is_cut(sample, label, cuts, choices)))
-                != found[owner][0]
-            }
-            if not wrong:
+            wrong = next(
+                (
+                    number
+                    for number, view in enumerate(views)
+                    if number not in looked
+                    and any(lives(owner, view.cut & needs[owner]) != view.found[owner][0]
+                            for owner in dying & view.found.keys())
+                ),
+                None,
+            )  # fmt: skip
+            if wrong is None:
                 break
-            for number in list(wrong)[:_BASES]:
-                looked.add(number)
-                sample, before = seen[number]
-                for label in cuts:
-                    after = look(with_cuts(sample, {label: not _is_cut(sample, label, cuts, choices)}))
-                    for owner in dying & before.keys() & after.keys():
-                        if (owner is None or owner[0] != label) and before[owner][0] != after[owner][0]:
-                            needs[owner].add(label)
+            looked.add(wrong)
+            before = views[wrong].found
+            for label in cuts:
+                after = views[wrong].flip(label)
+                for owner in dying & before.keys() & after.keys():
+                    if (owner is None or owner[0] != label) and before[owner][0] != after[owner][0]:
+                        needs[owner].add(label)
         known = {owner: sorted(labels) for owner, labels in needs.items() if 0 < len(labels) <= _MOST_LABELS}
-        found = {owner: _polynomial(partial(lives, owner), labels, cuts) for owner, labels in known.items()}
-        return {owner: polynomial for owner, polynomial in found.items() if polynomial.terms != ONE.terms}
+        conditions = {owner: _polynomial(partial(lives, owner), labels, cuts) for owner, labels in known.items()}
+        return {owner: polynomial for owner, polynomial in conditions.items() if polynomial.terms != ONE.terms}
+
+
+@dataclass(frozen=True)
+class _View:
+    """A child that was looked at: which labels are cut, what was seen, what is seen with one of them the other way."""
+
+    cut: frozenset[str]
+    found: Seen
+    flip: Callable[[str], Seen]
+
+
+def _flipped(at: Callable[[frozenset[str]], Seen], cut: frozenset[str], label: str) -> Seen:
+    return at(cut ^ {label})
+
+
+def _patterns(labels: Sequence[str], seed: int) -> list[frozenset[str]]:
+    """Which labels are cut: every way, or as many at random where there are more."""
+    if 2 ** len(labels) <= _PATTERNS:
+        every = range(len(labels) + 1)
+        return [frozenset(cut) for size in every for cut in itertools.combinations(labels, size)]
+    generator = random.Random(seed)
+    return [frozenset(label for label in labels if generator.random() < 0.5) for _ in range(_PATTERNS)]
 
 
 def _is_cut(

@@ -42,10 +42,12 @@ class Structure:
     Attributes:
         parts: the first is what every child has.
         sizes: multiply-accumulates and memory access by name, as polynomials by the choice that decides.
+        alive: 1 for a child whose output depends on its input.
     """
 
     parts: list[Part]
     sizes: dict[str, dict[Owner, Polynomial]]
+    alive: Polynomial = ONE
 
 
 def parts_of(
@@ -81,7 +83,7 @@ def parts_of(
         name: {owner: polynomial * live.get(owner, ONE) for owner, polynomial in costs.parts[name].items()}
         for name in SIZES
     }
-    return Structure(list(found.values()), sizes)
+    return Structure(list(found.values()), sizes, live.get(None, ONE))
 
 
 def _key(polynomial: Polynomial) -> tuple[Any, ...]:

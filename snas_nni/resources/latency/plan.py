@@ -105,6 +105,6 @@ def plan_measurements(
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     costs = count_supernet(supernet, distribution, arguments)
     structure = parts_of(supernet, distribution, costs, arguments)
-    fitted = designed_children(structure.parts, costs, distribution.choices, children, seed)
+    fitted = designed_children(structure.parts, costs, distribution.choices, children, seed, structure.alive)
     others = random_children(distribution.choices, held_out, seed + 1, fitted) if held_out else []
     return MeasurementPlan(costs, structure, fitted, others)

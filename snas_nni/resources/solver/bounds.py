@@ -134,7 +134,8 @@ class ChildBounds:
             return Selection(mode, 0.0)
         chosen = most_probable(distribution, self.model, self.limits)
         if chosen is None:
-            raise SnasError(f"no child of the space meets the budget {self.bounds}.")
+            left = " among the candidates that the search has left" if distribution.excluded else ""
+            raise SnasError(f"no child of the space meets the budget {self.bounds}{left}.")
         return chosen
 
     def ranked(

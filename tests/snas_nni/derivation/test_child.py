@@ -5,12 +5,33 @@ import logging
 import nni
 import pytest
 import torch
-from nni.nas.nn.pytorch import Cell, InputChoice, LayerChoice, ModelSpace, MutableConv2d, MutableLinear, Repeat
+from nni.nas.nn.pytorch import (
+    Cell,
+    InputChoice,
+    LayerChoice,
+    ModelSpace,
+    MutableConv2d,
+    MutableLinear,
+    ParametrizedModule,
+    Repeat,
+)
 from torch import nn
 
 from snas_nni import SNAS, build_child, derive_child
 from snas_nni.derivation.inheritance import inherit_weights
 from snas_nni.supernet.frozen import NoInputs
+
+
+class Scale(ParametrizedModule):
+    """A user's own layer, which NNI makes anew for a child."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, factor)
+
+    def forward(self, x):
+        return self.layer(x)
+
 
 IMAGE = torch.randn(3, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -265,3 +286,20 @@ def test_mutable_layers_inside_candidates_keep_their_weights(tools):
 def test_derive_needs_a_supernet():
     with pytest.raises(Exception, match="no supernet yet"):
         SNAS().derive()
+
+
+@pytest.mark.parametrize("made", ["derived", "built"])
+def test_a_child_with_a_users_own_layer_can_be_shown(tools, made):
+    """PyTorch's ONNX exporter asks for it, and NNI forgets the arguments of such a layer."""
+
+    def init(self):
+        self.layer = nn.Sequential(Scale(nni.choice("factor", [1, 2])), Scale(1))
+
+    space = tools.space_of(init)
+    if made == "derived":
+        child = derive_child(tools.mutate(space())[1], {"factor": 2})
+    else:
+        child = build_child(space, {}, {"factor": 2})
+    assert repr(child).count("Scale(") == 2
+    assert child(IMAGE).shape == (3, 3, 5, 5)
+    assert torch.export.export(child, (IMAGE,)).module()(IMAGE).shape == (3, 3, 5, 5)

@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from search_spaces import NasBench201Space, SnasCellSpace
 from snas_nni import SNAS
+from snas_nni.distribution import concrete
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 for _name in ("images", "tabular"):
@@ -73,7 +74,7 @@ def fake(tensor: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_a_step_stays_on_the_device(name: str) -> None:
+def test_a_step_stays_on_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make, shape = SPACES[name]
     mode = FakeTensorMode()
     real = SNAS()
@@ -82,6 +83,9 @@ def test_a_step_stays_on_the_device(name: str) -> None:
     numbers_of.numbers(next(iter(numbers_of.weights)))
     strategy, supernet = moved(make, mode)
     with mode:
+        monkeypatch.setattr(
+            concrete, "_generator_on", lambda _device, _generator: None
+        )  # a driver would have to be asked
         sample = strategy.distribution.draw(1.0)
         sample._numbers = numbers_of._numbers  # what a step reads from its device: the sample, once
         with strategy.distribution.use(sample):
@@ -91,7 +95,7 @@ def test_a_step_stays_on_the_device(name: str) -> None:
         assert all(weights.device.type == "cuda" for weights in sample.weights.values())
 
 
-def test_a_constant_of_the_cpu_is_found() -> None:
+def test_a_constant_of_the_cpu_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     class Careless(ModelSpace):
         def __init__(self) -> None:
             super().__init__()
@@ -103,6 +107,6 @@ def test_a_constant_of_the_cpu_is_found() -> None:
     SPACES["careless"] = (Careless, (2, 4))
     try:
         with pytest.raises(RuntimeError, match="at least two devices, cuda:0 and cpu"):
-            test_a_step_stays_on_the_device("careless")
+            test_a_step_stays_on_the_device("careless", monkeypatch)
     finally:
         del SPACES["careless"]

@@ -190,7 +190,7 @@ class TestNumerics:
         ("uniform", "expected"), [(0.0, -math.log(54 * math.log(2))), (1 - 2.0**-53, 53 * math.log(2))]
     )
     def test_noise_is_finite_at_the_extremes_of_a_uniform_generator(self, monkeypatch, uniform, expected):
-        def constant(shape, generator=None, dtype=None):
+        def constant(shape, generator=None, dtype=None, device=None):
             return torch.full(shape, uniform, dtype=dtype)
 
         monkeypatch.setattr(torch, "rand", constant)

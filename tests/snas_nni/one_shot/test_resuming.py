@@ -42,7 +42,7 @@ class Plain(ModelSpace):
         return self.head(self.drop(self.layer(x.flatten(1))))
 
 
-def whole_and_resumed(tools, folder, step, *, train, val, limits=None, **settings):
+def whole_and_resumed(tools, folder, step, *, train, val, limits=None, space=Plain, **settings):
     """A search that saves after every second batch, and one that goes on from a batch of it."""
 
     class Means(tools.PlainClassifier):
@@ -71,7 +71,7 @@ def whole_and_resumed(tools, folder, step, *, train, val, limits=None, **setting
             val_dataloaders=val(tools.dataset(SHAPE, 3, 24, 2)),
             fit_kwargs={"ckpt_path": folder / "whole" / f"{step}.ckpt"} if name == "resumed" else {},
         )
-        strategy(RawFormatModelSpace(Plain(), evaluator), SequentialExecutionEngine())
+        strategy(RawFormatModelSpace(space(), evaluator), SequentialExecutionEngine())
         found.append((strategy, evaluator))
     return found
 
@@ -80,11 +80,28 @@ def assert_same(first, second):
     (one, whole), (two, resumed) = first, second
     states = [strategy._search.state_dict() for strategy in (one, two)]
     assert states[0].keys() == states[1].keys()
-    assert [name for name in states[0] if not torch.equal(states[0][name], states[1][name])] == []
+    kept = [{name: each for name, each in state.items() if isinstance(each, torch.Tensor)} for state in states]
+    assert [name for name in kept[0] if not torch.equal(kept[0][name], kept[1][name])] == []
+    assert {n: each for n, each in states[0].items() if n not in kept[0]} == {
+        n: each for n, each in states[1].items() if n not in kept[1]
+    }
     expected, metrics = whole.trainer.callback_metrics, resumed.trainer.callback_metrics
     assert expected.keys() >= metrics.keys() >= {"train_loss", "search/loss"}  # Lightning keeps those of earlier epochs
     assert {k: (expected[k], v) for k, v in metrics.items() if not torch.equal(v, expected[k])} == {}
     assert one.derive()[0] == two.derive()[0]
+
+
+class Equal(ModelSpace):
+    """Four candidates whose inputs have their outputs' shape."""
+
+    def __init__(self):
+        super().__init__()
+        layers = {f"linear{n}": nn.Sequential(nn.Linear(48, n), nn.Linear(n, 48)) for n in (2, 4, 6, 8)}
+        self.layer = LayerChoice(layers, label="layer")
+        self.drop, self.head = nn.Dropout(0.2), nn.Linear(48, 3)
+
+    def forward(self, x):
+        return self.head(self.drop(self.layer(x.flatten(1))))
 
 
 def shuffled(data):
@@ -116,6 +133,22 @@ def test_cut_within_an_epoch_and_between_two(tools, tmp_path, settings, cut):
     if "accumulate_batches" in settings:
         cut = {"step=4": "step=2", "step=14": "step=8"}.get(cut, cut)
     assert_same(*whole_and_resumed(tools, tmp_path, cut, train=shuffled, val=in_order, **settings))
+
+
+@pytest.mark.parametrize("cut", ["step=4", "step=14", "epoch=1"])
+@pytest.mark.parametrize("bound", [None, 800])
+def test_a_fading_skip_and_dropped_candidates(tools, tmp_path, cut, bound):
+    settings = {"auxiliary_skip": 0.5, "auxiliary_skip_gone_at": 1.0, "drop_to": 1, "drop_start": 0.0, "drop_end": 1.0}
+    if bound is not None:
+        settings["budget"] = Budget(params=bound)
+    found = whole_and_resumed(
+        tools, tmp_path, cut, train=shuffled, val=in_order, space=Equal, settle_epochs=0, **settings
+    )
+    assert_same(*found)
+    assert found[0][0].distribution.excluded == found[1][0].distribution.excluded
+    assert all(strategy.distribution.is_decided for strategy, _ in found)
+    checkpoint = torch.load(tmp_path / "whole" / "epoch=1.ckpt", weights_only=True)
+    assert len(checkpoint["state_dict"]["distribution._extra_state"]["layer"]) == 1  # of 3
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])

@@ -124,7 +124,8 @@ def test_every_setting_reaches_the_search():
         "candidates": 3,
         "selection_share": 0.5,
         "selection_metric": "-val_loss",
-        "recalibration_batches": 0,
+        "recalibration_batches": 3,
+        "judge_epochs": 2,
         "bilevel": True,
         "sampling": "single_path",
         "sample_per_layer": True,
@@ -134,6 +135,11 @@ def test_every_setting_reaches_the_search():
         "skip_tolerance": 0.25,
         "channels_last": False,
         "initial_logits_std": 0.5,
+        "auxiliary_skip": 0.25,
+        "auxiliary_skip_gone_at": 0.5,
+        "drop_to": 3,
+        "drop_start": 0.125,
+        "drop_end": 0.75,
     }
     assert given.keys() == {each.name for each in fields(SearchSettings)}
     assert asdict(SNAS(**given).settings) == given

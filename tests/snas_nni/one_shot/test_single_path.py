@@ -211,3 +211,38 @@ def test_a_search_finds_the_better_candidate_through_nni(tools):
     experiment.stop()
     assert found == {"op": "sees"}
     assert strategy.distribution.probabilities()["op"]["sees"] > 0.8
+
+
+class Normalized(nni.nas.nn.pytorch.ParametrizedModule):
+    """Built anew for each number of channels, where others are sliced."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return self.norm(x)
+
+
+def test_validation_runs_what_the_steps_run(tools):
+    """A relaxed sample would run every candidate, and a size that the next module does not have."""
+
+    def init(self):
+        width = nni.choice("width", [2, 4])
+        self.layer = nn.Sequential(MutableConv2d(3, width, 1), Normalized(width))
+        self.last = MutableConv2d(width, 3, 1)
+
+    def forward(self, x):
+        return self.last(self.layer(x)).mean((2, 3))
+
+    strategy = SNAS(seed=1, sampling="single_path")
+    evaluator = tools.Classification(
+        num_classes=3,
+        train_dataloaders=DataLoader(tools.dataset((3, 4, 4), 3, 32, 1), batch_size=16),
+        val_dataloaders=DataLoader(tools.dataset((3, 4, 4), 3, 16, 2), batch_size=16),
+        **tools.quiet(max_epochs=2),
+    )
+    experiment = NasExperiment(tools.space_of(init, forward)(), evaluator, strategy)
+    experiment.run()
+    assert set(experiment.export_top_models(formatter="dict")[0]) == {"width"}
+    experiment.stop()

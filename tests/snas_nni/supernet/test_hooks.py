@@ -13,7 +13,9 @@ from nni.nas.nn.pytorch import (
 )
 from torch import nn
 
+from snas_nni import derive_child
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.resources.costs import count_child
 
 IMAGES = torch.randn(2, 1, 6, 6)
 
@@ -73,6 +75,15 @@ def test_a_single_path_has_the_right_size_in_every_step(tools):
         with strategy.distribution.use(strategy.distribution.draw_single_path(1.0)):
             supernet(IMAGES).square().mean().backward()
     assert strategy.distribution.logits_of("channels").grad.isfinite().all()
+
+
+@pytest.mark.parametrize("make", [Normalization, lambda channels: MutableGroupNorm(nni.choice("g", [1, 2]), channels)])
+def test_costs_of_a_single_path_are_those_of_the_child(tools, make):
+    strategy, supernet = tools.mutate(Net(make), sampling="single_path")
+    model = strategy.cost_model(IMAGES[:1])
+    for sample in tools.all_or_some_samples(strategy.distribution, 8, 0):
+        child = derive_child(supernet, sample)
+        assert count_child(child, IMAGES[:1]) == model.of(sample)
 
 
 @pytest.mark.parametrize("make", [Normalization, MutableBatchNorm2d])

@@ -4,8 +4,12 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
+import torch
 
 from snas_nni import SNAS, InputExample, SettingError
 from snas_nni.resources import LatencyTable, cost_range
@@ -98,6 +102,63 @@ def test_a_kit_is_timed_by_another_process_and_read_back(timer, tmp_path):
         (tmp_path / "broken.json").write_text(json.dumps(broken))
         with pytest.raises(SettingError, match=words):
             read_kit(tmp_path / "broken.json", TimedSpace)
+
+
+def write_program(child, inputs, path):
+    """A format of one's own: the program that PyTorch exports, as text."""
+    assert not child.training
+    Path(path).write_text(str(torch.export.export(child, (inputs,)).graph))
+
+
+def range_of(table):
+    strategy = SNAS(seed=0, latency_table=table)
+    strategy.mutate_model(TimedSpace())
+    return cost_range(strategy.cost_model(EXAMPLE.batch()), "latency_ms")
+
+
+OWN_TIMER = """
+import re
+import sys
+text = open(sys.argv[1]).read()
+print(3 + 2 * len(re.findall(r"aten[.]conv2d", text)) + 0.25 * len(re.findall(r"aten[.]relu", text)))
+"""
+
+
+@pytest.mark.slow
+def test_children_in_a_format_of_ones_own_are_timed_by_what_runs_it(tmp_path):
+    (tmp_path / "timer.py").write_text(OWN_TIMER)
+    timer = f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / 'timer.py'))}"
+    table, _ = measure_table(TimedSpace, EXAMPLE, FEW, QUIET, tmp_path / "work", timer, write_program)
+    # Stem and the wide convolution always; one block at least, a ReLU; the first choice and three blocks at most.
+    assert range_of(table) == pytest.approx((3 + 4 + 0.25, 3 + 4 + 8), rel=1e-4)
+
+    folder = tmp_path / "kit"
+    write_kit(TimedSpace, EXAMPLE, FEW, folder, QUIET, write_program)
+    run = partial(subprocess.run, cwd=folder, capture_output=True, text=True, check=False)
+    refused = run([sys.executable, SCRIPT])
+    assert refused.returncode == 2
+    assert "no ONNX files; say with --timer" in refused.stderr
+    done = run([sys.executable, SCRIPT, "--timer", timer, "--passes", "1", "--output", str(tmp_path / "there.json")])
+    assert done.returncode == 0, done.stderr
+    read, _ = read_kit(tmp_path / "there.json", TimedSpace)
+    assert range_of(read) == pytest.approx(range_of(table), rel=1e-6)
+
+
+def test_a_writer_that_fails_leaves_no_half_a_file(tmp_path):
+    few = LatencySettings(children=3, held_out=0, passes=1)
+
+    def half(child, inputs, path):
+        Path(path).write_text("half")
+        raise RuntimeError("the disk is full")
+
+    for writer, words in ((half, "at child 0000: RuntimeError: the disk is full"), (lambda *_: None, "wrote no file")):
+        with pytest.raises(SettingError, match=words):
+            measure_table(TimedSpace, EXAMPLE, few, QUIET, tmp_path / "work", "true", writer)
+        assert list((tmp_path / "work" / "graphs").iterdir()) == []
+    with pytest.raises(SettingError, match="say with --timer"):
+        measure_table(TimedSpace, EXAMPLE, few, QUIET, tmp_path / "work", None, half)
+    with pytest.raises(SettingError, match="int8: is for ONNX files"):
+        measure_table(TimedSpace, EXAMPLE, replace(few, int8=True), QUIET, tmp_path / "work", "true", half)
 
 
 def test_what_cannot_be_timed_is_said(tmp_path):

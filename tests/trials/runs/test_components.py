@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from search_spaces import SnasCellSpace
 from snas_nni.errors import SettingError
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.runs.components import make_space
@@ -44,6 +45,19 @@ def test_given_arguments_win() -> None:
 def test_mistakes_are_named(settings: SpaceSettings, named: str) -> None:
     with pytest.raises(SettingError, match=named):
         make_space(settings, data())
+
+
+class TwoInputs(SnasCellSpace):
+    def forward(self, left: torch.Tensor, right: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        return super().forward(left + scale * right)
+
+
+def test_a_space_of_several_inputs_is_refused_in_one_line() -> None:
+    with pytest.raises(
+        SettingError, match=r"TwoInputs needs 2 inputs \(left, right\), .* Join several inputs"
+    ) as refused:
+        make_space(SpaceSettings(class_path=f"{__name__}.TwoInputs"), data())
+    assert "\n" not in str(refused.value)
 
 
 def test_current_folder_is_searched_last(tmp_path: Path) -> None:

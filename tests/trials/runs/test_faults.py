@@ -1,6 +1,8 @@
 """What a search and its machine can suffer: readable, and nothing is lost. `make test-faults` makes a table of it."""
 
 import contextlib
+import ctypes
+import os
 import pickle
 import resource
 import shutil
@@ -267,6 +269,50 @@ def test_a_limit_on_the_size_of_files(whole: Path, tmp_path: Path, verb) -> None
     assert_same(whole, output)
 
 
+def own_shared_memory(size: str) -> None:
+    """Give the process that calls it a shared memory of its own: a small one, that nobody else meets."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.unshare(0x00020000) != 0:  # CLONE_NEWNS; `os.unshare` is newer than Python 3.10
+        raise OSError(ctypes.get_errno(), "a mount namespace needs root")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", "/dev/shm"], check=True)
+
+
+@pytest.mark.fault("the shared memory is full")
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_shared_memory(whole: Path, tmp_path: Path, verb) -> None:
+    """PyTorch's loader would wait for ever for a batch that its process cannot hand over."""
+    output = tmp_path / "output"
+    process = verb(
+        *SMALL, EPOCHS, "--data.workers=1", f"--output={output}", before=lambda: own_shared_memory("2m")
+    )  # fmt: skip
+    process.wait_for(lambda: checkpoints_in(output))
+    with contextlib.suppress(OSError), Path(f"/proc/{process.pid}/root/dev/shm/full").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert process.wait() == 2, process.errors
+    message = one_line(process.errors)
+    assert "the shared memory of this machine (/dev/shm) is full" in message
+    assert "data.workers" in message
+    assert str(checkpoints_in(output)[-1]) in message
+    assert verb("search", f"--resume={output}", "--data.workers=0").wait() == 0
+    assert_same(whole, output)
+
+
+@pytest.mark.proof
+@pytest.mark.fault("the shared memory is full from the start")
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_no_shared_memory_at_all(tmp_path: Path, verb) -> None:
+    def before() -> None:
+        own_shared_memory("4k")
+        with contextlib.suppress(OSError):
+            Path("/dev/shm/full").write_bytes(bytes(4096))
+
+    process = verb(*SMALL, EPOCHS, "--data.workers=1", f"--output={tmp_path / 'output'}", before=before)
+    assert process.wait() == 2, process.errors
+    assert "the shared memory of this machine (/dev/shm) is full" in one_line(process.errors)
+
+
 @pytest.mark.fault("the output folder cannot be made")
 def test_an_output_folder_below_a_file(tmp_path: Path, verb) -> None:
     (tmp_path / "file").write_text("")
@@ -283,6 +329,41 @@ def test_a_file_system_that_is_read_only(tmp_path: Path, verb) -> None:
         process = verb(*SMALL, EPOCHS, f"--output={disk / 'output'}")
         assert process.wait() == 2
         assert "output: cannot write into" in one_line(process.errors)
+
+
+def experiment_file(folder: Path, *lines: str) -> Path:
+    path = folder / "experiment.yml"
+    path.write_text(
+        "trialCommand: sleep 1\ntrialConcurrency: 1\nsearchSpace: {seed: {_type: choice, _value: [1]}}\n"
+        "tuner: {name: TPE}\ntrainingService: {platform: local}\nmaxTrialNumber: 1\n" + "".join(lines)
+    )
+    return path
+
+
+@pytest.mark.fault("an experiment is launched in a folder that cannot be written")
+@pytest.mark.parametrize(
+    ("which", "wanted"),
+    [
+        ("output", "--output runs: {disk} cannot be written: Read-only file system; give another folder with --output"),
+        ("working", "experimentWorkingDirectory {disk}/nni: {disk} cannot be written: Read-only file system; give "),
+        ("home", "NNI lists all experiments: {disk} cannot be written: Read-only file system; set HOME to a folder"),
+    ],
+)
+def test_launch_where_nothing_can_be_written(tmp_path: Path, verb, monkeypatch, which: str, wanted: str) -> None:
+    with file_system(tmp_path / "disk") as disk:
+        for name in ("nni-experiments", "own"):
+            (tmp_path / name).mkdir()
+        monkeypatch.setenv("HOME", str(disk if which == "home" else tmp_path))
+        working = f"experimentWorkingDirectory: {(disk if which == 'working' else tmp_path) / 'nni'}\n"
+        experiment_file(disk, working)
+        monkeypatch.chdir(disk)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        process = verb("launch", "experiment.yml", *(() if which == "output" else ("--output", tmp_path / "own")))
+        assert process.wait() == 2
+        assert wanted.format(disk=disk) in one_line(process.errors)
+        assert "experiment " not in process.output  # nothing was started
+        assert not list((tmp_path / "own").iterdir())
+        monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -348,10 +429,7 @@ def test_results_are_not_overwritten(whole: Path, cut: Path, verb) -> None:
 
 @pytest.mark.fault("a port in use")
 def test_a_port_in_use(tmp_path: Path, verb) -> None:
-    (tmp_path / "experiment.yml").write_text(
-        "trialCommand: sleep 1\ntrialConcurrency: 1\nsearchSpace: {seed: {_type: choice, _value: [1]}}\n"
-        "tuner: {name: TPE}\ntrainingService: {platform: local}\nmaxTrialNumber: 1\n"
-    )
+    experiment_file(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         process = verb("launch", tmp_path / "experiment.yml", "--port", port, "--output", tmp_path / "runs")

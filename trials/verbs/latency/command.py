@@ -47,6 +47,11 @@ def run(arguments: Sequence[str]) -> int:
     read.add_argument("file", type=Path, help="latency.json, which the kit's script wrote")
     read.add_argument("--output", type=Path, required=True, help="the table to write, a JSON file")
     read.add_argument("--space", help="dotted path of your own space's class, which may then be imported")
+    for each in (measure, kit):
+        each.add_argument(
+            "--writer", metavar="FUNCTION", help="dotted path of a function of yours that writes a child in another "
+            "format than ONNX: it gets the child, an example of its input, and a path",
+        )  # fmt: skip
     for each in (measure, kit, read):
         each.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(with_plain_options(arguments))
@@ -54,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     from trials.latency.kit import read_kit, write_kit
     from trials.latency.tables import measure_table, said_of
     from trials.progress import Progress
-    from trials.settings.user_code import add_current_folder_to_path
+    from trials.settings.user_code import add_current_folder_to_path, import_dotted
 
     add_current_folder_to_path()
     progress = Progress(options.quiet)
@@ -66,12 +71,13 @@ def run(arguments: Sequence[str]) -> int:
     settings = LatencySettings(**{each.name: getattr(options, each.name) for each in fields(LatencySettings)})
     example = given_example(options, _SHAPE) or _SHAPE
     space = _maker(options)
+    writer = import_dotted(options.writer, "--writer") if options.writer else None
     if options.verb == "kit":
-        write_kit(space, example, settings, options.output, progress)
+        write_kit(space, example, settings, options.output, progress, writer)
         progress.say(f"{options.output}: run its measure.py on the device, then snas-nni latency read latency.json")
         return 0
     work = options.output.with_name(options.output.name + ".work")
-    table, choices = measure_table(space, example, settings, progress, work, options.timer)
+    table, choices = measure_table(space, example, settings, progress, work, options.timer, writer)
     table.save(options.output, choices)
     progress.say(str(options.output))
     return 0

@@ -108,6 +108,98 @@ def test_the_result_is_lightnings_to_the_bit(tools, settings):
         assert one.budget_report.costs == other.budget_report.costs
 
 
+class Noisy(Layers):
+    """Draws numbers of its own."""
+
+    def forward(self, x):
+        return super().forward(nn.functional.dropout(x, 0.2, self.training))
+
+
+def run_until(tools, made, end, file=None, start=None):
+    """A search of some epochs, left after ``end`` of them with its state in ``file``, from the state in ``start``."""
+    torch.manual_seed(0 if start is None else 77)  # a resumed process has another past
+    shuffled = DataLoader(
+        tools.dataset((6,), 3, COUNT, 1), batch_size=8, shuffle=True, generator=torch.Generator().manual_seed(5)
+    )
+    supernet = made.mutate_model(Noisy())
+    optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9)
+
+    def accuracy(batch):
+        return (supernet(batch[0]).argmax(-1) == batch[1]).float().mean()
+
+    search = made.loop(optimizer, shuffled, epochs=EPOCHS, validation=loaders(tools)[1], judge=accuracy)
+    if start is not None:
+        search.load_state_dict(torch.load(start, weights_only=True))
+    ran = []
+    for epoch in search:
+        for x, y in shuffled:
+            with search.sample(x):
+                search.step(cross_entropy(supernet(x), y))
+        ran.append(epoch)
+        if file is not None and epoch + 1 == end:
+            torch.save(search.state_dict(), file)
+            break
+    return search, supernet, ran
+
+
+@pytest.mark.parametrize("end", [1, 2, 3])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"settle_epochs": 2},
+        {"budget": Budget(params=120), "settle_epochs": 2, "accumulate_batches": 3},
+        {"sampling": "single_path", "settle_epochs": 0},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_a_search_goes_on_from_its_state_to_the_bit(tools, tmp_path, settings, end):
+    whole, cut, rest = (strategy(**settings) for _ in range(3))
+    expected, supernet, ran = run_until(tools, whole, EPOCHS)
+    assert ran == [0, 1, 2, 3]
+    run_until(tools, cut, end, file=tmp_path / "state.pt")
+    resumed, again, ran = run_until(tools, rest, EPOCHS, start=tmp_path / "state.pt")
+    assert ran == list(range(end, EPOCHS))
+    assert_equal(supernet.state_dict(), again.state_dict())
+    assert_equal(dict(whole.distribution.logits), dict(rest.distribution.logits))
+    assert expected.metrics == resumed.metrics
+    (sample, child), (other, same) = whole.derive(), rest.derive()
+    assert sample == other
+    assert_equal(child.state_dict(), same.state_dict())
+
+
+@pytest.mark.parametrize("settle_epochs", [0, 2])
+def test_a_finished_state_gives_the_child_without_a_step(tools, tmp_path, settle_epochs):
+    whole, rest = (strategy(budget=Budget(params=120), settle_epochs=settle_epochs) for _ in range(2))
+    run_until(tools, whole, EPOCHS, file=tmp_path / "state.pt")
+    search, _, ran = run_until(tools, rest, EPOCHS, start=tmp_path / "state.pt")
+    assert ran == []
+    assert (search.settling.chosen is not None) == (settle_epochs > 0)
+    assert_equal(whole.derive()[1].state_dict(), rest.derive()[1].state_dict())
+
+
+def test_states_that_cannot_be_gone_on_from_are_refused(tools, tmp_path):
+    made = strategy()
+    run_until(tools, made, 2, file=tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    fresh = strategy()
+    train = loaders(tools)[0]
+    supernet = fresh.mutate_model(Layers())
+    optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9)
+    with pytest.raises(SettingError, match="after 2 epochs; this one has 1"):
+        fresh.loop(optimizer, train, epochs=1).load_state_dict(state)
+    search = fresh.loop(optimizer, train, epochs=2)
+    with pytest.raises(SnasError, match="not of such a search"):
+        search.load_state_dict({**state, "supernet": {}})
+    assert search.state_dict()["epochs"] == 0
+    next(iter(search))
+    with search.sample(next(iter(train))[0]):
+        search.step(cross_entropy(supernet(torch.zeros(8, 6)), torch.zeros(8).long()))
+    with pytest.raises(SettingError, match="an epoch has begun: ask for the state after its last batch"):
+        search.state_dict()
+    with pytest.raises(SettingError, match="this search has begun"):
+        search.load_state_dict(state)
+
+
 def test_the_child_meets_the_budget_and_others_can_be_derived(tools):
     made = strategy(budget=Budget(params=120))
     by_hand(tools, made)

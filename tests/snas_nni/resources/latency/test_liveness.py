@@ -10,6 +10,7 @@ from torch import nn
 from search_spaces.operations import Zero
 from snas_nni import SNAS
 from snas_nni.distribution.polynomial import Polynomial
+from snas_nni.resources.latency import plan_measurements
 from snas_nni.resources.latency.liveness import live_conditions
 
 IMAGES = torch.zeros(1, 3, 4, 4)
@@ -65,3 +66,52 @@ def test_nothing_is_said_where_nothing_cuts():
     assert live_conditions(supernet, strategy.distribution, (IMAGES,)) == {}
     assert torch.equal(torch.get_rng_state(), before)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in supernet.modules())
+
+
+class Cell(ModelSpace):
+    """Four nodes, an edge between any two, as in NAS-Bench-201; two cells share their choices."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    f"{i}_{j}": LayerChoice(
+                        {"none": Zero(1), **{f"conv{k}": nn.Conv2d(3, 3, 1) for k in range(4)}}, label=f"{i}_{j}"
+                    )
+                    for j in range(1, 4)
+                    for i in range(j)
+                }
+            )
+            for _ in range(2)
+        )
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        for cell in self.cells:
+            nodes = [x]
+            for j in range(1, 4):
+                nodes.append(sum(cell[f"{i}_{j}"](nodes[i]) for i in range(j)))
+            x = nodes[-1]
+        return self.head(x.mean((2, 3)))
+
+
+def reaches(on):
+    reached = {0}
+    for j in range(1, 4):
+        if any(on[f"{i}_{j}"] and i in reached for i in range(j)):
+            reached.add(j)
+    return 3 in reached
+
+
+@pytest.mark.slow
+def test_rare_ways_are_found_though_few_random_children_have_them():
+    strategy = SNAS(seed=0)
+    supernet = strategy.mutate_model(Cell())
+    conditions = live_conditions(supernet, strategy.distribution, (IMAGES,))
+    labels = list(strategy.distribution.choices)
+    for pattern in itertools.product((False, True), repeat=6):  # 0-1-2-3 alone is one random child in a thousand
+        on = dict(zip(labels, pattern, strict=True))
+        assert conditions[None].value({label: 2 * on[label] for label in labels}) == reaches(on)
+    plan = plan_measurements(supernet, strategy.distribution, IMAGES, children=30, held_out=0)
+    assert all(reaches({label: sample[label] != "none" for label in labels}) for sample in plan.fitted)
