@@ -72,6 +72,8 @@ class TaskTraining(LightningModule):
         self.metrics = nn.ModuleDict({f"of_{stage}": task.new_metric() for stage in _STAGES if accumulated})
         self.distillation: Distillation | None = None
         """A teacher, whose outputs count in the training loss."""
+        self.logs = True
+        """False where nobody reads what is logged; with small networks logging is a third of a step."""
 
     def forward(self, inputs: Any) -> Any:
         """Run the model on a batch of inputs."""
@@ -140,6 +142,8 @@ class TaskTraining(LightningModule):
         self._log(stage, outputs, targets, self.task.loss(outputs, targets))
 
     def _log(self, stage: str, outputs: Tensor, targets: Tensor, loss: Tensor) -> None:
+        if not self.logs:
+            return
         # On several devices each has its part of the training examples, and all of the others.
         common = {"on_step": False, "on_epoch": True, "sync_dist": stage == "train"}
         name = f"{stage}_{self.task.metric.logged.removeprefix('val_')}"

@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         "--tune-epochs",
         type=int,
         help="epochs that the child is trained on by itself (0); with --sweep the dearest one, and cheaper ones for "
-        "as many MACs (a fifth of the search's epochs)",
+        "as many MACs (0.3 of the search's epochs)",
     )
     parser.add_argument("--output", type=Path, help="where the result goes (default: derived-... beside the search)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")

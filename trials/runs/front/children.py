@@ -20,8 +20,10 @@ from trials.training.evaluation import torch_predictor
 
 __all__ = ["FrontChild", "default_tune_epochs", "front_children", "tuning_epochs"]
 
-SHARE = 5
-"""By default a child of the front is trained on for so small a part of the search's epochs."""
+SHARE = 0.3
+"""By default the dearest child of the front is trained on for so large a part of the search's epochs."""
+MOST = 1.5
+"""No child is trained on for more times the search's epochs: then it had as many steps as one that is trained alone."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class FrontChild:
 
 def default_tune_epochs(search_epochs: int) -> int:
     """Epochs that the dearest child of a front is trained on by itself, unless something else is asked for."""
-    return max(1, round(search_epochs / SHARE))
+    return max(1, round(search_epochs * SHARE))
 
 
 def tuning_epochs(macs: Sequence[float], epochs: int, limit: int) -> list[int]:
@@ -97,8 +99,9 @@ def front_children(
     chosen = [_first(search, judged, costs, {**bounds, cost: budget}, accept) for budget in budgets]
     different = list({id(each): each for each in chosen}.values())
     macs = [costs[id(each)]["macs"] for each in different]
+    limit = round(MOST * search.settings.search.epochs)
     found = []
-    for each, epochs in zip(different, tuning_epochs(macs, tune_epochs, search.settings.search.epochs), strict=True):
+    for each, epochs in zip(different, tuning_epochs(macs, tune_epochs, limit), strict=True):
         if epochs:
             progress.say(f"training the child of {costs[id(each)][cost]:,.6g} {cost} by itself for {epochs} epochs")
         found.append(_tuned(search, each, costs[id(each)][cost], epochs))

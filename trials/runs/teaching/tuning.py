@@ -11,6 +11,7 @@ from trials.runs.teaching.checks import check_features
 from trials.settings.search import RunSettings
 from trials.training.distillation import Distillation
 from trials.training.modules import training_module
+from trials.training.task_training import TaskTraining
 from trials.training.trainer import SILENT
 
 __all__ = ["tune"]
@@ -46,6 +47,8 @@ def tune(
     check_features(distillation, child, data, "the child")
     module = training_module(data, settings.training, distillation, changed)
     module.set_model(child.train())
+    if isinstance(module, TaskTraining):
+        module.logs = False
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator=accelerator,

@@ -13,5 +13,5 @@ def test_the_limit_does_not_cut_what_was_asked_for():
     assert tuning_epochs([10, 100], epochs=8, limit=3) == [8, 8]
 
 
-def test_the_default_is_a_fifth_of_the_search_and_at_least_one():
-    assert [default_tune_epochs(epochs) for epochs in (1, 3, 30, 150)] == [1, 1, 6, 30]
+def test_the_default_is_a_part_of_the_search_and_at_least_one():
+    assert [default_tune_epochs(epochs) for epochs in (1, 3, 20, 150)] == [1, 1, 6, 45]
