@@ -59,7 +59,7 @@ def compared(
     training_part = module.recalibration_batches() if training is None else Batches(training, limit) if limit else None
     evaluator, distribution = module.training_module, module.distribution
     judge = Judge(evaluator, distribution, held_out_batches, training_part, trainer=trainer, seed=module.seed)
-    return rank([judge(sample) for sample in samples], settings.selection_metric)
+    return rank(judge.all_of(samples), settings.selection_metric)
 
 
 def derive_judged(training_module: Any, supernet: Any, judged: Judged, verify: Verify | None = None) -> nn.Module:

@@ -122,7 +122,7 @@ class Settling:
         if len(samples) == 1 or not validation:
             return [Judged(sample) for sample in samples]
         judge = Judge(training_module, self._distribution, validation, training, trainer=trainer, seed=self._seed)
-        return rank([judge(sample) for sample in samples], self._settings.selection_metric)
+        return rank(judge.all_of(samples), self._settings.selection_metric)
 
     def sample(self) -> Sample | None:
         """The one-hot sample of the chosen child; None before there is one."""
