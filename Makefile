@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test test-fast test-faults test-machines check format clean examples bench-speed bench-gpu bench-growth bench-cells bench-time bench-soak bench-budget bench-shrink bench-retention docs site hub-spaces from-model
+.PHONY: search test test-fast test-faults test-machines check format clean examples bench-speed bench-gpu bench-growth bench-cells bench-time bench-soak bench-budget bench-shrink bench-recipe bench-retention docs site hub-spaces from-model
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -71,6 +71,10 @@ bench-budget: $(VENV)/.installed-test
 # Hours on one thread; goes on where it was cut. DATA is a folder of CIFAR-10 images; it says which peers to install.
 bench-shrink: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.shrink --data $(DATA)
+
+# Ten minutes on one thread for a seed; goes on where it was cut. DATA as above.
+bench-recipe: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m benchmarks.recipe --data $(DATA)
 
 # Half an hour on two cores; goes on where it was cut.
 bench-retention: $(VENV)/.installed-test
