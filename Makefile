@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: search test test-fast test-faults test-machines check format clean examples bench-speed bench-gpu bench-soak bench-budget bench-shrink bench-retention docs site hub-spaces from-model
+.PHONY: search test test-fast test-faults test-machines check format clean examples bench-speed bench-gpu bench-growth bench-cells bench-time bench-soak bench-budget bench-shrink bench-recipe bench-retention docs site hub-spaces from-model
 .DEFAULT_GOAL := search
 
 $(VENV)/.installed-%: pyproject.toml
@@ -45,6 +45,18 @@ examples: $(VENV)/.installed-tensorboard
 bench-speed: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.speed
 
+# Timings too: to 64 candidates and 500 labels, half an hour.
+bench-growth: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m benchmarks.speed growth size options --keep
+
+# Hours on one core; goes on where it was cut. DATA is a folder of CIFAR-10 images, TABLE the accuracies of NAS-Bench-201.
+bench-cells: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.cells --data $(DATA) --table $(TABLE)
+
+# A timing too; goes on where it was cut.
+bench-time: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.time_to_quality
+
 # A timing on a machine with GPUs. Without one: python -m benchmarks.gpu --device cpu shows that it runs.
 bench-gpu: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.gpu
@@ -59,6 +71,10 @@ bench-budget: $(VENV)/.installed-test
 # Hours on one thread; goes on where it was cut. DATA is a folder of CIFAR-10 images; it says which peers to install.
 bench-shrink: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.shrink --data $(DATA)
+
+# Ten minutes on one thread for a seed; goes on where it was cut. DATA as above.
+bench-recipe: $(VENV)/.installed-test
+	$(BIN)/python -W ignore -m benchmarks.recipe --data $(DATA)
 
 # Half an hour on two cores; goes on where it was cut.
 bench-retention: $(VENV)/.installed-test

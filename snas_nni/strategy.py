@@ -70,6 +70,8 @@ class SNAS(ChildrenOfSearch):
             the better; with a ``-`` before its name, the smaller. None: ``val_acc`` or another accuracy, else a loss.
         recalibration_batches: training batches that a child's BatchNorm statistics are measured on; 0: it is judged
             with the supernet's.
+        judge_epochs: epochs that each of them trains alone on the training batches before it is judged, from the
+            supernet's weights, which are put back; 0: none. Shared weights rank good children about as chance does.
         bilevel: update the logits on a validation batch of their own, as DARTS does; for comparison. The paper
             argues for a single level, and a space with a zero operation tends to select nothing otherwise.
         sampling: "relaxed" (the paper), or "single_path": a step runs one child drawn from the categorical
@@ -152,6 +154,7 @@ class SNAS(ChildrenOfSearch):
         selection_share: float = 1.0,
         selection_metric: str | None = None,
         recalibration_batches: int = 20,
+        judge_epochs: int = 0,
         bilevel: bool = False,
         sampling: Literal["relaxed", "single_path"] = "relaxed",
         sample_per_layer: bool = False,

@@ -45,11 +45,11 @@ def child_within(space: str, fraction: float, seed: int, work: Path) -> dict[str
     key = {"space": space, "fraction": fraction, "seed": seed, "budget_ms": budget}
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        for number, selection in enumerate(controller.ranked(strategy.distribution, MOST), 1):
-            child = derive_child(supernet, selection.sample).eval()
+        for number, sample in enumerate(controller.ranked(strategy.distribution, MOST), 1):
+            child = derive_child(supernet, sample).eval()
             file = write_graph(child, Path(folder) / f"{number}.onnx", IMAGES, exact=True)
             measured = timing_of(measure([file], onnxruntime_timer(DEFAULTS))[str(file)])["milliseconds"]
-            predicted = model.of(selection.sample)["latency_ms"]
+            predicted = model.of(sample)["latency_ms"]
             if measured <= budget:
                 return {
                     **key, "predicted_ms": predicted, "measured_ms": measured, "timed": number,

@@ -57,6 +57,12 @@ def page(document: dict[str, Any]) -> str:
         )
     lines += [
         "",
+        "Where a goal is missed: the children of `cells` lie within a tenth of each other in OpenVINO, whose passes "
+        "differ by 1 to 2 %, so that ranks of neighbors are chance; one child at the lowest budget in `cells` "
+        "was a tenth faster than its table says.",
+        "",
+        "Nothing else ran on the machine while files were timed.",
+        "",
         "## Tables",
         "",
         "| space | clock | fitted | p50 / p90, ms | Spearman | median error | 90 % | export, timing, fit, s |",

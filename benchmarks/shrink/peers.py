@@ -60,7 +60,8 @@ def fastnas(given: nn.Module, cost: str, budget: float, data: TaskData, checkpoi
         child, _ = prune.prune(
             copy.deepcopy(given),
             mode=[("fastnas", rules)],
-            constraints={"flops" if cost == "macs" else "params": budget},
+            # It counts a multiplication and an addition as two.
+            constraints={"flops": 2 * budget} if cost == "macs" else {"params": budget},
             dummy_input=_example(data),
             config={
                 "data_loader": training_loader(data, _BATCH_SIZE, 0),

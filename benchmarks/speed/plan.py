@@ -17,14 +17,32 @@ PARTS = (
     "overhead",
     "loading",
     "growth",
+    "size",
+    "options",
     "gradient_error",
     "profile",
 )
 SPACES = ("hub", "snas")
 TEMPERATURES = (1.0, 0.5, 0.2, 0.1, 0.03)
 TOLERANCES = tuple(sorted({1e-4, 1e-3, 1e-2, SearchSettings().skip_tolerance}))
-GROWTH = {"cells": [2, 4, 6, 8], "channels": [8, 16, 24, 32], "candidates": [2, 4, 6, 8], "batch": [16, 32, 48, 64]}
 BASE = {"cells": 4, "channels": 16, "candidates": 4, "batch": 32}
+NARROW = {"cells": 4, "channels": 2, "candidates": 2, "batch": 4}
+GROWTH: dict[str, tuple[str, list[int], dict[str, int]]] = {
+    "cells": ("cells", [2, 4, 6, 8], BASE),
+    "channels": ("channels", [8, 16, 24, 32], BASE),
+    "candidates": ("candidates", [8, 16, 32, 64], {**BASE, "cells": 2, "batch": 16}),
+    "labels": ("cells", [62, 125, 250, 500], NARROW),
+    "batch": ("batch", [16, 32, 48, 64], BASE),
+}
+"""By name: what grows, its values, and where all the rest stays. Each cell is a label of its own."""
+SIZES = {"candidates": [(4, 8), (4, 16), (4, 32), (4, 64)], "labels": [(62, 4), (125, 4), (250, 4), (500, 4)]}
+"""Labels and candidates of the spaces that the solver and the report are timed on."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "exponential": {"temperature_schedule": "exponential"},
+    "dropping": {"drop_to": 2},
+    "both": {"temperature_schedule": "exponential", "drop_to": 2},
+}
+"""Settings that change what the middle of a search is spent on."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,8 @@ def plan(parts: tuple[str, ...], *, batch: int, threads: int, quick: bool) -> li
         "last_epoch": _last_epoch,
         "memory": _memory,
         "growth": _growth,
+        "size": _size,
+        "options": _options,
         "gradient_error": _gradient_error,
         "overhead": _overhead,
         "loading": _loading,
@@ -116,11 +136,35 @@ def _memory(common: dict[str, Any], quick: bool) -> list[Measurement]:
 
 
 def _growth(common: dict[str, Any], quick: bool) -> list[Measurement]:
-    job = {"kind": "growth", "base": BASE, "batches": 3 if quick else 8, "threads": common["threads"]}
+    """Each point in a process of its own: memory that an earlier one gave back would be missing in its peak."""
+    job = {"kind": "growth", "batches": 3 if quick else 8, "threads": common["threads"]}
     return [
-        Measurement("growth", axis, repeat, {**job, "axis": axis, "values": values[:2] if quick else values}, 25)
+        Measurement("growth", name, repeat, {**job, "base": base, "axis": axis, "value": value}, 18)
         for repeat in range(1 if quick else 2)
-        for axis, values in GROWTH.items()
+        for name, (axis, values, base) in GROWTH.items()
+        for value in (values[:2] if quick else values)
+    ]
+
+
+def _size(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    return [
+        Measurement("size", f"{axis} {value}", 0, {"kind": "size", "labels": labels, "candidates": count, **common}, 60)
+        for axis, sizes in SIZES.items()
+        for labels, count in (sizes[:1] if quick else sizes)
+        for value in (labels if axis == "labels" else count,)
+    ]
+
+
+def _options(common: dict[str, Any], quick: bool) -> list[Measurement]:
+    """The same schedule with options that make its middle cheaper; what they are compared with is in ``schedule``."""
+    epochs, batches = (6, 1) if quick else (10, 3)
+    job = {"kind": "search", "strategy": "snas", "epochs": epochs, "batches": batches, **common}
+    return [
+        Measurement("options", f"{space}/{logits}/{name}", repeat, {**job, "space": space, "logits": logits} | more, 40)
+        for repeat in range(1 if quick else 2)
+        for space in SPACES
+        for logits in ("uniform", "peaked")
+        for name, more in ((name, {"options": options}) for name, options in OPTIONS.items())
     ]
 
 

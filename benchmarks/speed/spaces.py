@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from search_spaces import SnasCellSpace
 
-__all__ = ["Chain", "make_space"]
+__all__ = ["Chain", "Uneven", "make_space"]
 
 
 class Chain(ModelSpace):
@@ -38,6 +38,36 @@ class Chain(ModelSpace):
             x = cell(x)
         logits: Tensor = self.classifier(x.mean((2, 3)))
         return logits
+
+
+class Uneven(ModelSpace):
+    """Layers one after the other, each a choice among hidden widths, so that no two candidates cost the same.
+
+    Args:
+        labels: choices in a row.
+        candidates: widths to choose from, 1, 2 and so on, at each place.
+        inputs: numbers of an example.
+        classes: of the classifier.
+    """
+
+    def __init__(self, labels: int, candidates: int, inputs: int = 8, classes: int = 4) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            LayerChoice([_hidden(inputs, width) for width in range(1, candidates + 1)], label=f"layer{i}")
+            for i in range(labels)
+        )
+        self.classifier = nn.Linear(inputs, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, inputs)`` to logits ``(batch, classes)``."""
+        for layer in self.layers:
+            x = layer(x)
+        logits: Tensor = self.classifier(x)
+        return logits
+
+
+def _hidden(inputs: int, width: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, inputs))
 
 
 def _convolution(channels: int) -> nn.Module:

@@ -73,6 +73,14 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
         }
         if by_space:
             summary[key] = _headline(by_space)
+    by_option = {
+        name.removeprefix("options/"): _ratio(steps[theirs], ours)
+        for name, ours in steps.items()
+        if name.startswith("options/")
+        and (theirs := "schedule/" + name.removeprefix("options/").rpartition("/")[0] + "/gumbel") in steps
+    }
+    if by_option:
+        summary["option_update_ratio"] = _headline(by_option)
     theirs = memory.get("schedule/snas/uniform/gumbel")
     if theirs and "memory/checkpointed" in memory:
         summary["checkpointed_memory_ratio_gumbeldarts"] = _ratio(memory["memory/checkpointed"], theirs)
@@ -139,4 +147,10 @@ def _growth(runs: list[Run]) -> dict[str, Any]:
     for run in runs:
         if run["part"] == "growth":
             points[run["name"]].extend(run["result"]["points"])
-    return {"growth": {axis: {**fit_line(p), "points": p} for axis, p in points.items()}} if points else {}
+    found: dict[str, Any] = {"growth": {}} if points else {}
+    for axis, each in points.items():
+        found["growth"][axis] = {**fit_line([point[:2] for point in each]), "points": each}
+        if all(len(point) > 2 for point in each):  # older results have no memory
+            found["growth"][axis]["memory"] = fit_line([[point[0], point[2]] for point in each])
+    sizes = {run["name"]: run["result"] for run in runs if run["part"] == "size"}
+    return {**found, "size": sizes} if sizes else found

@@ -11,6 +11,7 @@ HEADLINES = {
     "image_ratio_gumbeldarts": "GumbelDARTS / SNAS, time per image seen",
     "update_ratio_darts": "DARTS / SNAS, time per update of weights and logits",
     "image_ratio_darts": "DARTS / SNAS, time per image seen",
+    "option_update_ratio": "GumbelDARTS / SNAS with options, time per update of weights and logits",
     "single_path_update_ratio": "GumbelDARTS / SNAS with `single_path`, time per update of weights and logits",
     "last_epoch_over_child": "SNAS at temperature 0.03 / training the child",
     "memory_ratio": "SNAS / NNI's, peak memory of the steps",
@@ -26,6 +27,7 @@ HEADLINES = {
 WANTED = {
     "update_ratio_gumbeldarts": "at least 8",
     "image_ratio_gumbeldarts": "at least 4",
+    "option_update_ratio": "at least 8",
     "last_epoch_over_child": "at most 1.25",
     "memory_ratio": "at most 0.5",
     "checkpointed_memory_ratio_gumbeldarts": "at most 0.33",
@@ -49,10 +51,21 @@ def page(report: dict[str, Any]) -> str:
     lines += _section("Seconds per step", "run", report.get("seconds_per_step"), 3)
     lines += _section("Peak memory above the start, MiB", "run", report.get("memory_mib"), 0)
     if "growth" in report:
-        lines += ["", "## Growth of a step", "", "| grows | ms each | ms at 0 | R^2 |", "|---|---|---|---|"]
+        lines += ["", "## Growth of a step", "", "| grows | ms each | ms at 0 | R^2 | KiB each | R^2 |"]
+        lines.append("|---|---|---|---|---|---|")
         for axis, line in report["growth"].items():
             numbers = f"{1000 * line['slope']:.2f} | {1000 * line['intercept']:.1f} | {line['r_squared']:.3f}"
-            lines.append(f"| {axis} | {numbers} |")
+            memory = line.get("memory")
+            kept = f"{1024 * memory['slope']:.1f} | {memory['r_squared']:.3f}" if memory else " | "
+            lines.append(f"| {axis} | {numbers} | {kept} |")
+    if "size" in report:
+        columns = next(iter(report["size"].values()))
+        lines += ["", "## What is done beside steps in large spaces, seconds", ""]
+        lines += [f"| space | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        lines += [
+            f"| {name} | {' | '.join(f'{value:.2f}' for value in row.values())} |"
+            for name, row in report["size"].items()
+        ]
     if "gradient_error" in report:
         lines += ["", "## Error of the logits' gradient, and what share of the exact step's time is left", ""]
         lines += ["| space, logits | temperature | tolerance | mean | max | time |", "|---|---|---|---|---|---|"]

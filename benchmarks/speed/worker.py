@@ -21,7 +21,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     warnings.simplefilter("ignore")  # what NNI and Lightning warn of does not concern a benchmark
     from benchmarks.speed.bare_loop import bare_loop
     from benchmarks.speed.gradient_error import gradient_error
-    from benchmarks.speed.growth import growth
+    from benchmarks.speed.growth import growth, size
     from benchmarks.speed.loading import loading
     from benchmarks.speed.profile import profile
     from benchmarks.speed.training import search, train_child
@@ -32,6 +32,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         "bare": bare_loop,
         "gradient_error": gradient_error,
         "growth": growth,
+        "size": size,
         "loading": loading,
         "profile": profile,
     }

@@ -71,13 +71,16 @@ class _Writer:
         if plain_type(module) is not None:
             return call_of(module, path)
         parts = {name: self.call(each, f"{path}.{name}".lstrip(".")) for name, each in module.named_children()}
-        if isinstance(module, (nn.Sequential, nn.ModuleList)) and list(parts) == [str(i) for i in range(len(parts))]:
+        numbered = list(parts) == [str(i) for i in range(len(parts))]
+        if isinstance(module, (nn.Sequential, nn.ModuleList)) and numbered:
             if isinstance(module, nn.ModuleList):
                 return _call("nn.ModuleList", [f"[{', '.join(parts.values())}]"])
             if type(module).forward is nn.Sequential.forward:
                 return _call("nn.Sequential", list(parts.values()))
         tensors = self._tensors(module, path)
         forward = self._forward(module, path)
+        if forward is None and numbered and parts and not tensors:  # a list with a forward of its own
+            return _call("nn.ModuleList", [f"[{', '.join(parts.values())}]"])
         if forward is None:
             self.source.classes.setdefault("Layers", _BARE)
             return _call("Layers", _named({**parts, **tensors}))

@@ -13,6 +13,7 @@ from exports.architecture.record import Architecture
 from exports.errors import ArchitectureFileError
 from exports.metric import DecidingMetric, recorded_metric
 from exports.network.graph import NETWORK_FILE, Network, read_network
+from exports.report.evidence.comparison_view import COMPARISON_FILE
 from exports.report.evidence.reading import EVIDENCE_FILE, Evidence, read_evidence
 from exports.report.metrics_log import MetricsLog, Points
 from exports.report.numbers import as_mapping, as_number
@@ -37,6 +38,7 @@ class Run:
         log: numbers by epoch.
         problems: what is missing or cannot be read, one sentence each.
         network: what a child without cells is made of; None if the run did not leave it.
+        comparison: comparison.json of a shrinking, or nothing.
         evidence: right and wrong by class, children of chance; empty for runs that left none.
     """
 
@@ -48,6 +50,7 @@ class Run:
     problems: tuple[str, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
     network: Network | None = None
+    comparison: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -120,7 +123,8 @@ def read_run(folder: Path) -> Run:
     log = _read(folder / "metrics.csv", MetricsLog.read, problems) or MetricsLog()
     evidence = _read(folder / EVIDENCE_FILE, read_evidence, problems) or Evidence()
     network = _read(folder / NETWORK_FILE, lambda path: read_network(path.parent), problems)
-    return Run(folder, architecture, summary, settings, log, tuple(problems), evidence, network)
+    comparison = as_mapping(_read(folder / COMPARISON_FILE, read_json, problems))
+    return Run(folder, architecture, summary, settings, log, tuple(problems), evidence, network, comparison)
 
 
 def _read(path: Path, reader: Any, problems: list[str]) -> Any:

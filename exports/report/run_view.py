@@ -14,6 +14,7 @@ from exports.pictures.picture import cell_picture, choices_picture, network_pict
 from exports.pictures.svg import to_svg
 from exports.report.evidence.answers import Answer, BoundRow, answers, bound_rows
 from exports.report.evidence.classes_view import ClassesView, classes_view
+from exports.report.evidence.comparison_view import ComparisonRow, comparison_rows
 from exports.report.findings import Finding, findings
 from exports.report.heat_map import shown_epochs
 from exports.report.numbers import as_mapping, as_number, compact, duration, of_metric, percent, plain_text
@@ -68,6 +69,7 @@ class RunView:
     tiles: list[Tile]
     answers: list[Answer]
     bounds: list[BoundRow]
+    comparison: list[ComparisonRow]
     random: Chart | None
     classes: ClassesView | None
     findings: list[Finding]
@@ -99,6 +101,7 @@ def view_run(run: Run) -> RunView:
         tiles=_tiles(run),
         answers=[each if sections.get(each.link) else replace(each, link="") for each in answers(run)],
         bounds=bounds,
+        comparison=comparison_rows(run.comparison, run.metric),
         random=random,
         classes=classes_view(run.evidence),
         findings=findings(run),

@@ -12,6 +12,7 @@ from torch import nn
 
 from .choices import Choices, Options, choices_of
 from .importance import order_of_channels
+from .plain_forms import with_plain_layers
 from .replacing import put_choices
 from .tracing import trace
 from .trial_runs import drop_what_fails
@@ -41,6 +42,8 @@ def converted(
     """
     name = type(model).__name__
     _check_kind(model)
+    plain = with_plain_layers(model, copied)
+    model, copied = plain, copied and plain is model
     try:
         traced = trace(model, args, options.keep)
     except Exception as error:  # whatever the model's own code raises

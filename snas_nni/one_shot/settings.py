@@ -36,6 +36,7 @@ class SearchSettings:
         selection_share: of the validation batches that they are compared on, in (0, 1]
         selection_metric: that decides, such as val_acc or -val_loss; null for an accuracy, else a loss
         recalibration_batches: that measure a compared child's BatchNorm statistics; 0 for the supernet's
+        judge_epochs: that each compared child trains alone before it is judged; 0 for none
         bilevel: train the logits on validation batches, as DARTS does
         sampling: relaxed, or single_path: each step runs one drawn child, much faster
         sample_per_layer: draw each layer's sample separately
@@ -45,7 +46,7 @@ class SearchSettings:
         skip_tolerance: candidates of so little weight / temperature do not run; [0, 1)
         channels_last: memory order of the images; null for that on a CPU
         initial_logits_std: standard deviation of the initial logits, at least 0
-        auxiliary_skip: first share of its input that a choice adds to its output, as DARTS- does; 0 for none
+        auxiliary_skip: share of its input that a choice adds to its output at first (DARTS-); 0: none
         auxiliary_skip_gone_at: share of the steps before settling after which that is 0; (0, 1]
         drop_to: candidates of a choice that are left in the end; null to drop none
         drop_start: how far in the temperature's fall weak ones begin to be dropped; [0, 1]
@@ -74,6 +75,7 @@ class SearchSettings:
     selection_share: float = ranged(1.0, above=0, at_most=1)
     selection_metric: str | None = None
     recalibration_batches: int = ranged(20, at_least=0, whole=True)
+    judge_epochs: int = ranged(0, at_least=0, whole=True)
     bilevel: bool = False
     sampling: Literal["relaxed", "single_path"] = "relaxed"
     sample_per_layer: bool = False
@@ -98,6 +100,11 @@ class SearchSettings:
             raise SettingError(f"{self.key_prefix}{error}") from None
         if len(self.logits_betas) != 2:
             raise SettingError(f"{self.key_prefix}logits_betas is {self.logits_betas}, but must be two numbers")
+        if self.judge_epochs and not self.recalibration_batches:
+            raise SettingError(
+                f"{self.key_prefix}judge_epochs is {self.judge_epochs}, but recalibration_batches is 0: a child that "
+                "was trained alone is judged with BatchNorm statistics of its own."
+            )
         if self.bilevel and self.accumulate_batches > 1:
             raise SettingError(
                 f"{self.key_prefix}accumulate_batches is {self.accumulate_batches}, but bilevel updates step the "

@@ -226,6 +226,8 @@ NOT_HERE = {
     ),
     "snas-nni latency kit search_spaces.SnasCellSpace --output kit/": "for minutes; tests/trials/verbs write one",
     "snas-nni latency read latency.json --output table.json": "needs what another device measured",
+    "docs/latency.md 1": "needs ExecuTorch; tests/trials/latency write a format of their own",
+    "snas-nni latency kit my_space.MySpace --writer phone.write --output kit/": "needs ExecuTorch",
     "snas-nni search --resources.max_latency_ms 5": "times this machine for minutes; tests/trials/runs do",
     "snas-nni search --resources.max_latency_ms 5 --resources.latency_table table.json": "needs such a table",
     "snas-nni report runs/NAME-sweep-params": "needs a sweep by that name; tests/exports/report report on one",

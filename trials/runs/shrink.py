@@ -16,6 +16,7 @@ from exports import build, export_code, export_onnx, load
 from exports.code.export import code_in_words
 from exports.metric import ACCURACY, DecidingMetric
 from exports.onnx_files.description import described_by_summary
+from exports.report.evidence.comparison_view import COMPARISON_FILE
 from exports.run_folder import SearchResult
 from snas_nni.files import write_atomically
 from trials.data.loaders import evaluation_loader, input_example
@@ -31,7 +32,7 @@ from trials.training.evaluation import child_costs, onnx_predictor, torch_predic
 
 __all__ = ["COMPARISON", "compare_with_original", "comparison_in_words", "run_shrink"]
 
-COMPARISON = "comparison.json"
+COMPARISON = COMPARISON_FILE
 _RUNS = 50
 
 

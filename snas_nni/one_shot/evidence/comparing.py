@@ -58,7 +58,16 @@ def compared(
     limit = settings.recalibration_batches
     training_part = module.recalibration_batches() if training is None else Batches(training, limit) if limit else None
     evaluator, distribution = module.training_module, module.distribution
-    judge = Judge(evaluator, distribution, held_out_batches, training_part, trainer=trainer, seed=module.seed)
+    judge = Judge(
+        evaluator,
+        distribution,
+        held_out_batches,
+        training_part,
+        trainer=trainer,
+        seed=module.seed,
+        epochs=settings.judge_epochs,
+        clip=settings.weights_gradient_clip,
+    )
     return rank(judge.all_of(samples), settings.selection_metric)
 
 

@@ -20,6 +20,7 @@ from torchmetrics import Metric
 from snas_nni.derivation.recalibration import Statistics, own_statistics, statistics_restored
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
+from snas_nni.one_shot.evidence.alone import train_alone, weights_restored
 from snas_nni.one_shot.evidence.batches import Batches, examples_in
 from snas_nni.one_shot.evidence.step_log import StepLog
 from snas_nni.one_shot.resume_state import random_state, set_random_state, undisturbed_metrics
@@ -60,6 +61,9 @@ class Judge:
         training: training batches for BatchNorm statistics; None: the supernet's are used.
         trainer: moves batches to its device and knows the precision; None: the device of the weights, 32 bits.
         seed: of what loaders draw meanwhile, the same for each child.
+        epochs: that each child trains alone on all training batches before it is judged, from the supernet's weights;
+            0 for none.
+        clip: largest norm of the gradient meanwhile; None for no limit.
     """
 
     def __init__(
@@ -71,7 +75,11 @@ class Judge:
         *,
         trainer: Any = None,
         seed: int = 0,
+        epochs: int = 0,
+        clip: float | None = None,
     ) -> None:
+        self._epochs = epochs
+        self._clip = clip
         self._module = training_module
         self._distribution = distribution
         self._validation = validation
@@ -88,7 +96,7 @@ class Judge:
         return found
 
     def __call__(self, sample: Mapping[str, Any]) -> Judged:
-        """Measure the child of an NNI sample."""
+        """Measure the child of an NNI sample; its statistics are those before it trained alone."""
         module, distribution = self._module, self._distribution
         modes = {each: each.training for each in module.modules()}
         states, log, statistics = random_state(), StepLog(module), Statistics()
@@ -105,6 +113,11 @@ class Judge:
                 if self._training is not None:
                     batches = enumerate(self._training.seeded(self._seed))
                     statistics = own_statistics(module, lambda numbered: self._run(*numbered), batches)
+                    if self._epochs:
+                        stack.enter_context(weights_restored(module))
+                        self._train(self._training)
+                        batches = enumerate(self._training.seeded(self._seed))
+                        own_statistics(module, lambda numbered: self._run(*numbered), batches)
                 log.forget()
                 for metric in module.modules():
                     if isinstance(metric, Metric):
@@ -122,13 +135,26 @@ class Judge:
                 each.training = mode
         return Judged(dict(sample), metrics, statistics, frozenset(depends_on) or None)
 
+    def _train(self, training: Batches) -> None:
+        everything = Batches(training.loader)
+        epochs = (everything.seeded(self._seed + epoch) for epoch in range(self._epochs))
+        try:
+            steps = self._epochs * len(training.loader)
+        except TypeError:
+            raise SettingError("judge_epochs: the training loader does not say how many batches it has.") from None
+        train_alone(self._module, self._loss, epochs, steps, self._clip)
+
+    def _loss(self, batch: Any, index: int) -> Any:
+        return self._module.training_step(self._moved(batch), index)
+
     def _run(self, index: int, batch: Any, *position: int) -> None:
+        self._module.validation_step(self._moved(batch), index, *position)
+
+    def _moved(self, batch: Any) -> Any:
         if self._trainer is not None:
-            batch = self._trainer.strategy.batch_to_device(self._trainer.precision_plugin.convert_input(batch))
-        else:
-            device = next(self._module.parameters()).device
-            batch = tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
-        self._module.validation_step(batch, index, *position)
+            return self._trainer.strategy.batch_to_device(self._trainer.precision_plugin.convert_input(batch))
+        device = next(self._module.parameters()).device
+        return tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
 
 
 def rank(judged: Sequence[Judged], metric: str | None = None) -> list[Judged]:

@@ -121,7 +121,16 @@ class Settling:
             _logger.warning("there are no validation data to compare children on: the most probable one is trained.")
         if len(samples) == 1 or not validation:
             return [Judged(sample) for sample in samples]
-        judge = Judge(training_module, self._distribution, validation, training, trainer=trainer, seed=self._seed)
+        judge = Judge(
+            training_module,
+            self._distribution,
+            validation,
+            training,
+            trainer=trainer,
+            seed=self._seed,
+            epochs=self._settings.judge_epochs,
+            clip=self._settings.weights_gradient_clip,
+        )
         return rank(judge.all_of(samples), self._settings.selection_metric)
 
     def sample(self) -> Sample | None:

@@ -226,7 +226,7 @@ class SearchLoop:
             raise SettingError("a step belongs to a sample: call it once inside `with search.sample(batch):`.")
         self._running = None
         total, terms = self.search_step.total(loss, sample, self.settled)
-        value = float(total.detach())
+        value = self.search_step.read(total)
         self.search_step.watch(value, sample, terms, position.epoch, self.temperature)
         (total / settings.accumulate_batches).backward()  # type: ignore[no-untyped-call]
         if self.search_step.is_due(position.batch, position.batch + 1 >= position.batches):
@@ -276,7 +276,7 @@ class SearchLoop:
 
 def _refuse_lightnings(settings: SearchSettings) -> None:
     """Refuse what only Lightning's loop does, where it would be without effect."""
-    for name, wanted in (("bilevel", False), ("samples_per_step", 1), ("spread_samples", False)):
+    for name, wanted in (("bilevel", False), ("samples_per_step", 1), ("spread_samples", False), ("judge_epochs", 0)):
         if getattr(settings, name) != wanted:
             raise SettingError(
                 f"{name} is {getattr(settings, name)}, but a loop of one's own runs one sample on one batch. Leave it "

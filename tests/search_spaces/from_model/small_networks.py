@@ -198,7 +198,18 @@ NETWORKS = {
 def from_torchvision(name, **arguments):
     """One of torchvision's networks; what its constructor fills with one number, such as zeros, is random too."""
     torch.manual_seed(0)
-    network = getattr(torchvision.models, name)(weights=None, num_classes=10, **arguments)
+    return without_constants(getattr(torchvision.models, name)(weights=None, num_classes=10, **arguments))
+
+
+def from_timm(name, **arguments):
+    """One of timm's networks, which is no dependency, likewise."""
+    import timm
+
+    torch.manual_seed(0)
+    return without_constants(timm.create_model(name, pretrained=False, num_classes=10, **arguments))
+
+
+def without_constants(network):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):

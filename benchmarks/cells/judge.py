@@ -1,0 +1,64 @@
+"""The judge of a cell: trained alone from new weights, in a network deeper than the search's, on held-out images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from scipy.stats import spearmanr
+
+from search_spaces import NasBench201Space, from_arch_string
+from trials.bench.searching import train_on
+from trials.bench.settings import NasBench201Settings
+from trials.data.types import TaskData
+
+__all__ = ["CELLS_PER_STAGE", "EPOCHS", "drawn_cells", "judged", "rank_correlation"]
+
+CELLS_PER_STAGE = 2
+EPOCHS = 6
+
+
+def judged(arch: str, data: TaskData, settings: NasBench201Settings, seed: int = 0) -> dict[str, float]:
+    """Train the network of a cell and return its ``held_out`` accuracy and the ``seconds``.
+
+    Args:
+        arch: the benchmark's string.
+        data: the training images that searches have too; ``validation`` judges.
+        settings: batch and training.
+        seed: of weights and batches.
+    """
+    torch.manual_seed(seed)
+    start = time.monotonic()
+    space = NasBench201Space(
+        channels=settings.channels,
+        cells_per_stage=CELLS_PER_STAGE,
+        in_channels=data.input_shape[0],
+        classes=data.classes,
+        affine=settings.affine,
+    )
+    child: Any = space.freeze(from_arch_string(arch))
+    search = replace(settings.search, epochs=EPOCHS, warmup_epochs=0, settle_epochs=0)
+    accuracy = train_on(child, data, search, settings.training, EPOCHS, seed)
+    return {"held_out": accuracy, "seconds": time.monotonic() - start}
+
+
+def drawn_cells(count: int, table: Mapping[str, float], above: float, seed: int = 0) -> list[str]:
+    """Cells to show the judge on, drawn from those of the table that reach something: bad ones are easy to tell.
+
+    Args:
+        count: how many.
+        table: accuracy by cell.
+        above: percent.
+        seed: of the draw.
+    """
+    good = sorted(arch for arch, accuracy in table.items() if accuracy >= above)
+    order = torch.randperm(len(good), generator=torch.Generator().manual_seed(seed)).tolist()
+    return [good[index] for index in order[:count]]
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Spearman's."""
+    return float(spearmanr(first, second).statistic)

@@ -1,0 +1,44 @@
+"""Time to quality: what counts as having got there, and that a small comparison runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.time_to_quality.__main__ import main
+from benchmarks.time_to_quality.page import page, seconds_to
+
+
+def test_a_level_is_reached_when_it_is_kept() -> None:
+    points = [{"seconds": s, "accuracy": a} for s, a in ((1.0, 0.2), (2.0, 0.9), (3.0, 0.8), (4.0, 0.95), (5.0, 0.92))]
+    assert seconds_to(points, 0.9) == 4.0
+    assert seconds_to(points, 0.8) == 2.0
+    assert seconds_to(points, 0.94) is None
+    assert seconds_to([], 0.1) is None
+
+
+def test_the_page_says_how_many_got_there() -> None:
+    rows = [
+        {"task": "digits", "method": method, "seed": seed, "points": [{"seconds": 3.0 + seed, "accuracy": accuracy}]}
+        for method, accuracy in (("snas", 0.96), ("darts", 0.3))
+        for seed in (0, 1)
+    ]
+    text = page({"command": "c", "rows": rows})
+    assert "| snas | 3.5 (2 of 2) | 3.5 (2 of 2) | never (0 of 2) |" in text
+    assert "| darts | never (0 of 2) | never (0 of 2) | never (0 of 2) |" in text
+
+
+@pytest.mark.slow
+def test_a_small_comparison_goes_on_where_it_was_cut(tmp_path: Path) -> None:
+    words = ["--seeds", "0", "--epochs", "1", "--candidates", "2", "--output", str(tmp_path)]
+    assert main([*words, "--methods", "snas,random"]) == 0
+    first = json.loads((tmp_path / "time_to_quality.json").read_text())["rows"]
+    assert main([*words, "--methods", "snas,random,gumbel_darts"]) == 0
+    rows = json.loads((tmp_path / "time_to_quality.json").read_text())["rows"]
+    assert rows[:2] == first
+    assert [row["method"] for row in rows] == ["snas", "random", "gumbel_darts"]
+    for row in rows:
+        (point,) = row["points"]
+        assert point["seconds"] > 0
+        assert 0 <= point["accuracy"] <= 1
+    assert (tmp_path / "time_to_quality.png").stat().st_size > 5000
