@@ -5,9 +5,14 @@ What this package offers is imported when it is first asked for: reading an arch
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from snas_nni.importing.lazy_imports import lazy_names
+
+# From 1.32 on ONNX Runtime tells its makers of every session, and leaves an identifier and a database in the home
+# folder for that. Whoever wants it sets this to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from exports.architecture.files import load, save

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,13 @@ class Regularizer(ABC):
     def prepare(self, cost_model: CostModel) -> None:  # noqa: B027  a hook
         """Learn what the candidates cost; called once, before the first step."""
 
+    def unread(self) -> Sequence[Tensor]:
+        """Return scalars of the step whose numbers it wants: they come to the host together with the loss."""
+        return ()
+
+    def learn(self, numbers: Sequence[float]) -> None:  # noqa: B027  a hook
+        """Get the numbers of what :meth:`unread` returned, after the loss is known and before the backward pass."""
+
     def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
         """Return numbers to log at the end of an epoch."""
         return {}
@@ -99,7 +106,7 @@ class _Function(Regularizer):
         return self.function(distribution, sample, step)
 
 
-_HOOKS = ("name", "costs", "prepare", "metrics", "state_dict", "load_state_dict")
+_HOOKS = ("name", "costs", "prepare", "unread", "learn", "metrics", "state_dict", "load_state_dict")
 
 
 def as_regularizer(term: Regularizer | Callable[..., RegularizerTerm | Tensor]) -> Regularizer:

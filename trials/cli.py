@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 
 import snas_nni
+from trials.users_home import leave_home_alone
 
 __all__ = ["main", "module_of", "verbs_in_words"]
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(_VERBS)}"
         print(f"error: there is no verb {verb!r}{meant}", file=sys.stderr)
         return USER_ERROR
+    leave_home_alone()
     # NNI wonders, on import, about things in torch that are newer than it.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="nni")
     from snas_nni.errors import SnasError  # on demand: it costs seconds, which plain help should not take

@@ -18,7 +18,7 @@ NNI's `GumbelDARTS` and `DARTS` and against the child trained alone. It writes t
 
 What can be shown without a GPU is tested: that the tensors of a step are on one device, for every space; and for the
 ready-made ones, backward pass included, that the host waits twice a step, for the sample's numbers and for the loss,
-and moves nothing to the device. A budget makes it wait once or twice more for each bound.
+and moves nothing to the device.
 """
 
 

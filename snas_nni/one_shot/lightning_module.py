@@ -77,7 +77,7 @@ class SnasLightningModule(SearchModule):
                 for name, term in terms:
                     self.log(f"penalty/{name}", term.value.detach(), on_step=False, on_epoch=True)
                 self._resumption.has_logged(self.trainer)
-                value = float(total.detach())
+                value = self._step.read(total)
                 if devices_of(self.trainer) > 1:
                     value = average(value, total.device)  # so that all of them stop, if one has to
                 self._step.watch(value, sample, terms, self.trainer.current_epoch, temperature)

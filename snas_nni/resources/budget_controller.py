@@ -21,7 +21,7 @@ The child is within the budget at every moment (:mod:`snas_nni.resources.solver.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import torch
@@ -73,10 +73,9 @@ class BudgetController(Regularizer):
         for setting, value in (("rate", rate), ("stiffness", stiffness), ("allowance", allowance)):
             if not 0 < value < math.inf:
                 raise SettingError(f"{setting} of a budget's controller must be > 0 and finite, got {value}.")
-        if not 0 <= final_temperature < math.inf:
-            raise SettingError(f"final_temperature of a budget's controller must be >= 0, got {final_temperature}.")
-        if redraws < 0:
-            raise SettingError(f"redraws of a budget's controller must be >= 0, got {redraws}.")
+        for setting, value in (("final_temperature", final_temperature), ("redraws", redraws)):
+            if not 0 <= value < math.inf:
+                raise SettingError(f"{setting} of a budget's controller must be >= 0, got {value}.")
         if pull is not None:
             require_one_of("pull of a budget's controller", pull, get_args(Pull))
         self.budget = budget
@@ -86,16 +85,50 @@ class BudgetController(Regularizer):
         self.pull: Pull = budget.pull if pull is None else pull
         self.allowance = allowance
         self.redraws = redraws
-        self.multipliers = dict.fromkeys(budget.bounds, 0.0)
-        """Of the expected costs."""
-        self.sample_multipliers = dict.fromkeys(budget.bounds, 0.0)
-        """Of what samples cost beyond the bounds."""
-        self.binding = dict.fromkeys(budget.bounds, False)
-        """Whether the search had to be held back once the bound had reached the budget."""
+        self._multipliers = dict.fromkeys(budget.bounds, 0.0)
+        self._sample_multipliers = dict.fromkeys(budget.bounds, 0.0)
+        self._binding = dict.fromkeys(budget.bounds, False)
+        self._unread: list[tuple[bool, str, Tensor, bool]] = []
         self._start: dict[str, float] = {}
         self._initial_temperature: float | None = None
         self._bounds: ChildBounds | None = None
         self.costs = budget.bounds
+
+    @property
+    def multipliers(self) -> dict[str, float]:
+        """Of the expected costs."""
+        self._settle()
+        return self._multipliers
+
+    @property
+    def sample_multipliers(self) -> dict[str, float]:
+        """Of what samples cost beyond the bounds."""
+        self._settle()
+        return self._sample_multipliers
+
+    @property
+    def binding(self) -> dict[str, bool]:
+        """Whether the search had to be held back once the bound had reached the budget."""
+        self._settle()
+        return self._binding
+
+    def unread(self) -> list[Tensor]:
+        """Return the step's violations, which the multipliers follow."""
+        return [violation for _, _, violation, _ in self._unread]
+
+    def learn(self, numbers: Sequence[float]) -> None:
+        """Move the multipliers."""
+        for (of_sample, name, _, tight), number in zip(self._unread, numbers, strict=True):
+            multipliers = self._sample_multipliers if of_sample else self._multipliers
+            beyond = number - self.allowance if of_sample else number
+            multipliers[name] = max(0.0, multipliers[name] + self.rate * beyond)
+            self._binding[name] |= tight and multipliers[name] > 0
+        self._unread = []
+
+    def _settle(self) -> None:
+        """Read by itself what no search has read."""
+        if self._unread:
+            self.learn([float(violation) for violation in self.unread()])
 
     @property
     def bounds(self) -> ChildBounds:
@@ -128,7 +161,8 @@ class BudgetController(Regularizer):
         return self.bounds.excluded if self.budget.exclude else {}
 
     def __call__(self, distribution: ArchitectureDistribution, sample: Sample, step: int) -> RegularizerTerm:
-        """The augmented Lagrangian's term; also moves the multipliers."""
+        """The augmented Lagrangian's term; the multipliers move once its numbers are read."""
+        self._settle()
         looseness = self._looseness(sample.temperature)
         expected = {label: distribution.expected_weights(label) for label in distribution.choices}
         drawn = sample.mean_weights()
@@ -136,8 +170,9 @@ class BudgetController(Regularizer):
         loose = {}
         for name, violation in self.bounds.violations(expected).items():
             # Of the bound as loose as it is now: from (C - b) / b to (C - b') / b'.
-            start = self._start.setdefault(name, float(violation.detach()))
-            loose[name] = looseness * max(0.0, start)
+            if name not in self._start:
+                self._start[name] = float(violation.detach())
+            loose[name] = looseness * max(0.0, self._start[name])
             if self.pull != "sampled":
                 terms.append(self._of_expected(name, (violation - loose[name]) / (1 + loose[name]), looseness == 0))
         if self.pull != "expected" and (self.pull == "sampled" or looseness == 0):
@@ -164,16 +199,14 @@ class BudgetController(Regularizer):
         return sample
 
     def _of_expected(self, name: str, violation: Tensor, tight: bool) -> Tensor:
-        multiplier, r = self.multipliers[name], self.stiffness
-        self.multipliers[name] = max(0.0, multiplier + self.rate * float(violation.detach()))
-        self.binding[name] |= tight and self.multipliers[name] > 0
+        multiplier, r = self._multipliers[name], self.stiffness
+        self._unread.append((False, name, violation.detach(), tight))
         return (torch.clamp(multiplier + r * violation, min=0) ** 2 - multiplier**2) / (2 * r)
 
     def _of_sample(self, name: str, violation: Tensor, tight: bool) -> Tensor:
-        multiplier, r = self.sample_multipliers[name], self.stiffness
+        multiplier, r = self._sample_multipliers[name], self.stiffness
         excess = torch.clamp(violation, min=0)
-        self.sample_multipliers[name] = max(0.0, multiplier + self.rate * (float(excess.detach()) - self.allowance))
-        self.binding[name] |= tight and self.sample_multipliers[name] > 0
+        self._unread.append((True, name, excess.detach(), tight))
         return multiplier * excess + r * excess**2 / 2
 
     def _looseness(self, temperature: float) -> float:

@@ -21,7 +21,7 @@ def test_page_is_that_of_the_numbers_or_says_that_there_are_none() -> None:
 
 def test_cases_are_told_apart_by_their_names() -> None:
     names = [case.name for case in cases(4, quick=False)]
-    assert len(set(names)) == len(names) == 22
+    assert len(set(names)) == len(names) == 24
     assert Case("snas", "hub", "bf16-mixed", True, True, 2, 0.3).name == (
         "hub, snas, bf16-mixed, channels-last, compiled, 2 devices, temperature 0.3"
     )

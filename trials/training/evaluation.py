@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
@@ -90,6 +89,8 @@ def onnx_predictor(path: Path) -> Predictor:
     Raises:
         SnasError: ONNX Runtime cannot load the file, or (when called) cannot run it.
     """
+    import onnxruntime  # on demand: after `exports`, which tells it what to keep to itself
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # it prints errors that it raises as well
     options.intra_op_num_threads = torch.get_num_threads()

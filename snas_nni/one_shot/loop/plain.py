@@ -226,7 +226,7 @@ class SearchLoop:
             raise SettingError("a step belongs to a sample: call it once inside `with search.sample(batch):`.")
         self._running = None
         total, terms = self.search_step.total(loss, sample, self.settled)
-        value = float(total.detach())
+        value = self.search_step.read(total)
         self.search_step.watch(value, sample, terms, position.epoch, self.temperature)
         (total / settings.accumulate_batches).backward()  # type: ignore[no-untyped-call]
         if self.search_step.is_due(position.batch, position.batch + 1 >= position.batches):

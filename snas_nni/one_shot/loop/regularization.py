@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from snas_nni.cost_model import CostModel
@@ -54,6 +55,22 @@ class Regularization:
         terms = [regularizer(distribution, sample, step) for regularizer in self.regularizers]
         whole = [term if isinstance(term, RegularizerTerm) else RegularizerTerm(term) for term in terms]
         return list(zip(self._names, whole, strict=True))
+
+    def read(self, total: Tensor) -> float:
+        """Return the number of a loss, and tell the terms those that they want: all in one transfer to the host.
+
+        Args:
+            total: the loss with all terms, a scalar.
+        """
+        unread = [(regularizer, list(regularizer.unread())) for regularizer in self.regularizers]
+        scalars = [total, *(each for _, wanted in unread for each in wanted)]
+        if len(scalars) == 1:
+            return float(total.detach())
+        value, *numbers = torch.cat([each.detach().reshape(1) for each in scalars]).tolist()
+        for regularizer, wanted in unread:
+            regularizer.learn(numbers[: len(wanted)])
+            numbers = numbers[len(wanted) :]
+        return float(value)
 
     def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
         """Return the numbers that the terms want to be logged."""

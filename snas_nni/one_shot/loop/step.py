@@ -115,6 +115,10 @@ class SearchStep:
         terms = [] if settled else self._regularization.terms(self._distribution, sample, self.number)
         return loss + sum(term.value for _, term in terms), terms
 
+    def read(self, total: Tensor) -> float:
+        """Return the number of the loss with all terms, which is all that a step reads beside its sample."""
+        return self._regularization.read(total)
+
     def watch(
         self, value: float, sample: Sample, terms: Sequence[tuple[str, RegularizerTerm]], epoch: int, temperature: float
     ) -> None:

@@ -145,8 +145,11 @@ def test_a_log_of_very_many_epochs_stays_as_small(tmp_path):
     record = architecture()
     names = ("val_acc", "search/loss", "search/temperature", "budget/params/expected")
     made = {name: [(epoch * 7919 % 1000) / 1000 for epoch in range(100_000)] for name in names}
+    made["val_acc"][33_333], made["search/temperature"][77_776] = 1.0, 7.5  # extremes of one epoch each
     page = write_report(write_run(tmp_path / "run", record, made)).read_text()
     assert len(page) < 600_000
+    assert "33334:100" in page  # the value under the pointer
+    assert "77777:7.5" in page
     assert "300 of 100000 epochs" in page
     assert page.count('<th scope="row">') >= 300
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from search_spaces import NasBench201Space, SnasCellSpace
-from snas_nni import SNAS
+from snas_nni import SNAS, Budget
 from snas_nni.distribution import concrete
 
 sys.path.append(str(Path(__file__).parent))
@@ -32,6 +32,8 @@ def counted(make: Callable[[], ModelSpace], shape: tuple[int, ...], **settings: 
     torch.manual_seed(0)
     strategy = SNAS(seed=0, **settings)  # type: ignore[arg-type]
     supernet = strategy.mutate_model(make())
+    if "budget" in settings:
+        strategy.cost_model()
     device = PretendedDevice()
     move(supernet, device)
     move(strategy.distribution, device)
@@ -54,6 +56,14 @@ SPACES = {
     "SnasCellSpace": (lambda: SnasCellSpace(channels=2, cells=3, nodes=2), (2, 3, 8, 8)),
     "NasBench201Space": (lambda: NasBench201Space(channels=2, cells_per_stage=1), (2, 3, 8, 8)),
 }
+
+
+def test_a_budget_reads_its_violations_with_the_loss() -> None:
+    """The first step also learns what the expected cost starts from, and moves the costs to the device."""
+    budget = Budget(params="50%", macs="60%", pull="both")
+    found = counted(*SPACES["NasBench201Space"], budget=budget, example_input=torch.zeros(1, 3, 8, 8))
+    assert found[1:] == [(2, 0)] * (2 * STEPS - 1)
+    assert found[0][0] == 2 + len(budget.bounds)
 
 
 @pytest.mark.parametrize("settings", [{}, {"sampling": "single_path"}, {"auxiliary_skip": 0.5, "drop_to": 2}], ids=str)

@@ -95,15 +95,18 @@ def test_both_names_are_filled_in(verb, channels: str, classes: str, tmp_path: P
 
 def test_nothing_is_left_in_the_home_folder_and_no_warning_is_shown(tmp_path: Path) -> None:
     Path("my_space.py").write_text(SPACE.format(**RIGHT))
-    home = tmp_path / "home"
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
+    temporary.mkdir()
+    kept_elsewhere = ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "ORT_DISABLE_TELEMETRY")
+    environment = {name: value for name, value in os.environ.items() if name not in kept_elsewhere}
+    environment |= {"HOME": str(home), "TMPDIR": str(temporary)}
     words = ["--space.class_path", "my_space.MySpace", "--search.epochs", "1", "--output", "run"]
-    done = subprocess.run(
-        [*COMMAND, "search", *words], env={**os.environ, "HOME": str(home)}, capture_output=True, text=True, timeout=240
-    )
+    done = subprocess.run([*COMMAND, "search", *words], env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert not list(home.rglob("*nni-experiments*"))
+    assert not list(home.iterdir())  # of NNI, matplotlib and ONNX Runtime too
+    assert not list(temporary.glob("snas-nni-*"))
 
 
 @pytest.mark.parametrize(
