@@ -127,7 +127,7 @@ class HeldBack(Logger):
         """Log what was held back."""
         held = self.__dict__.get("_held", [])
         while held:
-            super().log_metrics(*held.pop(0))  # type: ignore[safe-super]
+            super().log_metrics(*held.pop(0))
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         """Log what was held back: the run will not do it again."""
