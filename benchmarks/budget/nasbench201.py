@@ -7,6 +7,7 @@ the table reaches a search: cells are looked up when all of them are found.
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import replace
 from functools import cache
@@ -154,8 +155,9 @@ def regret(images: Path, table: Path, row: dict[str, Any]) -> dict[str, float]:
     """What the table says of a row of :func:`search`, in percent.
 
     Returns:
-        ``test`` accuracy of the cell, and ``best`` of all cells within the bound.
+        ``test`` accuracy of the cell, ``best`` of all cells within the bound, and their ``mean``.
     """
     accuracies, (_, _, model) = read_table(table), _prepared(images)
     within = [arch for arch in accuracies if model.of(from_arch_string(arch))["macs"] <= row["bound"]]
-    return {"test": accuracies[row["arch"]], "best": max(accuracies[arch] for arch in within)}
+    reached = [accuracies[arch] for arch in within]
+    return {"test": accuracies[row["arch"]], "best": max(reached), "mean": round(statistics.mean(reached), 2)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from exports.architecture.record import Architecture
 from exports.example_input import InputExample
 from exports.onnx_files.description import Description, described_by_summary
 from exports.report.numbers import as_mapping, as_number
@@ -41,8 +42,8 @@ def usage_of(run: Run) -> Usage | None:
     zeros = ", ".join(map(str, shape)) if shape else "..."
     pytorch = onnx = ""
     if run.architecture is not None:
-        own = run.architecture.space.class_path
-        spaces = "" if own.startswith(KNOWN_SPACES) else f", spaces={own!r}"
+        own = _own_code(run.architecture)
+        spaces = f", spaces={own!r}" if own else ""
         weights = "" if run.architecture.weights else ", weights=False"
         pytorch = (
             "import torch\n"
@@ -66,13 +67,22 @@ def usage_of(run: Run) -> Usage | None:
     return Usage(pytorch, onnx, _inputs(run, shape), command, _more(run)) if pytorch or onnx else None
 
 
+def _own_code(architecture: Architecture) -> str:
+    """The user's code that has to be named so that it may be imported: the space, or what makes its network."""
+    path = architecture.space.class_path
+    if not path.startswith(KNOWN_SPACES):
+        return path
+    model = architecture.space.arguments.get("model") if path.rpartition(".")[2] == "FromModel" else None
+    return model if isinstance(model, str) else ""
+
+
 def _more(run: Run) -> tuple[tuple[str, str], ...]:
     """Write commands that go on from the run, for the files that are there."""
     if run.architecture is None:
         return ()
     folder = shlex.quote(str(run.folder))
-    own = run.architecture.space.class_path
-    space = "" if own.startswith(KNOWN_SPACES) else f" --space {shlex.quote(own)}"
+    own = _own_code(run.architecture)
+    space = f" --space {shlex.quote(own)}" if own else ""
     found = []
     if run.architecture.weights:
         found.append(("measure it again, in PyTorch and ONNX Runtime", f"snas-nni evaluate {folder}{space}"))

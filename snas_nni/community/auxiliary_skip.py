@@ -4,7 +4,8 @@ Source: Chu et al., DARTS-: Robustly Stepping out of Performance Collapse Withou
 2009.01027): an edge gives b x + sum_k Z^k O^k(x), and b decays to 0 over the search. A skip among the candidates then
 has to win as an operation, not because it lets gradients through an untrained network.
 
-Here b falls linearly, and is exactly 0 before one child trains alone: the child has no such skip.
+Here b falls linearly, and is exactly 0 before one child trains alone: the child has no such skip. Validation never has
+it either, so what it shows while b is large is low: it is of networks that nobody trains.
 """
 
 from __future__ import annotations

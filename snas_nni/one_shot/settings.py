@@ -46,7 +46,7 @@ class SearchSettings:
         skip_tolerance: candidates of so little weight / temperature do not run; [0, 1)
         channels_last: memory order of the images; null for that on a CPU
         initial_logits_std: standard deviation of the initial logits, at least 0
-        auxiliary_skip: first share of its input that a choice adds to its output, as DARTS- does; 0 for none
+        auxiliary_skip: share of its input that a choice adds to its output at first (DARTS-); 0: none
         auxiliary_skip_gone_at: share of the steps before settling after which that is 0; (0, 1]
         drop_to: candidates of a choice that are left in the end; null to drop none
         drop_start: how far in the temperature's fall weak ones begin to be dropped; [0, 1]

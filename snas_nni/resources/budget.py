@@ -27,6 +27,8 @@ class Budget:
         target: the bounds are meant to be used: look for a child that costs no less than (1 - tolerance) times each
             of them first. Otherwise the most probable child within them is the child, however little it costs.
         tolerance: in (0, 1).
+        fill: a child that costs less than (1 - tolerance) times every bound gets larger candidates, see
+            :func:`snas_nni.resources.solver.filling.filled`: faster than ``target``, and not the most probable one.
         exclude: take the candidates that no child within the bounds has out of the search before its first step.
         pull: which cost the search is held back by: the "expected" one, the "sampled" one, or "both"; see
             :class:`~snas_nni.resources.BudgetController`.
@@ -52,6 +54,7 @@ class Budget:
     tolerance: float = 0.05
     exclude: bool = True
     pull: Pull = "both"
+    fill: bool = False
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Budget:
         tolerance: float = 0.05,
         exclude: bool = True,
         pull: Pull = "both",
+        fill: bool = False,
         **bounds: Bound | str | None,
     ) -> None:
         for name in bounds:
@@ -69,6 +73,7 @@ class Budget:
             name: checked_bound(f"budget of {name}", bound) for name in COSTS if (bound := bounds.get(name)) is not None
         }
         values = {"bounds": given, "target": target, "tolerance": tolerance, "exclude": exclude, "pull": pull}
+        values["fill"] = fill
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)  # the class is frozen
         if not self.bounds:
@@ -80,7 +85,7 @@ class Budget:
     def __repr__(self) -> str:
         plain = {name: bound if isinstance(bound, (int, float)) else str(bound) for name, bound in self.bounds.items()}
         bounds = [f"{name}={bound!r}" for name, bound in plain.items()]
-        others = {name: getattr(self, name) for name in ("target", "tolerance", "exclude", "pull")}
+        others = {name: getattr(self, name) for name in ("target", "tolerance", "exclude", "pull", "fill")}
         changed = arguments_in_words(Budget.__init__, others)
         return f"Budget({', '.join([*bounds, *([changed] if changed else [])])})"
 

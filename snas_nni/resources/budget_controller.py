@@ -36,6 +36,7 @@ from snas_nni.regularizer import Regularizer, RegularizerTerm
 from snas_nni.resources.budget import Budget, BudgetReport, Pull
 from snas_nni.resources.share import Share
 from snas_nni.resources.solver.bounds import ChildBounds
+from snas_nni.resources.solver.filling import filled
 
 __all__ = ["BudgetController"]
 
@@ -235,13 +236,15 @@ class BudgetController(Regularizer):
         """The child: the most probable one within the budget, so the mode if it is.
 
         Where the budget is a target, the child is sought between (1 - tolerance) and 1 times the budget first, and
-        anywhere below it if there is none.
+        anywhere below it if there is none. Where the budget is to be filled, the child then gets larger candidates.
 
         Raises:
             SnasError: no child was found in time (:meth:`prepare` has ruled out that there is none).
         """
         tolerance = self.budget.tolerance if self.budget.target else None
-        return self.report(distribution, self.bounds.most_probable(distribution, tolerance).sample)
+        return self.report(
+            distribution, self._filled(distribution, self.bounds.most_probable(distribution, tolerance).sample)
+        )
 
     def ranked(self, distribution: ArchitectureDistribution, count: int) -> list[dict[str, Any]]:
         """The ``count`` most probable children within the budget, and the one of :meth:`select` first.
@@ -252,7 +255,17 @@ class BudgetController(Regularizer):
             SnasError: no child was found in time.
         """
         tolerance = self.budget.tolerance if self.budget.target else None
-        return [each.sample for each in self.bounds.ranked(distribution, count, tolerance)]
+        found: list[dict[str, Any]] = []
+        for each in self.bounds.ranked(distribution, count, tolerance):
+            sample = self._filled(distribution, each.sample)
+            if sample not in found:  # two may become one
+                found.append(sample)
+        return found
+
+    def _filled(self, distribution: ArchitectureDistribution, sample: dict[str, Any]) -> dict[str, Any]:
+        if not self.budget.fill:
+            return sample
+        return filled(distribution, self.bounds.counted, self.bounds.bounds, sample, self.budget.tolerance)
 
     def report(self, distribution: ArchitectureDistribution, sample: Mapping[str, Any]) -> BudgetReport:
         """How the child of an NNI sample meets the budget."""

@@ -103,6 +103,7 @@ def _budget(settings: ResourceSettings) -> Budget | None:
         tolerance=settings.tolerance,
         exclude=settings.exclude,
         pull=settings.pull,
+        fill=settings.fill,
     )
 
 

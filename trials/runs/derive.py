@@ -177,7 +177,7 @@ def derive_child_of(
     measured = measured or {}
     sample, child = strategy.derive(
         candidates,
-        budget=Budget(**dict[str, Any](bounds)) if bounds else None,
+        budget=Budget(**dict[str, Any](bounds), fill=settings.resources.fill) if bounds else None,
         validation=evaluation_loader(data, data.validation),
         training=training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers),
         accept=accepts(

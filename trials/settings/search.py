@@ -75,6 +75,7 @@ class ResourceSettings:
         max_int8_loss: bound on validation accuracy lost at 8 bits, such as 0.01; null for none
         target: look first for a child that does not cost much less than the bounds
         tolerance: how much less is not much, a share in (0, 1)
+        fill: give a child that costs less than that larger candidates, the most probable first
         exclude: take what no child within the bounds has out of the search before it begins
         pull: the cost that the search is held back by, expected, sampled or both
         latency_table: JSON file of measured latencies; null to measure on this machine
@@ -87,6 +88,7 @@ class ResourceSettings:
     max_int8_loss: float | None = ranged(None, at_least=0, below=1)
     target: bool = False
     tolerance: float = ranged(0.05, above=0, below=1)
+    fill: bool = False
     exclude: bool = True
     pull: Literal["expected", "sampled", "both"] = "both"
     latency_table: str | None = None

@@ -32,7 +32,7 @@ network as teacher, trains the child on, and writes it with a comparison of both
   --set NAME=VALUE          an argument of search_spaces.FromModel: widths, depth, kernels, keep, importance
 
 All settings of a search are settings here, with other defaults: search.epochs 10, training.learning_rate 0.01,
-training.learning_rate_floor 0.0001, tuning.epochs 10, distillation.teacher original.
+training.learning_rate_floor 0.0001, tuning.epochs 10, distillation.teacher original, resources.fill true.
 
   snas-nni shrink --model my.module.make --weights model.safetensors --max-macs 60% --data.source folder --data.path p
   snas-nni shrink --resume runs/20300101-120000-000
@@ -41,6 +41,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "space": {"class_path": "search_spaces.FromModel"},
     "search": {"epochs": 10},
     "training": {"learning_rate": 0.01, "learning_rate_floor": 1e-4},
+    "resources": {"fill": True},
     "distillation": {"teacher": "original"},
     "tuning": {"epochs": 10},
 }

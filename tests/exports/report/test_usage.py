@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from report_runs import architecture, write_run
 
-from exports import InputExample, build, export_onnx, load
+from exports import InputExample, SpaceReference, build, export_onnx, load
 from exports.onnx_files.description import described_by_summary
 from exports.report.run import read_run
 from exports.report.usage import usage_of
@@ -80,3 +81,17 @@ def test_commands_go_on_from_the_files_that_are_there(saved):
         f"snas-nni derive {folder} --max-params {half}",
         f"snas-nni derive {folder} --sweep params:8",
     ]
+
+
+def test_a_networks_own_function_is_named_where_the_space_was_made_from_it(tmp_path):
+    """It is the user's code, which is imported only where the user names it too; the space is this project's."""
+    reference = SpaceReference(
+        class_path="search_spaces.from_model.space.FromModel", arguments={"model": "my_network.make"}
+    )
+    usage = usage_of(read_run(write_run(tmp_path / "run", architecture(space=reference))))
+    assert "build(load(\"architecture.json\"), spaces='my_network.make'" in usage.pytorch
+    assert all(
+        command.endswith(" --space my_network.make")
+        for _, command in usage.more
+        if command.startswith(("snas-nni evaluate", "snas-nni quantize", "snas-nni retrain"))
+    )

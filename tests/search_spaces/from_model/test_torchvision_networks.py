@@ -25,6 +25,7 @@ NETWORKS = {
     "shufflenet_v2_x0_5": {},
     "convnext_tiny": {},
     "vit_b_16": {"image_size": 32},
+    "densenet121": {},
 }
 QUICK = ("shufflenet_v2_x0_5",)
 
