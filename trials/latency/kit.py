@@ -133,7 +133,7 @@ def read_kit(path: Path, spaces: Spaces = None) -> tuple[LatencyTable, Mapping[s
     try:
         space = find_space(class_path, arguments, spaces)
     except ArchitectureFileError as error:
-        raise ArchitectureFileError(f"{shown}: kit.{str(error).removeprefix('architecture: ')}") from error
+        raise ArchitectureFileError(f"kit.{error.key}", error.problem, error.remedy, path) from error
     strategy = SNAS(seed=0)
     try:
         supernet = strategy.mutate_model(space(**arguments))

@@ -33,7 +33,7 @@ def test_damaged_files_are_accepted_or_refused_and_nothing_else_happens() -> Non
     assert len(found["by_kind"]) == 18
     for kind, counts in found["by_kind"].items():
         assert counts["tried"] >= 22, kind
-        assert counts["accepted"] >= 2, kind
+        assert counts["accepted"] >= 1, kind
         # A report says what is wrong with a run's file, and shows the rest.
         assert counts["refused"] >= (0 if kind.startswith("report") else 8), kind
     assert result.returncode == 0
