@@ -119,6 +119,7 @@ class CurrentSample:
         self.marks_dropped_channels = False
         self.auxiliary_skip = 0.0
         self.skips_added = 0
+        self._asked: set[str] | None = None
         self.drawn: Sample | None = None
         self.mode: Callable[[], Sample] | None = None
 
@@ -137,6 +138,20 @@ class CurrentSample:
             yield sample
         finally:
             self.sample = before
+
+    @contextmanager
+    def noting_labels(self) -> Iterator[set[str]]:
+        """Give the labels that modules ask about inside the ``with`` block: of a child, those that it depends on."""
+        before, self._asked = self._asked, set()
+        try:
+            yield self._asked
+        finally:
+            self._asked = before
+
+    def note(self, label: str) -> None:
+        """Say that a module asks about a label."""
+        if self._asked is not None:
+            self._asked.add(label)
 
     @contextmanager
     def tracing(self, trace: Trace | None) -> Iterator[None]:
@@ -207,6 +222,7 @@ class ChoiceReader:
                 "reads it comes with the space and runs all of them at once. Use this space without a penalty, a "
                 "budget and cost_model(), or fix the value of the label."
             )
+        self.current.note(self.choice.label)
         sample = self.current.sample if self.current.sample is not None else self.current.outside()
         if sample is None:
             raise SnasError(

@@ -32,20 +32,25 @@ def shown(cells, source, kind="text/plain"):
 @pytest.mark.slow
 def test_every_cell_shows_what_it_promises(cells):
     folder, ran = cells
-    assert shown(ran, "strategy") == "SNAS(budget=Budget(params=1500), seed=0)"
-    sample = eval(shown(ran, "sample"))  # noqa: S307, of our own notebook
+    html = shown(ran, "run", "text/html")
+    assert html.startswith("<table>")
+    sample = eval(shown(ran, "run.sample"))  # noqa: S307, of our own notebook
     assert set(sample) >= {"depth", "block0"}
-    budget = shown(ran, "strategy.budget_report", "text/html")
-    assert "Within the budget" in budget
-    assert "1,500" in budget
-    html = shown(ran, "architecture", "text/html")
+    assert 0.5 < float(shown(ran, "run.accuracy")) <= 1
+    assert shown(ran, "run.child").startswith("DigitSpace(")
+    html = shown(ran, "run.architecture", "text/html")
     assert "__main__.DigitSpace(" in html
     assert "<svg" in html
     assert "validation_accuracy" in html
-    assert shown(ran, "pictures_of(architecture)[0]", "image/svg+xml").startswith("<svg")
+    assert shown(ran, "pictures_of(run.architecture)[0]", "image/svg+xml").startswith("<svg")
+    assert "<iframe" in shown(ran, "show_report(run.folder)", "text/html")
+    parameters, accuracy = eval(shown(ran, "cheaper.accuracy"))  # noqa: S307
+    assert parameters <= 700
+    assert 0 < accuracy <= 1
+    assert set(eval(shown(ran, "(images[:3])]"))) <= {str(digit) for digit in range(10)}  # noqa: S307
     assert shown(ran, "equal") == "True"
-    assert shown(ran, "report.max_difference < 1e-4") == "True"
-    assert {each.name for each in folder.iterdir()} >= {"digit_space.py", "architecture.json", "model.onnx"}
+    left = {each.name for each in (folder / "digits-run").iterdir()}
+    assert left >= {"digit_space.py", "architecture.json", "model.onnx", "data.safetensors"}
 
 
 def test_the_notebook_is_kept_without_outputs():

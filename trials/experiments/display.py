@@ -134,6 +134,8 @@ def trial_table(trials: Sequence[TrialRecord]) -> Table:
     table = Table(
         "trial", "status", "child", "test", COSTS[cost].title, "front", "entropy", "time",
         Column("settings", overflow="fold"),
+        caption=f"* no other trial reaches as much with as little ({COSTS[cost].title})" if front else None,
+        caption_justify="left",
     )  # fmt: skip
     for trial in sorted(trials, key=lambda trial: (-trial.rank, trial.number)):
         length = (trial.finish or time.time()) - trial.start if trial.start is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import signal
 import sys
@@ -208,6 +209,7 @@ class _Experiment:
         for path in (copied / "architecture.json", copied / "model.onnx") if copied else ():
             if path.is_file():
                 self._console.print(f"  {path}", soft_wrap=True)
+        self._console.print(f"one page about all trials: snas-nni report {shlex.quote(str(folder))}", soft_wrap=True)
         return True
 
     def how_to_go_on(self) -> str:

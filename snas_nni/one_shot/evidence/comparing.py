@@ -68,7 +68,7 @@ def compared(
         epochs=settings.judge_epochs,
         clip=settings.weights_gradient_clip,
     )
-    return rank([judge(sample) for sample in samples], settings.selection_metric)
+    return rank(judge.all_of(samples), settings.selection_metric)
 
 
 def derive_judged(training_module: Any, supernet: Any, judged: Judged, verify: Verify | None = None) -> nn.Module:

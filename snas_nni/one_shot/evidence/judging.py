@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -37,11 +37,18 @@ class Judged:
         metrics: means over the held-out examples of what the evaluator logged.
         statistics: its own BatchNorm statistics, by the layer's name in the evaluator's module; empty if there was
             nothing to measure them on.
+        depends_on: labels that its network depends on; None where that is not known. Samples that differ in others
+            only, such as a choice inside a block that is not there, are the same network.
     """
 
     sample: dict[str, Any]
     metrics: dict[str, float] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=dict, repr=False)
+    depends_on: frozenset[str] | None = field(default=None, repr=False)
+
+    def is_network_of(self, sample: Mapping[str, Any]) -> bool:
+        """Whether another NNI sample is known to be the same network."""
+        return self.depends_on is not None and all(sample[label] == self.sample[label] for label in self.depends_on)
 
 
 class Judge:
@@ -80,6 +87,14 @@ class Judge:
         self._trainer = trainer
         self._seed = seed
 
+    def all_of(self, samples: Sequence[Mapping[str, Any]]) -> list[Judged]:
+        """Measure the children of several NNI samples, in their order; of those that are one network, the first."""
+        found: list[Judged] = []
+        for sample in samples:
+            same = next((each for each in found if each.is_network_of(sample)), None)
+            found.append(self(sample) if same is None else replace(same, sample=dict(sample)))
+        return found
+
     def __call__(self, sample: Mapping[str, Any]) -> Judged:
         """Measure the child of an NNI sample; its statistics are those before it trained alone."""
         module, distribution = self._module, self._distribution
@@ -92,6 +107,7 @@ class Judge:
                 stack.enter_context(undisturbed_metrics(module))
                 stack.enter_context(log.listening())
                 stack.enter_context(distribution.use(distribution.one_hot_sample(sample)))
+                depends_on = stack.enter_context(distribution.current.noting_labels())
                 if self._trainer is not None:
                     stack.enter_context(self._trainer.precision_plugin.val_step_context())
                 if self._training is not None:
@@ -117,7 +133,7 @@ class Judge:
             set_random_state(states)
             for each, mode in modes.items():
                 each.training = mode
-        return Judged(dict(sample), metrics, statistics)
+        return Judged(dict(sample), metrics, statistics, frozenset(depends_on) or None)
 
     def _train(self, training: Batches) -> None:
         everything = Batches(training.loader)

@@ -131,7 +131,7 @@ class Settling:
             epochs=self._settings.judge_epochs,
             clip=self._settings.weights_gradient_clip,
         )
-        return rank([judge(sample) for sample in samples], self._settings.selection_metric)
+        return rank(judge.all_of(samples), self._settings.selection_metric)
 
     def sample(self) -> Sample | None:
         """The one-hot sample of the chosen child; None before there is one."""

@@ -38,6 +38,12 @@ def test_time_left_from_the_epochs_of_the_first_trial():
     assert seconds_left(FILE, [RUNS], NOW) == 380
 
 
+def test_the_mark_of_the_front_is_explained_where_there_is_one():
+    legend = "* no other trial reaches as much with as little (Parameters)"
+    assert legend in shown([DONE, RUNS], terminal=True)
+    assert "no other trial" not in shown([RUNS], terminal=True)
+
+
 def test_nothing_to_go_by():
     assert seconds_left(FILE, [], NOW) is None
     assert seconds_left(SimpleNamespace(max_trials=None, concurrency=1), [DONE], NOW) is None

@@ -113,11 +113,24 @@ def front_children(
 def _candidates(
     search: Restored, cost: str, budgets: Sequence[float], bounds: Mapping[str, float], count: int | None
 ) -> list[dict[str, Any]]:
+    """The most probable children within each budget, all of them once, those of the cheapest budget first.
+
+    What is within a budget is within a dearer one too: where enough of the dearer one's most probable children are,
+    they are also the most probable ones here, and the solver is not asked.
+    """
     count = search.strategy.settings.candidates if count is None else count
+    model = search.cost_model()
+    of_budgets: list[list[dict[str, Any]]] = []
+    ranked: list[dict[str, Any]] | None = None
+    for budget in sorted(budgets, reverse=True):
+        within = [each for each in ranked or [] if model.of(each)[cost] <= budget]
+        if ranked is None or (len(within) < count <= len(ranked)):
+            selection = search.strategy.selection(Budget(**dict[str, Any]({**bounds, cost: budget})))
+            within = ranked = selection.candidates(count)
+        of_budgets.append(within)
     found: list[dict[str, Any]] = []
-    for budget in budgets:
-        selection = search.strategy.selection(Budget(**dict[str, Any]({**bounds, cost: budget})))
-        found.extend(each for each in selection.candidates(count) if each not in found)
+    for within in reversed(of_budgets):  # of equally good ones the first is taken: the cheaper one
+        found.extend(each for each in within if each not in found)
     return found
 
 

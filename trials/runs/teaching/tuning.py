@@ -9,6 +9,7 @@ from trials.data.loaders import training_loader
 from trials.data.types import TaskData
 from trials.runs.teaching.checks import check_features
 from trials.settings.search import RunSettings
+from trials.training.callbacks import FastLayers
 from trials.training.distillation import Distillation
 from trials.training.modules import training_module
 from trials.training.task_training import TaskTraining
@@ -57,6 +58,7 @@ def tune(
         logger=False,
         enable_checkpointing=False,
         limit_val_batches=0,
+        callbacks=[FastLayers()],
         **SILENT,
     )
     trainer.fit(module, training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers))
