@@ -95,8 +95,8 @@ def page(document: dict[str, Any]) -> str:
         "of its mean over the seeds, of one seed that of the images.",
         "",
         f"The recipe is meant for 100 epochs and more. In {EPOCHS} of {IMAGES // 128 + 1} steps its learning rate, "
-        "small and falling, does not take the weights far enough, which is why a constant one and SGD's larger one are above "
-        "it here; mixing images helps against overfitting, of which there is none yet. What a teacher and label "
+        "small and falling, does not take the weights far enough, which is why a constant one and SGD's larger one are "
+        "above it here; mixing images helps against overfitting, of which there is none yet. What a teacher and label "
         "smoothing bring shows in so short a training too.",
         "",
     ]
