@@ -53,10 +53,12 @@ def run(files: int = 5000, seed: int = 20190430, kinds: tuple[str, ...] = ()) ->
     with tempfile.TemporaryDirectory() as folder, _inside(Path(folder)):
         from nni.runtime.config import get_config_file
 
+        from benchmarks.faults.page_readers import page_readers
         from benchmarks.faults.readers import all_readers
 
         places = Path(folder)
-        readers = [reader for reader in all_readers(places) if not kinds or reader.name in kinds]
+        every = [*all_readers(places), *page_readers(places)]
+        readers = [reader for reader in every if not kinds or reader.name in kinds]
         for name in ("registered_algorithms.yml", "training_services.json"):
             get_config_file(name)  # NNI makes it when it is first used in an environment
         watch = Watch(places)

@@ -7,6 +7,7 @@ results). That is done for many samples of the trials, drawn with replacement: t
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ __all__ = [
 FEWEST_TRIALS = 6
 SAMPLES, TREES, SHUFFLES = 24, 24, 4
 MOST_TRIALS = 2000
+CHANCE = 0.05
+EXACT = 8
+"""Up to so many trials all orders of the results are looked at."""
 
 Floats = NDArray[np.float64]
 
@@ -43,6 +47,8 @@ class Importance:
         low: tenth percentile over the samples; below 0 where shuffling helped.
         high: ninetieth percentile.
         rank_correlation: Spearman's, in [-1, 1], of its values with the results; None for values that are no numbers.
+        by_chance: how probable it is that one of the parameters has so large a rank correlation, of either sign, by
+            chance; 1 for values that are no numbers.
     """
 
     name: str
@@ -50,11 +56,12 @@ class Importance:
     low: float
     high: float
     rank_correlation: float | None
+    by_chance: float = 1.0
 
     @property
     def is_shown(self) -> bool:
-        """Whether nine of ten samples say that it matters at all."""
-        return self.low > 0.0
+        """Whether nine of ten samples say that it matters at all, or its order goes with that of the results."""
+        return self.low > 0.0 or self.by_chance < CHANCE
 
 
 def parameter_importance(trials: Sequence[tuple[Mapping[str, Any], float]], seed: int = 0) -> list[Importance]:
@@ -81,7 +88,7 @@ def parameter_importance(trials: Sequence[tuple[Mapping[str, Any], float]], seed
             max(0.0, float(median[index])),
             float(low[index]),
             float(high[index]),
-            _correlation([parameters.get(name) for parameters, _ in trials], column, results),
+            *_correlation([parameters.get(name) for parameters, _ in trials], column, results, len(varied)),
         )
         for index, (name, column) in enumerate(varied.items())
     ]
@@ -128,12 +135,22 @@ def _sampled_shares(table: Floats, results: Floats, seed: int) -> Floats:
     return np.array(shares) if shares else np.zeros((1, table.shape[1]))
 
 
-def _correlation(values: Sequence[object], column: Floats, results: Floats) -> float | None:
+def _correlation(
+    values: Sequence[object], column: Floats, results: Floats, parameters: int
+) -> tuple[float | None, float]:
+    """Spearman's correlation, and how probable it is by chance: exactly for few trials, by its t distribution else."""
     if any(as_number(value) is None for value in values):
-        return None
-    from scipy.stats import spearmanr
+        return None, 1.0
+    from scipy.stats import rankdata, spearmanr
 
-    return float(spearmanr(column, results).statistic)
+    found = spearmanr(column, results)
+    correlation, chance = float(found.statistic), float(found.pvalue)
+    if len(results) <= EXACT:
+        one, other = rankdata(column), rankdata(results)
+        orders = np.array(list(itertools.permutations(other)))
+        products = np.abs((orders - other.mean()) @ (one - one.mean()))
+        chance = float(np.mean(products >= abs((other - other.mean()) @ (one - one.mean())) - 1e-9))
+    return correlation, min(1.0, parameters * chance)
 
 
 @dataclass(frozen=True)
@@ -175,5 +192,6 @@ def importance_note(rows: Sequence[ImportanceRow], trials: int) -> str:
     return (
         f"{words}. Share: of the variance of the results, what a random forest loses on trials that it has not seen "
         "when the parameter is shuffled; the range holds eight of ten samples of the trials. Rank correlation above 0: "
-        "more of it goes with better results."
+        "more of it goes with better results. A parameter matters if nine of ten samples say so, or if chance gives so "
+        f"large a rank correlation less than once in {1 / CHANCE:.0f} times."
     )

@@ -58,6 +58,7 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Forget what earlier epochs logged: Lightning keeps it, and the epoch's row would repeat it."""
         trainer.logged_metrics.clear()
+        self._tell_loggers(trainer)  # what Lightning logs of an epoch comes after the checkpoint of its end
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """From here on, a signal stops at once."""
@@ -117,6 +118,11 @@ class Checkpoints(Checkpoint):
             self._stopping.requested = number
         return number > 0
 
+    def _tell_loggers(self, trainer: Any) -> None:
+        """Say that a checkpoint has all steps of which something was logged."""
+        for logger in trainer.loggers:
+            logger.after_save_checkpoint(self)
+
     @staticmethod
     def _batches(trainer: Any) -> int:
         return int(trainer.fit_loop.epoch_loop.batch_progress.total.ready)
@@ -128,6 +134,7 @@ class Checkpoints(Checkpoint):
         path = self.output / FOLDER / checkpoint_name(epochs, batches)
         trainer.save_checkpoint(path)
         self._saved_at = self._batches(trainer)
+        self._tell_loggers(trainer)
         if trainer.is_global_zero:
             remove_old(self.output, self.keep)
         self.last_model_path = str(path)

@@ -80,6 +80,8 @@ def log_result(loggers: Sequence[Logger], output: Path, metrics: Mapping[str, fl
         name = type(logger).__name__.removesuffix("Logger")
         try:
             logger.log_metrics({f"result/{key}": float(value) for key, value in metrics.items()})
+            if isinstance(logger, HeldBack):
+                logger.release()
             if isinstance(logger, (MLFlowLogger, WandbLogger)):
                 _log_files(logger, _files(output))
             logger.save()
@@ -107,6 +109,45 @@ def _log_files(logger: MLFlowLogger | WandbLogger, files: Sequence[Path]) -> Non
         found.add_file(str(file))
     logger.experiment.log_artifact(found)
     logger.experiment.finish()
+
+
+class HeldBack(Logger):
+    """Gives a logger that takes nothing back the numbers of steps only once a checkpoint has these steps.
+
+    A run that is cut goes on from its last checkpoint, and what it had done since comes again.
+    """
+
+    _held: list[tuple[Mapping[str, float], int | None]]
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Hold numbers back."""
+        self.__dict__.setdefault("_held", []).append((dict(metrics), step))
+
+    def release(self) -> None:
+        """Log what was held back."""
+        held = self.__dict__.get("_held", [])
+        while held:
+            super().log_metrics(*held.pop(0))
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        """Log what was held back: the run will not do it again."""
+        self.release()
+        super().after_save_checkpoint(checkpoint_callback)
+
+    def finalize(self, status: str) -> None:
+        """Log the rest, or forget it where the run was cut."""
+        if status == "success":
+            self.release()
+        self.__dict__["_held"] = []
+        super().finalize(status)
+
+
+class MLFlow(HeldBack, MLFlowLogger):
+    """Lightning's logger for MLflow."""
+
+
+class Wandb(HeldBack, WandbLogger):
+    """Lightning's logger for Weights & Biases."""
 
 
 class _Csv(CSVLogger):
@@ -148,7 +189,7 @@ def _mlflow(output: Path, from_step: int, ids: dict[str, str]) -> Logger:
         # MLflow 3 wants to be told that a folder is meant: its larger package has a database instead.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or PROJECT
-    logger = MLFlowLogger(name, run_name=output.name, tracking_uri=store, run_id=ids.get("mlflow"))
+    logger = MLFlow(name, run_name=output.name, tracking_uri=store, run_id=ids.get("mlflow"))
     run_id = logger.run_id  # None in the processes that train beside the first one
     if run_id is not None:
         if "mlflow" in ids:
@@ -161,7 +202,7 @@ def _mlflow(output: Path, from_step: int, ids: dict[str, str]) -> Logger:
 def _wandb(output: Path, from_step: int, ids: dict[str, str]) -> Logger:
     ids.setdefault("wandb", secrets.token_hex(4))
     # Without an account it writes files for `wandb sync`; WANDB_MODE and WANDB_PROJECT are its own settings.
-    logger: Logger = WandbLogger(
+    logger: Logger = Wandb(
         name=output.name,
         save_dir=output,
         id=ids["wandb"],

@@ -42,6 +42,17 @@ def test_too_few_or_equal_trials_show_nothing(given):
     assert parameter_importance(given) == []
 
 
+def test_the_order_of_few_trials_is_enough_where_chance_does_not_give_it():
+    budgets, results = [1, 1, 2, 2, 3, 3], [0.95, 0.92, 0.96, 0.962, 0.98, 0.97]
+    given = [({"budget": b, "seed": i % 2}, r) for i, (b, r) in enumerate(zip(budgets, results, strict=True))]
+    found = {each.name: each for each in parameter_importance(given)}
+    # Of the 90 ways to give three pairs of ranks, the rising and the falling one; two parameters were looked at.
+    assert found["budget"].by_chance == pytest.approx(2 * 2 / 90)
+    assert found["budget"].is_shown
+    assert found["seed"].by_chance > 0.5
+    assert not found["seed"].is_shown
+
+
 def test_values_of_any_kind_and_size():
     values = [1e308, -1e99, "x", None, [1, 2], {"a": 1}, True, 5e-324]
     found = parameter_importance([({"p": value}, float(index)) for index, value in enumerate(values * 2)])

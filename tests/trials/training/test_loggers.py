@@ -4,14 +4,16 @@ import csv
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from snas_nni.errors import SettingError
+from snas_nni.errors import SettingError, SnasError
 from trials.runs.search import run_search
 from trials.settings.run import logger_names
 from trials.settings.search import DataSettings, RunSettings, SearchSettings, SpaceSettings
+from trials.state.checkpoint_callback import Checkpoints
 from trials.training.loggers import log_result, loggers_of
 
 missing = {name: importlib.util.find_spec(name) is None for name in ("mlflow", "wandb", "tensorboard")}
@@ -68,6 +70,8 @@ def test_a_search_is_logged_with_its_settings_numbers_and_files(tmp_path):
 def test_a_resumed_run_goes_on_in_the_same_run(tmp_path):
     (first,) = loggers_of("mlflow", tmp_path, 0, {"seed": 1})
     first.log_metrics({"loss": 3.0}, step=1)
+    first.after_save_checkpoint(None)
+    first.log_metrics({"loss": 2.5}, step=2)  # of a step that no checkpoint has, so that it comes again
     first.finalize("failed")
     _, (run,) = runs_in("mlruns")
     assert run.info.status == "FAILED"
@@ -80,6 +84,38 @@ def test_a_resumed_run_goes_on_in_the_same_run(tmp_path):
     assert run.info.status == "FINISHED"
     assert [each.value for each in client.get_metric_history(run.info.run_id, "loss")] == [3.0, 2.0]
     assert run.data.params == {"seed": "1"}
+
+
+@needs_mlflow
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", ["on_train_batch_end", "on_train_epoch_end"])
+def test_a_run_that_was_cut_has_each_number_once(tmp_path, monkeypatch, cut):
+    settings = RunSettings(
+        space=SpaceSettings(init_args={"channels": 2, "cells": 1, "nodes": 1}),
+        search=SearchSettings(epochs=3, batch_size=256, settle_epochs=0),
+        data=DataSettings(validation_fraction=0.3),
+        output=str(tmp_path / "out"),
+        logger="mlflow",
+        quiet=True,
+        seed=3,
+    )
+    original = getattr(Checkpoints, cut)
+
+    def cut_in_the_second_epoch(self, trainer, *rest):
+        original(self, trainer, *rest)
+        if trainer.current_epoch == 1:
+            raise RuntimeError("cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, cut, cut_in_the_second_epoch)
+        with pytest.raises(SnasError, match="cut"):
+            run_search(settings)
+    run_search(replace(settings, resume=str(tmp_path / "out"), output=str(tmp_path / "out")))
+    client, (run,) = runs_in("mlruns")
+    # Lightning logs an epoch's training numbers after its end: a run that is cut there never does.
+    for name in ("val_acc", "train_loss") if cut == "on_train_batch_end" else ("val_acc",):
+        steps = [each.step for each in client.get_metric_history(run.info.run_id, name)]
+        assert len(steps) == len(set(steps)) == 3, (name, steps)
 
 
 def test_rows_from_before_the_cut_stay_and_later_ones_come_again(tmp_path):
