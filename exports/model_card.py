@@ -10,6 +10,7 @@ from exports.report.findings import findings
 from exports.report.numbers import as_mapping, compact, percent
 from exports.report.run import Run, read_run
 from exports.report.usage import usage_of
+from snas_nni.files import readable
 
 __all__ = ["CARD_FILE", "model_card"]
 
@@ -90,9 +91,10 @@ def model_card(folder: Path, name: str | None = None) -> str:
         raise ImportError("model cards need huggingface_hub: pip install 'snas-nni[card]'") from error
     run = read_run(folder)
     if run.architecture is None or not run.summary:
-        raise ArchitectureFileError(
-            "(file)", "holds no finished search or retraining", "Give the folder of one", folder
-        )
+        needed = ("architecture.json", "summary.json")
+        why = next((problem for problem in run.problems if problem.startswith(needed)), "summary.json says nothing")
+        problem = f"holds no finished search or retraining: {readable(why, 300)}"
+        raise ArchitectureFileError("(file)", problem, "Give the folder of one", folder)
     name = name or folder.resolve().name
     data = as_mapping(run.settings.get("data"))
     reached = run.metrics.get(run.metric.test)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +16,14 @@ from typing import Any
 
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
-from trials.experiments.trial_records import trial_records
+from trials.experiments.trial_records import TrialRecord, trial_records
 
 __all__ = ["DATABASE", "experiment_document"]
 
+MOST_BYTES, MOST_ROWS, MOST_SECONDS = 2**29, 2_000_000, 60.0
 DATABASE = Path("db") / "nni.sqlite"
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What values of other kinds than NNI writes lead to."""
 _ENDS = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 
 
@@ -34,22 +38,21 @@ def experiment_document(folder: Path) -> dict[str, Any]:
     """
     path = (folder / DATABASE).resolve()
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-            events = database.execute(
-                "SELECT timestamp, trialJobId, event, data, logPath, sequenceId FROM TrialJobEvent ORDER BY rowid"
-            ).fetchall()
-            metrics = database.execute(
-                "SELECT timestamp, trialJobId, parameterId, type, sequence, data FROM MetricData"
-            ).fetchall()
-            (params, duration) = database.execute(
-                "SELECT params, execDuration FROM ExperimentProfile ORDER BY revision DESC LIMIT 1"
-            ).fetchone() or ("{}", None)
+        with closing(_opened(path)) as database:
+            events = _rows(database, "timestamp, trialJobId, event, data, logPath, sequenceId FROM TrialJobEvent")
+            metrics = _rows(database, "timestamp, trialJobId, parameterId, type, sequence, data FROM MetricData")
+            profiles = _rows(database, "params, execDuration, revision FROM ExperimentProfile")
+        params, duration, _ = max(profiles, key=lambda row: float(row[2]), default=("{}", None, 0))
         names = ("timestamp", "trialJobId", "parameterId", "type", "sequence", "data")
         reported = [dict(zip(names, row, strict=True)) for row in metrics]
-        trials = trial_records(_jobs(events, reported), reported)
-        profile = json.loads(params)
-    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"{path}: not the database of an NNI experiment: {readable(str(error), 200)}") from error
+        return _document(folder, trial_records(_jobs(events, reported), reported), json.loads(params), duration)
+    except (sqlite3.Error, OSError, *_NONSENSE) as error:
+        raise SettingError(
+            f"{readable(str(path), 300)}: not the database of an NNI experiment: {readable(str(error), 200)}"
+        ) from error
+
+
+def _document(folder: Path, trials: list[TrialRecord], profile: dict[str, Any], duration: Any) -> dict[str, Any]:
     best = max((trial for trial in trials if trial.succeeded), key=lambda trial: trial.rank, default=None)
     return {
         "id": folder.resolve().name,
@@ -59,6 +62,34 @@ def experiment_document(folder: Path) -> dict[str, Any]:
         "best": None if best is None else best.id,
         "trials": [{**asdict(trial), "folder": trial.place or str(trial.folder(folder.resolve()))} for trial in trials],
     }
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Open a database of unknown origin: read only, and no longer than a table of trials takes.
+
+    Views may stand for rows without end or for functions; there are none in NNI's own.
+
+    Raises:
+        ValueError: it is too large.
+        sqlite3.Error: it cannot be opened.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"is larger than {MOST_BYTES // 2**20} MiB")
+    database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    database.execute("PRAGMA trusted_schema = OFF")
+    deadline = time.monotonic() + MOST_SECONDS
+    database.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    views = database.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchone()
+    if views is not None:
+        raise ValueError("it has views")
+    return database
+
+
+def _rows(database: sqlite3.Connection, what: str) -> list[tuple[Any, ...]]:
+    rows = database.execute(f"SELECT {what} ORDER BY rowid LIMIT {MOST_ROWS + 1}").fetchall()
+    if len(rows) > MOST_ROWS:
+        raise ValueError(f"it has more than {MOST_ROWS:,} rows in one table")
+    return rows
 
 
 def _jobs(events: list[tuple[Any, ...]], metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

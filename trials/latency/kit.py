@@ -12,7 +12,7 @@ from typing import Any
 from nni.nas.nn.pytorch import ModelSpace
 
 import exports.latency.clock
-from exports import InputExample, SpaceReference
+from exports import ArchitectureFileError, InputExample, SpaceReference
 from exports.latency.clock import FORMAT, VERSION
 from exports.rebuilding.find_space import Spaces, find_space
 from snas_nni import SNAS, LatencyTable
@@ -130,7 +130,10 @@ def read_kit(path: Path, spaces: Spaces = None) -> tuple[LatencyTable, Mapping[s
     class_path = _part(reference, "class_path", str, f"{shown}: kit.space")
     arguments = _part(reference, "arguments", dict, f"{shown}: kit.space")
     example = InputExample.from_document(kit.get("input"), f"{shown}: kit.input")
-    space = find_space(class_path, arguments, spaces)
+    try:
+        space = find_space(class_path, arguments, spaces)
+    except ArchitectureFileError as error:
+        raise ArchitectureFileError(f"kit.{error.key}", error.problem, error.remedy, path) from error
     strategy = SNAS(seed=0)
     try:
         supernet = strategy.mutate_model(space(**arguments))
@@ -144,8 +147,14 @@ def read_kit(path: Path, spaces: Spaces = None) -> tuple[LatencyTable, Mapping[s
         ]
         for key in ("fitted", "held_out")
     )
-    costs = count_supernet(supernet, distribution, example.batch())
-    plan = MeasurementPlan(costs, parts_of(supernet, distribution, costs, (example.batch(),)), fitted, held_out)
+    try:
+        costs = count_supernet(supernet, distribution, example.batch())
+        parts = parts_of(supernet, distribution, costs, (example.batch(),))
+    except (RuntimeError, ValueError, TypeError, LookupError) as error:
+        raise SettingError(
+            f"{shown}: kit.input: the space does not run with it: {readable(str(error), 300)}"
+        ) from error
+    plan = MeasurementPlan(costs, parts, fitted, held_out)
     suffix = "" if kit.get("needs_timer") is True else ".onnx"
     timings = [_timing(document, f"{number:04d}{suffix}", shown) for number in range(len(plan.samples))]
     measurement = {**_part(document, "measurement", dict, shown), **spread_of(timings), "int8": kit.get("int8") is True}

@@ -68,6 +68,51 @@ def test_the_verb_writes_the_page(folder: Path, capsys: pytest.CaptureFixture[st
     assert "75.0 %" in (folder / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("view", "wanted"),
+    [
+        (
+            "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS timestamp FROM c",
+            "it has views",
+        ),
+        ("SELECT hex(zeroblob(900000000)) AS timestamp", "it has views"),
+    ],
+)
+def test_a_table_that_is_a_program_is_not_run(folder: Path, view: str, wanted: str) -> None:
+    with closing(sqlite3.connect(folder / DATABASE)) as database:
+        database.executescript(f"DROP TABLE MetricData; CREATE VIEW MetricData AS {view};")
+    with pytest.raises(SettingError, match=wanted):
+        experiment_document(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("ExperimentProfile", "params", "[]"),
+        ("ExperimentProfile", "params", "[" * 100_000),
+        ("ExperimentProfile", "revision", "many"),
+        ("TrialJobEvent", "data", "1"),
+        ("TrialJobEvent", "sequenceId", None),
+        ("TrialJobEvent", "event", 7),
+        ("TrialJobEvent", "trialJobId", b"\xff"),
+        ("MetricData", "data", "1e999"),
+        ("MetricData", "data", '{"default": "x"}'),
+        ("MetricData", "parameterId", float("inf")),
+        ("MetricData", "timestamp", "then"),
+    ],
+)
+def test_values_of_another_kind_are_shown_or_refused(folder: Path, table: str, column: str, value: object) -> None:
+    with closing(sqlite3.connect(folder / DATABASE)) as database:
+        database.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        database.commit()
+    refused = ""
+    try:
+        assert json.dumps(experiment_document(folder))
+    except SettingError as error:
+        refused = str(error)
+    assert not refused or refused.startswith(f"{folder.resolve() / DATABASE}: not the database of an NNI experiment")
+
+
 def test_what_is_no_database_is_said(folder: Path) -> None:
     (folder / DATABASE).write_bytes(b"no database" * 100)
     with pytest.raises(SettingError, match="not the database of an NNI experiment"):

@@ -239,7 +239,7 @@ def test_two_devices(tmp_path: Path) -> None:
     command = [Path(sys.executable).with_name("snas-nni"), "retrain", "aggressive", *TINY[:3], "--devices=2"]
     command += ["--training.epochs=2", "--training.batch_size=128", f"--output={tmp_path / 'output'}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("epoch 2/2") == 1
     assert (tmp_path / "output" / "summary.json").is_file()
