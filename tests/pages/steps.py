@@ -19,6 +19,7 @@ SHORTER = [
     ("--sweep params:8", "--sweep params:2"),
     ("epochs=30, training", "epochs=6, training"),
     ("epochs=20", "epochs=8"),
+    ("train, epochs=30)", "train, epochs=4)"),
     ("--recipe cifar10", "--recipe cifar10 --training.epochs 1 --training.batch_size 16 --data.cutout 2"),
 ]
 """Fewer epochs, smaller sizes: the only changes to what a page prints."""
@@ -188,6 +189,11 @@ STEPS = {
         before=f"{LOADERS}\nfrom snas_nni import SNAS\nfrom tiny_space import TinySpace\nstrategy = SNAS(seed=0)\n"
         "supernet = strategy.mutate_model(TinySpace())\noptimizer = torch.optim.SGD(supernet.parameters(), lr=0.2)",
         after="assert 0 <= accuracy((x, y)) <= 1 and len(search.held_out_batches()) == 1",
+    ),
+    "docs/python.md 4": Step(
+        before=f"{LOADERS}\nfrom snas_nni import SNAS\nfrom tiny_space import TinySpace\nstrategy = SNAS(seed=0)\n"
+        "supernet = strategy.mutate_model(TinySpace())\noptimizer = torch.optim.SGD(supernet.parameters(), lr=0.2)",
+        after="assert Path('search.pt').is_file()",
     ),
     "snas-nni search --resume runs/photos": Step(shows=("going on from", "child: .* parameters")),
     "snas-nni report runs/20260101-120000-000": Step(shows=("report.html",)),
