@@ -19,7 +19,6 @@ SHORTER = [
     ("--sweep params:8", "--sweep params:2"),
     ("epochs=30, training", "epochs=6, training"),
     ("epochs=20", "epochs=8"),
-    ("train, epochs=30)", "train, epochs=4)"),
     ("--recipe cifar10", "--recipe cifar10 --training.epochs 1 --training.batch_size 16 --data.cutout 2"),
 ]
 """Fewer epochs, smaller sizes: the only changes to what a page prints."""
