@@ -120,7 +120,8 @@ def _goals_of_fronts(document: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     lost = statistics.mean(row["lost"] for row in rows)
     speed = sum(row["separate_cpu"] for row in rows) / sum(row["cpu"] for row in rows)
-    runs = f" ({len(rows)} fronts of eight budgets)"
+    fresh = all(row["seed"] not in TUNED_ON for row in rows)
+    runs = f" ({len(rows)} fronts of eight budgets{', seeds that nothing was chosen on' if fresh else ''})"
     return [
         _goal(
             "accuracy lost by one search beside a search for each budget" + runs,

@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
-from snas_nni.distribution.choices import OneOf, chosen_categories
 from snas_nni.errors import SettingError
 from snas_nni.ranges import require
+
+if TYPE_CHECKING:  # settings are checked by this file, and plain help should not wait for torch
+    from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 
 __all__ = ["Dropping"]
 
@@ -84,6 +85,8 @@ class Dropping:
         Returns:
             Indices of categories by label.
         """
+        from snas_nni.distribution.choices import OneOf, chosen_categories  # needs torch; settings only check numbers
+
         found = dict(distribution.excluded)
         chosen: Mapping[str, Any] | None = None
         for label, choice in distribution.choices.items():

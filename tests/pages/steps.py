@@ -189,6 +189,11 @@ STEPS = {
         "supernet = strategy.mutate_model(TinySpace())\noptimizer = torch.optim.SGD(supernet.parameters(), lr=0.2)",
         after="assert 0 <= accuracy((x, y)) <= 1 and len(search.held_out_batches()) == 1",
     ),
+    "docs/python.md 4": Step(
+        before=f"{LOADERS}\nfrom snas_nni import SNAS\nfrom tiny_space import TinySpace\nstrategy = SNAS(seed=0)\n"
+        "supernet = strategy.mutate_model(TinySpace())\noptimizer = torch.optim.SGD(supernet.parameters(), lr=0.2)",
+        after="assert Path('search.pt').is_file()",
+    ),
     "snas-nni search --resume runs/photos": Step(shows=("going on from", "child: .* parameters")),
     "snas-nni report runs/20260101-120000-000": Step(shows=("report.html",)),
     "snas-nni report RUN --output page.html --pictures figures": Step(shows=("page.html",)),

@@ -75,7 +75,7 @@ class ResourceSettings:
         max_int8_loss: bound on validation accuracy lost at 8 bits, such as 0.01; null for none
         target: look first for a child that does not cost much less than the bounds
         tolerance: how much less is not much, a share in (0, 1)
-        fill: give a child that costs less than that larger candidates, the most probable first
+        fill: give a child that costs less than the budget larger candidates, if any fit
         exclude: take what no child within the bounds has out of the search before it begins
         pull: the cost that the search is held back by, expected, sampled or both
         latency_table: JSON file of measured latencies; null to measure on this machine

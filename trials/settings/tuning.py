@@ -16,7 +16,7 @@ class DistillationSettings:
     """A teacher, whose outputs the network learns beside the labels.
 
     Args:
-        teacher: original (FromModel's), supernet, a run's folder or your.own.function; null for none
+        teacher: original (FromModel's), supernet, a run's folder or a.function; null for none
         weights: safetensors or torch file, where the teacher is made by a function
         weight: share of the teacher in the loss, in [0, 1]
         temperature: that both networks' logits are divided by, above 0

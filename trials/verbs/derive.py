@@ -46,12 +46,16 @@ def run(arguments: Sequence[str]) -> int:
         )
     parser.add_argument("--space", help="your own space's file, or dotted path, where it is not in this folder")
     parser.add_argument("--sweep", metavar="COST:COUNT", help="so many budgets from the cheapest child to the dearest")
-    parser.add_argument("--candidates", type=int, help="how many children are compared (the search's setting)")
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        help="how many children are compared (the search's setting, half of it for each budget of --sweep)",
+    )
     parser.add_argument(
         "--tune-epochs",
         type=int,
         help="epochs that the child is trained on by itself (0); with --sweep the dearest one, and cheaper ones for "
-        "as many MACs (0.3 of the search's epochs)",
+        "as many MACs (a quarter of the search's epochs)",
     )
     parser.add_argument("--output", type=Path, help="where the result goes (default: derived-... beside the search)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")

@@ -107,7 +107,13 @@ def test_killed_while_it_stops(launched: Launched) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=lambda each: str(each)
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.proof),  # that of a terminal which closes, below
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.proof),  # that of tests/trials/runs/test_end_to_end.py
+        (signal.SIGTERM, 143),
+    ],
+    ids=lambda each: str(each),
 )
 def test_a_signal_has_its_exit_code(launched: Launched, number: signal.Signals, code: int) -> None:
     process = launched.start(stderr=subprocess.PIPE)

@@ -119,16 +119,19 @@ def test_budgets_are_evenly_spread_and_reach_both_ends():
 def test_measured_bounds_take_the_next_best_child(search, tmp_path, capsys):
     """What the unbounded child needs is refused, so another one is taken, which needs less."""
     free = tmp_path / "free"
-    assert main(["derive", str(search), "--candidates", "20", "--output", str(free), "--quiet"]) == 0
+    assert main(["derive", str(search), "--candidates", "8", "--output", str(free), "--quiet"]) == 0
     peak = json.loads((free / "summary.json").read_text())["metrics"]["live_peak"]
     assert load(free / "architecture.json").metrics["live_peak"] == peak == live_peak(free / "model.onnx")
     output = tmp_path / "fits"
-    words = ["--max-live-peak", str(peak - 1), "--max-int8-loss", "0.5", "--candidates", "20", "--output", str(output)]
+    words = ["--max-live-peak", str(peak - 1), "--max-int8-loss", "0.5", "--candidates", "8", "--output", str(output)]
     assert main(["derive", str(search), *words]) == 0
     assert f"live_peak {peak:,.4g} of" in capsys.readouterr().out
     metrics = json.loads((output / "summary.json").read_text())["metrics"]
     assert metrics["live_peak"] < peak
     assert metrics["int8_loss"] <= 0.5
     assert read_run(output).bounds == {"live_peak": peak - 1, "int8_loss": 0.5}
-    assert main(["derive", str(search), "--max-live-peak", "1", "--output", str(tmp_path / "none")]) == 2
+    assert (
+        main(["derive", str(search), "--max-live-peak", "1", "--candidates", "1", "--output", str(tmp_path / "none")])
+        == 2
+    )
     assert "most probable children within the bounds is accepted" in capsys.readouterr().err

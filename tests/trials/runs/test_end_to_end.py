@@ -141,4 +141,5 @@ def test_interrupt_stops_everything(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, errors
+    assert "go on with: snas-nni launch" in errors
     assert leftovers(tmp_path) == []

@@ -12,6 +12,7 @@ from torch import nn
 from snas_nni import Budget
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.evidence.judging import Judged
+from snas_nni.resources import cost_range
 from trials.data.loaders import evaluation_loader, input_example
 from trials.progress import Progress
 from trials.runs.deployment import accepts
@@ -20,8 +21,8 @@ from trials.training.evaluation import torch_predictor
 
 __all__ = ["FrontChild", "default_tune_epochs", "front_children", "tuning_epochs"]
 
-SHARE = 0.3
-"""By default the dearest child of the front is trained on for so large a part of the search's epochs."""
+SHARE = 0.25
+"""By default the dearest child of the space would be trained on for so large a part of the search's epochs."""
 MOST = 1.5
 """No child is trained on for more times the search's epochs: then it had as many steps as one that is trained alone."""
 
@@ -46,19 +47,19 @@ class FrontChild:
 
 
 def default_tune_epochs(search_epochs: int) -> int:
-    """Epochs that the dearest child of a front is trained on by itself, unless something else is asked for."""
+    """Epochs that a space's dearest child is trained on by itself, unless something else is asked for."""
     return max(1, round(search_epochs * SHARE))
 
 
-def tuning_epochs(macs: Sequence[float], epochs: int, limit: int) -> list[int]:
+def tuning_epochs(macs: Sequence[float], dearest: float, epochs: int, limit: int) -> list[int]:
     """How long each child is trained on, so that all have equal work: the cheap ones, who need it most, for longer.
 
     Args:
-        macs: of the children, at least one of them.
-        epochs: of the dearest one; 0 for none of any.
+        macs: of the children.
+        dearest: MACs of the space's dearest child.
+        epochs: that this one would be trained on; 0 for none of any.
         limit: the most epochs of one child.
     """
-    dearest = max(macs)
     return [min(max(limit, epochs), round(epochs * dearest / max(each, 1.0))) for each in macs]
 
 
@@ -85,8 +86,9 @@ def front_children(
         budgets: upper bounds on it.
         bounds: upper bounds on other costs.
         measured: upper bounds on what is only measured, by name.
-        candidates: how many children are compared for each budget; the search's setting if None.
-        tune_epochs: of the dearest child; see :func:`tuning_epochs`.
+        candidates: how many children are compared for each budget; half the search's setting if None, as each budget
+            takes the best of all that are compared and lie within it.
+        tune_epochs: of the space's dearest child; see :func:`tuning_epochs`.
         progress: told which child is trained.
 
     Raises:
@@ -99,9 +101,9 @@ def front_children(
     chosen = [_first(search, judged, costs, {**bounds, cost: budget}, accept) for budget in budgets]
     different = list({id(each): each for each in chosen}.values())
     macs = [costs[id(each)]["macs"] for each in different]
-    limit = round(MOST * search.settings.search.epochs)
+    limit, (_, dearest) = round(MOST * search.settings.search.epochs), cost_range(search.cost_model(), "macs")
     found = []
-    for each, epochs in zip(different, tuning_epochs(macs, tune_epochs, limit), strict=True):
+    for each, epochs in zip(different, tuning_epochs(macs, dearest, tune_epochs, limit), strict=True):
         if epochs:
             progress.say(f"training the child of {costs[id(each)][cost]:,.6g} {cost} by itself for {epochs} epochs")
         found.append(_tuned(search, each, costs[id(each)][cost], epochs))
@@ -118,7 +120,7 @@ def _candidates(
     What is within a budget is within a dearer one too: where enough of the dearer one's most probable children are,
     they are also the most probable ones here, and the solver is not asked.
     """
-    count = search.strategy.settings.candidates if count is None else count
+    count = max(1, search.strategy.settings.candidates // 2) if count is None else count
     model = search.cost_model()
     of_budgets: list[list[dict[str, Any]]] = []
     ranked: list[dict[str, Any]] | None = None

@@ -5,7 +5,7 @@
 * ``cost``: key of the cost in :data:`~snas_nni.resources.COSTS`, such as ``"params"``; ``title`` and ``unit`` are its
   words (``unit`` may be empty).
 * ``metric``: the one that decides: its ``name``, and whether ``higher_is_better``.
-* ``search``: path of the search's folder. ``tune_epochs``: epochs that the dearest child was trained on by itself;
+* ``search``: path of the search's folder. ``tune_epochs``: epochs that the space's dearest child would be trained on;
   cheaper ones for as many MACs (random children are never trained on).
 * ``points``: by budget, ascending. Each has ``budget`` (the upper bound), ``cost`` (of the child, at most that),
   the metric under its name (on the validation split; ``accuracy`` in [0, 1], say), of an accuracy ``interval``
