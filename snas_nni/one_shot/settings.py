@@ -63,7 +63,7 @@ class SearchSettings:
     final_temperature: float = 0.03
     temperature_schedule: Shape | Callable[[float], float] = "linear"
     temperature_interval: Literal["epoch", "step"] = "epoch"
-    logits_learning_rate: float | None = ranged(None, above=0)
+    logits_learning_rate: float | None = ranged(None, above=0, at_most=1e30)
     logits_betas: tuple[float, float] = ranged((0.5, 0.999), at_least=0, below=1)
     logits_weight_decay: float = ranged(1e-3, at_least=0)
     logits_gradient_clip: float | None = ranged(10.0, above=0)

@@ -163,6 +163,7 @@ def _tensor(values: Any, where: str) -> Tensor:
         if isinstance(values, (tuple, list, Mapping)) and _holds_numbers(values):
             hint = f". {SEVERAL_INPUTS}"
         raise SettingError(f"{where}: {_kind(values)}, not a tensor or an array{hint}")
+    values = values.detach()  # what made them is not trained here
     return values.float() if values.dtype == torch.float64 else values
 
 

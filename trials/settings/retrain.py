@@ -79,7 +79,7 @@ class RetrainTrainingSettings:
     optimizer_args: dict[str, Any] = field(default_factory=dict)
     epochs: int = ranged(600, at_least=1)
     batch_size: int = ranged(96, at_least=2)  # batch statistics of one image are none
-    learning_rate: float = ranged(0.025, above=0)
+    learning_rate: float = ranged(0.025, above=0, at_most=1e30)
     schedule: Literal["cosine", "exponential"] = "cosine"
     learning_rate_floor: float = ranged(0.0, at_least=0)
     learning_rate_decay: float = ranged(0.97, above=0, at_most=1)

@@ -121,7 +121,7 @@ class TrainingSettings:
     class_weights: list[float] | str | None = None
     optimizer: str = "SGD"
     optimizer_args: dict[str, Any] = field(default_factory=dict)
-    learning_rate: float = ranged(0.025, above=0)
+    learning_rate: float = ranged(0.025, above=0, at_most=1e30)
     learning_rate_floor: float = ranged(0.001, at_least=0)
     momentum: float = ranged(0.9, at_least=0, below=1)
     weight_decay: float = ranged(3e-4, at_least=0)

@@ -57,7 +57,7 @@ class TuningSettings:
     """
 
     epochs: int = ranged(0, at_least=0)
-    learning_rate: float | None = ranged(None, above=0)
+    learning_rate: float | None = ranged(None, above=0, at_most=1e30)
 
     def __post_init__(self) -> None:
         check_ranges(self, "tuning.")

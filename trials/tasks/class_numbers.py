@@ -14,6 +14,8 @@ from trials.tasks.task import IGNORED, Task, as_tensor, kind_of
 
 __all__ = ["ClassNumbers"]
 
+MOST_CLASSES = 2**20
+
 
 class ClassNumbers(Task):
     """Cross-entropy between logits, one for each class, and class numbers."""
@@ -40,6 +42,11 @@ class ClassNumbers(Task):
         highest = max(int(each.max()) for each in numbers)
         if highest < 0:
             raise SettingError(f"{where}: all labels are below 0, which means that none counts")
+        if highest >= MOST_CLASSES:
+            raise SettingError(
+                f"{where}: labels go up to {highest:,}, which would be {highest + 1:,} classes. Number the classes "
+                "from 0 on; where labels are amounts, set training.task to regression"
+            )
         return tuple(map(str, range(highest + 1))), numbers
 
     def check(self, targets: Tensor, split: str) -> None:

@@ -141,7 +141,7 @@ def as_tensor(values: Any, where: str) -> Tensor:
         SettingError: they are no numbers.
     """
     if isinstance(values, Tensor):
-        return values.float() if values.dtype == torch.float64 else values
+        return values.detach().float() if values.dtype == torch.float64 else values.detach()
     try:
         array = np.ascontiguousarray(values)
     except ValueError as error:  # rows of different lengths

@@ -16,10 +16,11 @@ from trials.settings.user_code import import_dotted
 __all__ = ["make_optimizer", "optimizer_class"]
 
 _KEY = "training.optimizer"
+_OTHERS = ("Optimizer", "LBFGS", "SparseAdam")  # the base; one that needs a closure; one of sparse gradients alone
 _IN_TORCH = tuple(
     name
     for name, each in vars(torch.optim).items()
-    if inspect.isclass(each) and issubclass(each, torch.optim.Optimizer) and name not in ("Optimizer", "LBFGS")
+    if inspect.isclass(each) and issubclass(each, torch.optim.Optimizer) and name not in _OTHERS
 )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -47,6 +49,12 @@ def make_trainer(
     Raises:
         SettingError: this machine has no such accelerator or number of devices, or cannot do that precision.
     """
+    most, devices = max(16, os.cpu_count() or 1), str(settings.devices)
+    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
+    if on_cpu and devices.isdecimal() and int(devices) > most:
+        raise SettingError(
+            f"devices is {devices[:20]}, but must be at most {most} here: on a CPU each is a process of its own"
+        )
     try:
         return kind(
             accelerator=settings.accelerator,

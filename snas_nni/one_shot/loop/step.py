@@ -135,10 +135,11 @@ class SearchStep:
             NotFiniteError: the loss is not.
         """
         if not math.isfinite(value):
+            early = "" if self.number > 1 else "Is there a NaN or infinite number in the data? "
             raise NotFiniteError(
-                f"the loss is {value} at step {self.number} (epoch {epoch}, temperature {temperature:.3g}). Try a "
-                "lower learning rate of the weights, a smaller weights_gradient_clip, or a higher final temperature; "
-                "the last checkpoint is from before this step."
+                f"the loss is {value} at step {self.number} (epoch {epoch}, temperature {temperature:.3g}). {early}"
+                "Try a lower learning rate of the weights, a smaller weights_gradient_clip, or a higher final "
+                "temperature; the last checkpoint is from before this step."
             )
         self.telemetry.watch(value, sample, [term for _, term in terms])
 

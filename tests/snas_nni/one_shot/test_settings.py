@@ -14,8 +14,9 @@ from snas_nni.one_shot.settings import SearchSettings
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("logits_learning_rate", 0, "above 0"),
-        ("logits_learning_rate", math.nan, "above 0"),
+        ("logits_learning_rate", 0, r"above 0 and at most 1e\+30"),
+        ("logits_learning_rate", 1e300, r"above 0 and at most 1e\+30"),  # more than float32 has
+        ("logits_learning_rate", math.nan, r"above 0 and at most 1e\+30"),
         ("logits_weight_decay", -1e-3, "at least 0"),
         ("logits_gradient_clip", 0, "above 0"),
         ("weights_gradient_clip", -1, "above 0"),

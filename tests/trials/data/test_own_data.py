@@ -113,6 +113,13 @@ def test_what_does_not_fit_is_named(found: object, words: str) -> None:
         made(found)
 
 
+def test_what_made_the_inputs_is_not_trained() -> None:
+    """A second backward pass through the same graph would be the end of the search."""
+    inputs = torch.randn(12, 3, requires_grad=True) * 2
+    data = made((inputs, torch.arange(12) % 2))
+    assert not any(split.inputs.requires_grad for split in (data.train, data.validation, data.test))
+
+
 def test_images_of_ones_own_can_be_shifted_and_mirrored() -> None:
     images = torch.zeros(40, 3, 8, 8)
     assert made((images, LABELS)).augmentation is None

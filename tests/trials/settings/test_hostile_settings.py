@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from snas_nni.errors import SettingError
+from trials.cli import main
 from trials.settings.reader import checked_group, made_of, read_given, read_settings
 from trials.settings.retrain import RetrainSettings
 from trials.settings.search import RunSettings
@@ -137,3 +139,14 @@ def test_recorded_settings_are_checked_like_given_ones() -> None:
     ):
         with pytest.raises(SettingError, match=words):
             checked_group(recorded, DataSettings, "a.json: settings.data")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accelerator", ["cpu", "auto"])
+def test_a_thousand_processes_are_not_started(accelerator: str, tmp_path: Path, capsys) -> None:
+    """On a CPU each device is a process; nobody means that many."""
+    if accelerator == "auto" and torch.cuda.is_available():
+        pytest.skip("there the devices are graphics cards")
+    words = ["search", f"--accelerator={accelerator}", "--devices=1000", f"--output={tmp_path / 'output'}"]
+    assert main(words) == 2
+    assert "devices is 1000, but must be at most" in capsys.readouterr().err

@@ -37,6 +37,13 @@ def test_regression() -> None:
         task.class_weights(targets)
 
 
+def test_numbers_that_count_no_classes_are_refused_before_they_are_counted() -> None:
+    for highest in (2**20, 10**15):
+        with pytest.raises(SettingError, match=f"labels go up to {highest:,}.*regression"):
+            Classification.read([np.array([0, highest]), np.array([1])], "my_data.load")
+    assert len(Classification.read([np.array([0, 2**20 - 1])], "x")[0]) == 2**20
+
+
 def test_multi_label() -> None:
     names, (targets,) = MultiLabel.read([np.array([[1, 0], [1, 1], [0, 0]], dtype=bool)], "x")
     assert (len(names), targets.dtype) == (2, torch.float32)
@@ -148,6 +155,9 @@ def test_optimizers_by_name_and_by_path() -> None:
     assert optimizer_class("adamw") is torch.optim.AdamW
     with pytest.raises(SettingError, match=r"did you mean AdamW\?"):
         optimizer_class("AdamWW")
+    for name in ("LBFGS", "sparseadam"):
+        with pytest.raises(SettingError, match="no optimizer"):
+            optimizer_class(name)
     with pytest.raises(SettingError, match="not a class of"):
         optimizer_class("torch.nn.Linear")
     with pytest.raises(SettingError, match="optimizer_args"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytorch_lightning as lightning
 from torch import nn
 
+from snas_nni.errors import NotFiniteError
 from trials.data.loaders import training_loader
 from trials.data.types import TaskData
 from trials.runs.teaching.checks import check_features
@@ -41,6 +42,7 @@ def tune(
 
     Raises:
         SettingError: the child cannot learn the features of the teacher that the settings name.
+        NotFiniteError: its weights are not finite afterwards.
     """
     rate = settings.tuning.learning_rate or max(settings.training.learning_rate * share, 1e-6)
     floor = min(settings.training.learning_rate_floor, rate)
@@ -63,3 +65,8 @@ def tune(
     )
     trainer.fit(module, training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers))
     child.eval()
+    if not all(bool(tensor.isfinite().all()) for tensor in child.state_dict().values()):
+        raise NotFiniteError(
+            f"training the child by itself, at a learning rate of {rate:g}, gave weights that are not finite. Give a "
+            "lower tuning.learning_rate; snas-nni derive FOLDER --tune-epochs N does it without another search."
+        )
