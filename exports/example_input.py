@@ -49,7 +49,9 @@ class InputExample:
             raise SettingError(f"input dtype: {readable(self.dtype)} is not one of {', '.join(DTYPES)}")
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         if not all(type(bound) in (int, float) and math.isfinite(bound) for bound in bounds):
-            raise SettingError(f"input range: must be two finite numbers, not {self.low} and {self.high}")
+            raise SettingError(
+                f"input range: must be two finite numbers, not {readable(self.low)} and {readable(self.high)}"
+            )
         if len(bounds) == 1 or (len(bounds) == 2 and bounds[0] > bounds[1]):
             raise SettingError(f"input range: needs a smallest and a largest value, not {self.low} and {self.high}")
         if bounds and self.is_whole and any(bound != int(bound) or abs(bound) > 2**62 for bound in bounds):

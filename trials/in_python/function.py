@@ -116,7 +116,8 @@ def search(
         with libraries_quiet(), _held(data, made):
             start = space if isinstance(space, ModelSpace) else None
             run_search(made, NniTrial.current(), start.state_dict() if start is not None else None)
-        made = made if temporary else make_whole(folder, made, space_class, data)
+        if not temporary:
+            make_whole(folder, made, space_class, data)
     except BaseException:
         if temporary and not checkpoints_in(folder):
             shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,10 @@ class SearchRun:
     @cached_property
     def child(self) -> nn.Module:
         """The network that was found, with the weights that the search trained, in evaluation mode."""
-        return build(self.architecture, spaces=[self._space_class]).eval()
+        # A folder names the file that a class of the program itself was written to; here is the class.
+        path = f"{self._space_class.__module__}.{self._space_class.__qualname__}"
+        own = replace(self.architecture, space=replace(self.architecture.space, class_path=path))
+        return build(own, spaces=[self._space_class]).eval()
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -32,7 +32,11 @@ def recorded_data(recorded: Mapping[str, Any], given: Mapping[str, Any], space: 
     # A file alone does not decide whose code runs, nor where decoded images are written or what is downloaded.
     kept = {name: each for name, each in data.items() if name not in _NOT_TAKEN} if isinstance(data, dict) else {}
     source = kept.get("source")
-    if "source" not in given and source not in SOURCES and not _is_named(source, space):
+    if (
+        "source" not in given
+        and (not isinstance(source, str) or source not in SOURCES)
+        and not _is_named(source, space)
+    ):
         raise SettingError(f"data.source: {where} records {readable(source)}; give the data with --data.source")
     return DataSettings(**{**checked_group(kept, DataSettings, f"{where}: settings.data"), **given})
 

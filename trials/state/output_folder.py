@@ -92,12 +92,11 @@ def open_output(settings: BaseRunSettings, trial: NniTrial | None, progress: Pro
             )
         checkpoint = None
         if source is not None:
+            finished = (source / SUMMARY_NAME).exists()
+            if finished and trial is None:  # first: what Python searched may have another name since
+                raise SettingError(f"resume: the run in {str(source)!r} is finished; there is nothing to go on with")
             _refuse_other_settings(source, settings)
-            if (source / SUMMARY_NAME).exists():
-                if trial is None:
-                    raise SettingError(
-                        f"resume: the run in {str(source)!r} is finished; there is nothing to go on with"
-                    )
+            if finished:
                 yield OutputFolder(folder, finished=True)
                 return
             checkpoint = newest_usable(source, lambda line: progress.say(f"warning: {line}"))

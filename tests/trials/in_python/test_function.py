@@ -263,6 +263,14 @@ SCRIPT = """
     x = torch.rand(60, 1, 8, 8)
     found = snas_nni.search(MySpace, (x, torch.arange(60) % 3), epochs=1, batch_size=16, quiet=True, output="direct")
     found.save("run")
+    for each in (found, found.derive({"params": "100%"}, quiet=True)):  # whose class is this program's, not the file's
+        assert each.child(x).shape == (60, 3)
+    try:
+        snas_nni.search(MySpace, (x, torch.arange(60) % 3), epochs=1, batch_size=16, quiet=True, resume="direct")
+    except snas_nni.SettingError as error:
+        assert "is finished" in str(error), error
+    else:
+        raise AssertionError("it was searched again")
     print(found.sample["middle"])
 """
 

@@ -417,9 +417,10 @@ def test_results_are_not_overwritten(whole: Path, cut: Path, verb) -> None:
         process = verb(*SMALL, EPOCHS, f"--output={folder}")
         assert process.wait() == 2
         assert wanted in one_line(process.errors)
-    finished = verb("search", f"--resume={whole}")
-    assert finished.wait() == 2
-    assert "is finished" in one_line(finished.errors)
+    for words in ((), ("--search.epochs=4",)):
+        finished = verb("search", f"--resume={whole}", *words)
+        assert finished.wait() == 2
+        assert "is finished" in one_line(finished.errors)
     other = verb("search", f"--resume={cut}", "--search.epochs=4")
     assert other.wait() == 2
     assert "began with search.epochs 3, not 4" in one_line(other.errors)

@@ -20,6 +20,8 @@ def test_its_test_passes_and_its_search_runs(tmp_path, capsys, monkeypatch):
     assert "2 passed" in tests.stdout, tests.stdout
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("my_space", "my_data"):  # of another test's folder
+        monkeypatch.delitem(sys.modules, name, raising=False)
     try:
         assert main(["search", "--config", "search.yml", "--search.epochs", "1"]) == 0
     finally:
