@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,7 +152,7 @@ def _first(
     for each in judged:
         if any(costs[id(each)][name] > bound for name, bound in bounds.items()):
             continue
-        if accept is None or accept(dict(each.sample), search.strategy.child_of(each).cpu().eval()):
+        if accept is None or accept(dict(each.sample), _child_of(search, each).cpu().eval()):
             return each
     raise SettingError(
         f"none of the {len(judged)} most probable children is within the bounds and accepted. Compare more of them "
@@ -161,15 +162,19 @@ def _first(
 
 def _tuned(search: Restored, judged: Judged, cost: float, epochs: int) -> FrontChild:
     """The child trained on, or as it was judged where that is better."""
-    before = search.strategy.child_of(judged)
+    before = _child_of(search, judged)
     found = FrontChild(judged.sample, before, cost, _reached(search, before), 0)
     if not epochs:
         return found
-    child = search.strategy.child_of(judged)
+    child = copy.deepcopy(before)
     search.tune(child, epochs, share=1.0)  # it begins again, as a child on which a search settles does
     tuned = FrontChild(judged.sample, child, cost, _reached(search, child), epochs)
     rank = search.data.task.metric.rank
     return max(tuned, found, key=lambda each: rank(each.reached))
+
+
+def _child_of(search: Restored, judged: Judged) -> nn.Module:
+    return search.strategy.child_of(judged, evaluation_loader(search.data, search.data.validation))
 
 
 def _reached(search: Restored, child: nn.Module) -> float:
