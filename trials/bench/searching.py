@@ -177,7 +177,9 @@ def train_on(
     lightning.seed_everything(seed, workers=True, verbose=False)
     module = training_module(data, training)
     module.set_model(child.train())
-    _trainer(epochs, callbacks, search.weights_gradient_clip).fit(module, training_loader(data, search.batch_size, seed))
+    _trainer(epochs, callbacks, search.weights_gradient_clip).fit(
+        module, training_loader(data, search.batch_size, seed)
+    )
     return _accuracy(child, evaluation_loader(data, data.validation))
 
 
