@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from snas_nni.errors import SettingError
 from trials.data.augmentation import CentralCrop, ResizedCrop
+from trials.data.given_normalization import with_given_normalization
 from trials.data.own_data import task_data
 from trials.data.types import TaskData
 from trials.progress import Progress
@@ -48,6 +49,7 @@ def load_data(
             "of your own that returns inputs and targets, such as --data.source my_data.load"
         )
     data = task_data(_loaded(_function_of(settings.source), settings, progress), settings, kind)
+    data = with_given_normalization(data, settings)
     if own and evaluator is not None:
         channels = data.input_shape[0] if data.input_shape else 1
         data = replace(data, task=OwnTask(data.classes, evaluator, channels))
