@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import CentralCrop, ResizedCrop
-from trials.data.given_normalization import with_given_normalization
+from trials.data.augmentation import CentralCrop, ResizedCrop, given_normalization
 from trials.data.own_data import task_data
 from trials.data.types import TaskData
 from trials.progress import Progress
@@ -20,7 +19,7 @@ from trials.settings.user_code import import_dotted
 from trials.tasks import TASKS, Classification, Task
 from trials.tasks.own import OwnTask
 
-__all__ = ["load_data", "with_augmentation"]
+__all__ = ["load_data", "with_augmentation", "with_given_normalization"]
 
 
 def load_data(
@@ -99,3 +98,13 @@ def with_augmentation(data: TaskData, settings: AugmentationSettings) -> TaskDat
             f"{data.input_shape[2]} pixels; give a larger data.image_size"
         )
     return replace(data, augmentation=augmentation, normalisation=CentralCrop(**vars(data.normalisation), side=side))
+
+
+def with_given_normalization(data: TaskData, settings: DataSettings) -> TaskData:
+    """Return the data with what is given in place of what its source says, if anything is.
+
+    Raises:
+        SettingError: it does not fit the inputs.
+    """
+    given = given_normalization(settings, data.input_shape)
+    return data if given is None else replace(data, normalisation=given)

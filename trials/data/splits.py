@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Normalization, usual_augmentation
-from trials.data.given_normalization import given_normalization
+from trials.data.augmentation import Normalization, given_normalization, usual_augmentation
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.settings.search import DataSettings
 from trials.tasks import Classification, Task

@@ -13,9 +13,8 @@ from exports import export_onnx, open_predictor
 from exports.onnx_files.description import described_by_summary
 from snas_nni.errors import SettingError
 from trials.data.augmentation import Normalization
-from trials.data.given_normalization import with_given_normalization
 from trials.data.loaders import evaluation_loader, input_example, training_loader
-from trials.data.sources import load_data
+from trials.data.sources import load_data, with_given_normalization
 from trials.data.types import LabelledTensors, TaskData
 from trials.progress import Progress
 from trials.runs.session import facts_of
