@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
+from snas_nni.errors import SettingError
 from trials.settings.run import DataSettings
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ResizedCrop",
     "augmentation_in_words",
     "cut_out",
+    "given_normalization",
     "random_crop",
     "random_flip",
     "usual_augmentation",
@@ -42,6 +44,31 @@ class Normalization:
         mean = torch.tensor(self.mean, dtype=torch.float32).mul_(scale).view(1, -1, 1, 1)
         deviation = torch.tensor(self.deviation, dtype=torch.float32).mul_(scale).view(1, -1, 1, 1)
         return images.to(torch.float32).sub_(mean).div_(deviation)
+
+
+def given_normalization(settings: DataSettings, shape: tuple[int, ...]) -> Normalization | None:
+    """Return ``data.mean`` and ``data.std`` as what is done to a batch; None where they are not given.
+
+    Args:
+        settings: of the data.
+        shape: of one input, without the batch: ``(C, H, W)``.
+
+    Raises:
+        SettingError: inputs are no images, or have another number of channels.
+    """
+    if settings.mean is None or settings.std is None:  # one without the other is refused by the settings
+        return None
+    if len(shape) != 3:
+        raise SettingError(
+            f"data.mean and data.std are for images of shape (C, H, W), but inputs have the shape {shape}; normalize "
+            "them in your own function"
+        )
+    if len(settings.mean) != shape[0]:
+        raise SettingError(
+            f"data.mean and data.std have {len(settings.mean)} number{'s' * (len(settings.mean) > 1)}, but the images "
+            f"have {shape[0]} channel{'s' * (shape[0] > 1)}: give one number for each"
+        )
+    return Normalization(tuple(map(float, settings.mean)), tuple(map(float, settings.std)))
 
 
 @dataclass(frozen=True)

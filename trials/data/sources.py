@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import CentralCrop, ResizedCrop
+from trials.data.augmentation import CentralCrop, ResizedCrop, given_normalization
 from trials.data.own_data import task_data
 from trials.data.types import TaskData
 from trials.progress import Progress
@@ -19,7 +19,7 @@ from trials.settings.user_code import import_dotted
 from trials.tasks import TASKS, Classification, Task
 from trials.tasks.own import OwnTask
 
-__all__ = ["load_data", "with_augmentation"]
+__all__ = ["load_data", "with_augmentation", "with_given_normalization"]
 
 
 def load_data(
@@ -48,6 +48,7 @@ def load_data(
             "of your own that returns inputs and targets, such as --data.source my_data.load"
         )
     data = task_data(_loaded(_function_of(settings.source), settings, progress), settings, kind)
+    data = with_given_normalization(data, settings)
     if own and evaluator is not None:
         channels = data.input_shape[0] if data.input_shape else 1
         data = replace(data, task=OwnTask(data.classes, evaluator, channels))
@@ -97,3 +98,13 @@ def with_augmentation(data: TaskData, settings: AugmentationSettings) -> TaskDat
             f"{data.input_shape[2]} pixels; give a larger data.image_size"
         )
     return replace(data, augmentation=augmentation, normalisation=CentralCrop(**vars(data.normalisation), side=side))
+
+
+def with_given_normalization(data: TaskData, settings: DataSettings) -> TaskData:
+    """Return the data with what is given in place of what its source says, if anything is.
+
+    Raises:
+        SettingError: it does not fit the inputs.
+    """
+    given = given_normalization(settings, data.input_shape)
+    return data if given is None else replace(data, normalisation=given)

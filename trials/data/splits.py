@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snas_nni.errors import SettingError
-from trials.data.augmentation import Normalization, usual_augmentation
+from trials.data.augmentation import Normalization, given_normalization, usual_augmentation
 from trials.data.types import ClassificationData, LabelledTensors
 from trials.settings.search import DataSettings
 from trials.tasks import Classification, Task
@@ -119,6 +119,7 @@ def held_out_splits(
         validation=validation,
         test=test,
         class_names=class_names,
-        normalisation=channel_statistics(train.inputs_for_statistics()),
+        normalisation=given_normalization(settings, tuple(train.inputs.shape[1:]))
+        or channel_statistics(train.inputs_for_statistics()),
         augmentation=usual_augmentation(settings, padding=4, mirror=True),
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 from exports import Architecture
 from exports.metric import DecidingMetric
 from exports.run_folder import SearchResult
+from search_spaces import FromModel
 from snas_nni import SNAS, build_child
 from trials.data.loaders import evaluation_loader, held_out_batches, input_example, training_loader
 from trials.data.sources import load_data
@@ -31,6 +32,7 @@ from trials.runs.evidence.random_children import RandomChildren
 from trials.runs.results import save_child, warnings_of, write_results
 from trials.runs.session import Session, run_in_session
 from trials.runs.teaching.checks import check_teaching
+from trials.runs.teaching.given_network import warn_of_chance
 from trials.runs.teaching.supernet import supernet_distillation
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
@@ -88,6 +90,8 @@ def _search(weights: Mapping[str, Tensor] | None, session: Session[RunSettings])
     checkpoints = Checkpoints(session.folder, keep.keep, keep.every_steps, session.stopping)
     distillation = find_distillation(settings.distillation, settings.space, data)
     check_teaching(settings, distillation, space, data)
+    if isinstance(space, FromModel) and session.checkpoint is None:
+        warn_of_chance(settings.space, data, progress)
     random = RandomChildren(data, settings)
     report = EpochReport(progress, session.trial, data.task.metric)
     evaluator = _evaluator(session, data, distillation, [report, random, checkpoints])

@@ -72,7 +72,7 @@ def load_trained(name: str, space: str | None, data: Mapping[str, Any], progress
             f"data.source: {summary.path.name} says that the network was trained for {len(summary.class_names)} "
             f"classes ({ours}), the data has {loaded.classes} ({theirs})"
         )
-    if summary.normalization is not None and loaded.normalisation is not None:
+    if summary.normalization is not None and loaded.normalisation is not None and data.get("mean") is None:
         # The network knows its own training images' statistics, whatever the data at hand has.
         mean, deviation = summary.normalization
         if len(mean) != len(loaded.normalisation.mean):

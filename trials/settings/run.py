@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from snas_nni.errors import SettingError
 from snas_nni.files import readable
-from snas_nni.ranges import check_ranges, ranged
+from snas_nni.ranges import check_ranges, ranged, require
 
 __all__ = ["LOGGERS", "BaseRunSettings", "DataSettings", "logger_names"]
 
@@ -41,6 +41,8 @@ class DataSettings:
         image_size: side in pixels that images of a folder are resized to
         validation_fraction: share of training images held out, in (0, 1)
         split_seed: of that split; equal in all trials, so that they compare
+        mean: subtracted from each channel, a list; bytes count as 0 to 1; null to measure
+        std: each channel is divided by it, a list, above 0; null to measure
         augmentation: random changes of training images: auto (the usual), none, shift, mirror
         crop_padding: pixels of padding before a random crop; null for the usual
         horizontal_flip: mirror half of the images; null for the usual
@@ -58,6 +60,8 @@ class DataSettings:
     image_size: int | None = ranged(None, at_least=1)
     validation_fraction: float = ranged(0.2, above=0, below=1)
     split_seed: int = ranged(0, at_least=0)
+    mean: list[float] | None = None
+    std: list[float] | None = None
     augmentation: Literal["auto", "none", "shift", "mirror"] = "auto"
     crop_padding: int | None = ranged(None, at_least=0)
     horizontal_flip: bool | None = None
@@ -71,6 +75,39 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self, "data.")
+        _check_normalization(self.mean, self.std)
+
+
+def _check_normalization(mean: list[float] | None, std: list[float] | None) -> None:
+    """Refuse one without the other, other numbers of them, and what a channel cannot be divided by.
+
+    Raises:
+        SettingError: names the key and what it must be.
+    """
+    for key, values in (("data.mean", mean), ("data.std", std)):
+        if values is None:
+            continue
+        if (
+            not isinstance(values, (list, tuple))
+            or not values
+            or any(type(each) not in (int, float) for each in values)
+        ):
+            raise SettingError(f"{key} is {readable(values)}, but must be a list of one number for each channel")
+        for each in values:
+            require(f"{key}, a number of it,", each, at_least=-_LARGEST, at_most=_LARGEST)
+    if (mean is None) != (std is None):
+        given, left = ("data.mean", "data.std") if std is None else ("data.std", "data.mean")
+        raise SettingError(f"{given} is given without {left}; give both, as the network was trained with")
+    if mean is not None and std is not None and len(mean) != len(std):
+        raise SettingError(
+            f"data.mean has {len(mean)} and data.std {len(std)} numbers, but both must have one for each channel"
+        )
+    for each in std or ():
+        require("data.std, a number of it,", each, above=0)
+        require("data.std, a number of it,", each, at_least=1 / _LARGEST)
+
+
+_LARGEST: Final = 1e30  # float32 goes to 3.4e38, and a normalized value should not get there
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,7 @@ def read_retrain_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | N
     return made_of(with_recipe(given), RetrainSettings)
 
 
-_WHERE_DATA_IS = ("source", "path", "image_size", "split_seed", "corrupt", "max_pixels", "options")
+_WHERE_DATA_IS = ("source", "path", "image_size", "mean", "std", "split_seed", "corrupt", "max_pixels", "options")
 
 
 def _with_recorded(given: dict[str, Any]) -> dict[str, Any]:

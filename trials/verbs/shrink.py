@@ -30,6 +30,9 @@ network as teacher, trains the child on, and writes it with a comparison of both
   --tune-epochs N           epochs that the child is trained on by itself [10]
   --as-code FILE            write the child as Python source that needs torch alone, and check that it computes the same
   --set NAME=VALUE          an argument of search_spaces.FromModel: widths, depth, kernels, keep, importance
+  --data.mean LIST --data.std LIST
+                            the normalization that the network was trained with, one number for each channel; images of
+                            bytes count from 0 to 1. Without them, that of the training images at hand
 
 All settings of a search are settings here, with other defaults: search.epochs 10, training.learning_rate 0.01,
 training.learning_rate_floor 0.0001, tuning.epochs 10, distillation.teacher original, resources.fill true.
