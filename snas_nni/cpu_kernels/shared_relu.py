@@ -64,8 +64,9 @@ def _first_relu(module: nn.Module) -> nn.ReLU | None:
     if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward or len(module) < 2:
         return None
     first, second = module[0], module[1]
-    plain = type(first) is nn.ReLU and not first.inplace and isinstance(second, _ConvNd)
-    return first if plain else None
+    if isinstance(first, nn.ReLU) and type(first) is nn.ReLU and not first.inplace and isinstance(second, _ConvNd):
+        return first
+    return None
 
 
 def _forward(layer: nn.ReLU, inputs: Tensor) -> Tensor:
