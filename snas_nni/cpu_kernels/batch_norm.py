@@ -4,8 +4,8 @@ PyTorch's code for that order takes one pixel at a time: it is fast where the ch
 and up to eight times slower than in the other order where they do not (8, 24, the paper's 36). A row of pixels is a
 longer vector. Here statistics are taken for each place of a row and channel, and those of a channel joined after.
 
-On every device, what a layer returns in training is known to be made again from its input
-(:mod:`snas_nni.cpu_kernels.made_again`).
+On every device, what a layer returns in training need not be kept by a weighted sum that follows
+(:mod:`snas_nni.cpu_kernels.unkept_outputs`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from snas_nni.cpu_kernels.made_again import note_made_again
-from snas_nni.cpu_kernels.memory_format import is_channels_last
+from snas_nni.cpu_kernels.memory_format import dot_of_images, is_channels_last
+from snas_nni.cpu_kernels.unkept_outputs import note_unkept
 
 __all__ = ["use_fast_batch_norm"]
 
@@ -59,19 +59,38 @@ def use_fast_batch_norm(network: nn.Module) -> Callable[[], None]:
 
 def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
     """``nn.BatchNorm2d.forward`` of ``(batch, channels, h, w)``."""
-    slow = layer.training and _is_slow(images)
-    result = _in_rows(layer, images) if slow else type(layer).forward(layer, images)
+    if layer.training and _is_slow(images):
+        return _in_rows(layer, images)
+    result: Tensor = type(layer).forward(layer, images)
     if layer.training and result.requires_grad and images.numel() > _FEW and not torch.compiler.is_compiling():
-        learned = [tensor for tensor in (layer.weight, layer.bias) if tensor is not None]
-        note_made_again(result, partial(_again, slow, layer.eps), images, *learned)
+        note_unkept(result, partial(_dot, layer.eps), images, *_learned(layer))
     return result
 
 
-def _again(slow: bool, eps: float, images: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-    """What the layer returned in training."""
-    if slow:
-        return _normalized(images, weight, bias, eps)[0]
-    return functional.batch_norm(images, None, None, weight, bias, True, 0.0, eps)
+def _learned(layer: nn.BatchNorm2d) -> list[Tensor]:
+    return [tensor for tensor in (layer.weight, layer.bias) if tensor is not None]
+
+
+def _dot(
+    eps: float, gradient: Tensor, images: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    """Sum of products with what PyTorch's layer returned in training, which is made again."""
+    return dot_of_images(gradient, functional.batch_norm(images, None, None, weight, bias, True, 0.0, eps))
+
+
+def _dot_in_rows(
+    eps: float,
+    gradient: Tensor,
+    images: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Sum of products with what :func:`_in_rows` returned, from those that the gradients of weight and bias are."""
+    with_normal, alone = _sums(gradient.to(images.dtype), images, mean, variance, eps)
+    normal = with_normal if weight is None else with_normal * weight
+    return normal.sum() if bias is None else normal.sum() + torch.dot(alone, bias.to(alone.dtype))
 
 
 def _in_rows(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
@@ -87,6 +106,8 @@ def _in_rows(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
         with torch.no_grad():
             layer.running_mean.lerp_(mean.to(layer.running_mean.dtype), share or 0.0)
             layer.running_var.lerp_((variance * (count / (count - 1))).to(layer.running_var.dtype), share or 0.0)
+    if result.requires_grad:
+        note_unkept(result, partial(_dot_in_rows, layer.eps), images, mean, variance, *_learned(layer))
     return result
 
 
@@ -118,24 +139,54 @@ def _repeated(first: Tensor, second: Tensor, places: int) -> Tensor:
     return torch.stack((first, second)).unsqueeze(1).expand(2, places, len(first)).reshape(2, -1)
 
 
-def _normalized(
-    images: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The result; of each channel mean, biased variance and the inverse of its root; scales of a row."""
+def _statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel."""
     rows, channels = _rows(images), images.shape[1]
     places = rows.shape[1] // channels
     means, variances = torch.batch_norm_update_stats(rows[:, :, None, None], None, None, 0.0)
     # The variance of all is the mean of the variances and the variance of the means: nothing cancels.
     variance, mean = torch.var_mean(means.view(places, channels), 0, correction=0)
     variance += variances.view(places, channels).mean(0)
+    return mean, variance
+
+
+def _affine(
+    mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each channel the inverse of the standard deviation, and shift and scale of the result."""
     inverse = (variance + eps).rsqrt_()
     scale = inverse if weight is None else inverse * weight
     shift = (mean * scale).neg_() if bias is None else torch.addcmul(bias, mean, scale, value=-1)
-    shifts, scales = _repeated(shift, scale, places)
+    return inverse, shift, scale
+
+
+def _sums(gradient: Tensor, images: Tensor, mean: Tensor, variance: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Of each channel the sum of gradient * normalised image, and of the gradient."""
+    rows, channels = _rows(images), images.shape[1]
+    places = rows.shape[1] // channels
+    means, variances = _repeated(mean, variance, places)
+    # With given statistics PyTorch's own backward returns the two sums.
+    _, with_normal, alone = torch.ops.aten.native_batch_norm_backward(
+        _rows(gradient.contiguous(memory_format=torch.channels_last))[:, :, None, None],
+        rows[:, :, None, None],
+        None,
+        means,
+        variances,
+        None,
+        None,
+        False,
+        eps,
+        [False, True, True],
+    )
+    return with_normal.view(places, channels).sum(0), alone.view(places, channels).sum(0)
+
+
+def _applied(images: Tensor, shifts: Tensor, scales: Tensor) -> Tensor:
+    """The result of shifts and scales of a row."""
     # Not a view: a layer that follows may change it in place, as nn.ReLU(inplace=True) does.
     result = torch.empty_like(images, memory_format=torch.channels_last)
-    torch.addcmul(shifts, rows, scales, out=_rows(result))
-    return result, mean, variance, inverse, scales
+    torch.addcmul(shifts, _rows(images), scales, out=_rows(result))
+    return result
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -145,7 +196,10 @@ class _BatchNorm(torch.autograd.Function):
     def forward(
         ctx: Any, images: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        result, mean, variance, inverse, scales = _normalized(images, weight, bias, eps)
+        mean, variance = _statistics(images)
+        inverse, shift, scale = _affine(mean, variance, weight, bias, eps)
+        shifts, scales = _repeated(shift, scale, images.shape[3])
+        result = _applied(images, shifts, scales)
         ctx.save_for_backward(images, mean, variance, inverse, scales)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
@@ -157,23 +211,9 @@ class _BatchNorm(torch.autograd.Function):
         images, mean, variance, inverse, scales = ctx.saved_tensors
         rows, channels = _rows(images), images.shape[1]
         places = rows.shape[1] // channels
-        of_rows = _rows(gradient.contiguous(memory_format=torch.channels_last))
-        # With given statistics PyTorch's own backward returns the two sums: of gradient * normalised, and of gradient.
-        means, variances = _repeated(mean, variance, places)
-        _, with_normal, alone = torch.ops.aten.native_batch_norm_backward(
-            of_rows[:, :, None, None],
-            rows[:, :, None, None],
-            None,
-            means,
-            variances,
-            None,
-            None,
-            False,
-            ctx.eps,
-            [False, True, True],
-        )
-        with_normal = with_normal.view(places, channels).sum(0)
-        alone = alone.view(places, channels).sum(0)
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        of_rows = _rows(gradient)
+        with_normal, alone = _sums(gradient, images, mean, variance, ctx.eps)
         of_images = None
         if ctx.needs_input_grad[0]:
             # scale * (gradient - mean of it - normalised * mean of gradient * normalised), as one sum of products.

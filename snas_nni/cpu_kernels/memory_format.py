@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ChannelsLast", "channels_last", "is_channels_last", "order_as_given"]
+__all__ = ["ChannelsLast", "channels_last", "dot_of_images", "is_channels_last", "order_as_given"]
 
 _as_given: ContextVar[bool] = ContextVar("order_as_given", default=False)
 
@@ -75,3 +75,14 @@ def _runs(module: nn.Module, args: tuple[Any, ...]) -> bool:
         for each, mode in training.items():
             each.training = mode
     return True
+
+
+def dot_of_images(a: Tensor, b: Tensor) -> Tensor:
+    """Sum of products of two tensors of one shape, a scalar; images in channels-last order are not copied for it."""
+    precise = torch.promote_types(torch.float32, torch.promote_types(a.dtype, b.dtype))
+    a, b = a.to(precise), b.to(precise)
+    if is_channels_last(a) and is_channels_last(b):
+        a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)  # so that flattening copies nothing
+    if a.is_complex():
+        return torch.vdot(b.reshape(-1), a.reshape(-1)).real  # the gradient of a real weight
+    return torch.dot(a.reshape(-1), b.reshape(-1))

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snas_nni.cpu_kernels.made_again import MadeAgain, made_again
-from snas_nni.cpu_kernels.memory_format import is_channels_last
+from snas_nni.cpu_kernels.memory_format import dot_of_images, is_channels_last
+from snas_nni.cpu_kernels.unkept_outputs import UnkeptOutput, unkept
 from snas_nni.errors import UnsupportedSpaceError
 
 __all__ = ["negligible", "same_shape", "weighted_sum"]
@@ -85,7 +85,7 @@ def weighted_sum(outputs: Sequence[Any], weights: Sequence[Tensor], where: Calla
 def _weighted_tensors(outputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     stacked = torch.stack(list(weights))
     if stacked.requires_grad:
-        result: Tensor = _WeightedSum.apply(stacked, [made_again(output) for output in outputs], *outputs)
+        result: Tensor = _WeightedSum.apply(stacked, [unkept(output) for output in outputs], *outputs)
         return result
     return _summed(stacked, outputs)  # a sample that is held fixed; differentiable by itself
 
@@ -106,14 +106,14 @@ def _summed(weights: Tensor, outputs: Sequence[Tensor]) -> Tensor:
 class _WeightedSum(torch.autograd.Function):
     """sum_k w_k O_k without a product of its own for each term, and dL/dw_k as a dot product.
 
-    ``apply(weights, again, *outputs)``: weights of shape ``(n,)``, how n outputs of one shape are made again (None for
-    those that are kept), and the outputs.
+    ``apply(weights, unkept, *outputs)``: weights of shape ``(n,)``, how n outputs of one shape are done without (None
+    for those that are kept), and the outputs.
     """
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, again: Sequence[MadeAgain | None], *outputs: Tensor) -> Tensor:
-        kept = [(out,) if way is None else way.sources for out, way in zip(outputs, again, strict=True)]
-        ctx.again = [None if way is None else way.function for way in again]
+    def forward(ctx: Any, weights: Tensor, unkept: Sequence[UnkeptOutput | None], *outputs: Tensor) -> Tensor:
+        kept = [(out,) if way is None else way.sources for out, way in zip(outputs, unkept, strict=True)]
+        ctx.dots = [dot_of_images if way is None else way.dot for way in unkept]
         ctx.counts = [len(tensors) for tensors in kept]
         ctx.dtypes = [output.dtype for output in outputs]
         ctx.save_for_backward(weights, *(tensor for tensors in kept for tensor in tensors))
@@ -132,10 +132,7 @@ class _WeightedSum(torch.autograd.Function):
         of_weights = None
         if ctx.needs_input_grad[0]:
             # One after the other, so that no two outputs that are made again are there at once.
-            dots = [
-                _dot(gradient, term[0] if again is None else again(*term))
-                for term, again in zip(terms, ctx.again, strict=True)
-            ]
+            dots = [dot(gradient, *term) for dot, term in zip(ctx.dots, terms, strict=True)]
             of_weights = torch.stack(dots).to(weights.dtype)
         cast = weights.to(gradient.dtype)
         of_outputs = [
@@ -143,16 +140,6 @@ class _WeightedSum(torch.autograd.Function):
             for k, needed in enumerate(ctx.needs_input_grad[2:])
         ]
         return of_weights, None, *of_outputs
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    precise = torch.promote_types(torch.float32, torch.promote_types(a.dtype, b.dtype))
-    a, b = a.to(precise), b.to(precise)
-    if is_channels_last(a) and is_channels_last(b):
-        a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)  # so that flattening copies nothing
-    if a.is_complex():
-        return torch.vdot(b.reshape(-1), a.reshape(-1)).real  # the gradient of a real weight
-    return torch.dot(a.reshape(-1), b.reshape(-1))
 
 
 def _unequal(outputs: Sequence[Any], where: Callable[[], str], index: int) -> UnsupportedSpaceError:

@@ -1,4 +1,4 @@
-"""What BatchNorm returned is made again to the bit, so that a weighted sum need not keep it."""
+"""A weighted sum does without what BatchNorm returned, and its gradients are the same."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 from snas_nni.cpu_kernels import batch_norm
 from snas_nni.cpu_kernels.batch_norm import use_fast_batch_norm
-from snas_nni.cpu_kernels.made_again import made_again
+from snas_nni.cpu_kernels.unkept_outputs import unkept
 from snas_nni.supernet.weighting import weighted_sum
 
 
@@ -64,18 +64,20 @@ def test_gradients_are_equal_and_each_candidate_keeps_one_tensor_in_place_of_two
     assert (kept_before, kept) == (6, 3)
 
 
+@pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("channels", [8, 16])
-def test_it_is_made_again_to_the_bit(channels):
-    layer = candidates(channels)[0].train()
+def test_the_products_are_those_with_the_output(channels, affine):
+    layer = candidates(channels, affine)[0].train()
+    if affine:
+        torch.nn.init.normal_(layer[1].weight)
+        torch.nn.init.normal_(layer[1].bias)
     use_fast_batch_norm(layer)
     output = layer(images())
-    found = made_again(output)
+    found, gradient = unkept(output), torch.randn_like(output)
+    statistics = None if layer[1].running_mean is None else layer[1].running_mean.clone()
     with torch.no_grad():
-        assert torch.equal(found.function(*found.sources), output)
-    statistics = layer[1].running_mean.clone()
-    with torch.no_grad():
-        found.function(*found.sources)
-    assert torch.equal(layer[1].running_mean, statistics)  # it is no second batch
+        torch.testing.assert_close(found.dot(gradient, *found.sources), (gradient * output).sum(), rtol=1e-9, atol=1e-9)
+    assert statistics is None or torch.equal(layer[1].running_mean, statistics)  # it is no second batch
 
 
 def test_what_was_changed_in_place_is_kept():
@@ -83,13 +85,13 @@ def test_what_was_changed_in_place_is_kept():
     use_fast_batch_norm(layer)
     output = layer(images())
     output.mul_(2)
-    assert made_again(output) is None
+    assert unkept(output) is None
 
 
 def test_nothing_is_noted_in_evaluation_or_without_gradients():
     layer = candidates(8)[0]
     use_fast_batch_norm(layer)
     with torch.no_grad():
-        assert made_again(layer(images())) is None
-    assert made_again(layer.eval()(images())) is None
-    assert made_again(images()) is None
+        assert unkept(layer(images())) is None
+    assert unkept(layer.eval()(images())) is None
+    assert unkept(images()) is None
