@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,11 +91,18 @@ class CostModel:
         """Exact expectation of a cost under the distribution, differentiable."""
         return self.cost(name, {label: distribution.expected_weights(label) for label in self.choices})
 
-    def of(self, sample: Mapping[str, Any]) -> dict[str, float]:
-        """All costs of the child of an NNI sample, and its ``activation_peak`` in elements if it was counted."""
+    def of(self, sample: Mapping[str, Any], names: Collection[str] | None = None) -> dict[str, float]:
+        """Costs of the child of an NNI sample.
+
+        Args:
+            sample: by label.
+            names: of the costs; None for all, and the ``activation_peak`` in elements if it was counted. In a space of
+                hundreds of labels, one cost of a child is much less work than all of them.
+        """
         chosen = self.indices(sample)
-        costs = {name: polynomial.value(chosen) for name, polynomial in self.polynomials.items()}
-        if self.peaks:
+        wanted = self.polynomials if names is None else [name for name in self.polynomials if name in names]
+        costs = {name: self.polynomials[name].value(chosen) for name in wanted}
+        if self.peaks and (names is None or "activation_peak" in names):
             costs["activation_peak"] = max(
                 size.value(chosen) if condition.value(chosen) else 0.0 for condition, size in self.peaks
             )

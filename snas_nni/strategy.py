@@ -200,10 +200,14 @@ class SNAS(ChildrenOfSearch):
         self.regularizers = [as_regularizer(regularizer) for regularizer in regularizers]
         if penalty is not None:
             self.regularizers.append(ProfilerPenalty(penalty))
-        self.budget_controller = (
-            None if budget is None else BudgetController(budget, final_temperature=self.settings.temperature(1.0))
-        )
-        if self.budget_controller is not None:
+        self.budget_controller: BudgetController | None = None
+        if budget is not None:
+            schedule = self.settings.temperature
+            self.budget_controller = BudgetController(
+                budget,
+                final_temperature=schedule(1.0),
+                time_left=None if callable(schedule.shape) else schedule.time_left,
+            )
             self.regularizers.append(self.budget_controller)
         self.accept = accept
         self.sweep = sweep

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cells.judge import drawn_cells, judged
-from benchmarks.cells.page import best_trial, page
+from benchmarks.cells.page import TRUSTED, best_trial, goals, judge_correlation, page
 from benchmarks.cells.trials import TRIALS
 from search_spaces import NasBench201Space, to_arch_string
 from snas_nni.files import write_atomically
@@ -51,6 +51,7 @@ class Protocol:
     def save(self) -> None:
         """Write both files."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.report["goals"] = goals(self.report)
         write_atomically(self.path, (json.dumps(self.report, indent=1) + "\n").encode())
         write_atomically(self.path.with_suffix(".md"), page(self.report).encode())
 
@@ -90,7 +91,8 @@ class Protocol:
                 "seed": seed,
                 "arch": arch,
                 "held_out": found.child_accuracy,
-                "judged": judged(arch, self.data, settings)["held_out"],
+                # Only choosing asks the judge.
+                "judged": judged(arch, self.data, settings)["held_out"] if phase == "choose" else None,
                 "images": found.images,
                 "seconds": found.seconds,
                 "entropy": found.entropy,
@@ -114,6 +116,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--phases", default=",".join(PHASES), help="of " + ", ".join(PHASES))
     parser.add_argument("--trials", default=",".join(TRIALS), help="of " + ", ".join(TRIALS))
     parser.add_argument("--seeds", default="0,1", help="that choose")
+    parser.add_argument("--also", default="defaults", help="trials that are run with the confirming seeds too")
     parser.add_argument("--confirm", default="4,5,6,7", help="seeds that confirm, others than those")
     parser.add_argument("--cells", type=int, default=12, help="that the judge is shown on")
     parser.add_argument("--above", type=float, default=92.0, help="percent that these reach in the table")
@@ -141,17 +144,23 @@ def main(words: list[str] | None = None) -> int:
     if "rank" in phases:
         protocol.rank(table, given.cells, given.above)
     was_read = any(row["table"] is not None for row in protocol.report["rows"])
-    if "choose" in phases and not was_read:
+    correlation = judge_correlation(protocol.report["ranking"])
+    if correlation is not None and correlation < TRUSTED:
+        protocol.progress.say(f"the judge's rank correlation is {correlation:.2f}: nothing is chosen by it")
+    elif "choose" in phases and not was_read:
         for seed in choosing:
             for trial in given.trials.split(","):
                 protocol.search("choose", trial, seed)
         protocol.report["chosen"] = best_trial(protocol.report["rows"])
         protocol.save()
     if "confirm" in phases:
-        if protocol.report["chosen"] is None:
-            parser.error("nothing was chosen yet")
+        chosen = protocol.report["chosen"]
+        also = given.also.split(",") if given.also else []
+        if chosen is None and not also:
+            parser.error("nothing was chosen yet, and --also names no trial")
         for seed in confirming:
-            protocol.search("confirm", protocol.report["chosen"], seed)
+            for trial in dict.fromkeys([chosen, *also] if chosen else also):
+                protocol.search("confirm", trial, seed)
     if "table" in phases:
         protocol.look_up(table)
     print(page(protocol.report))

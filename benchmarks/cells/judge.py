@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from pytorch_lightning.callbacks import Callback
 from scipy.stats import spearmanr
 
 from search_spaces import NasBench201Space, from_arch_string
@@ -21,8 +22,22 @@ CELLS_PER_STAGE = 2
 EPOCHS = 6
 
 
-def judged(arch: str, data: TaskData, settings: NasBench201Settings, seed: int = 0) -> dict[str, float]:
-    """Train the network of a cell and return its ``held_out`` accuracy and the ``seconds``.
+class _TrainingLosses(Callback):
+    """Keeps the mean training loss of each epoch."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.losses.append(float(trainer.callback_metrics["train_loss"]))
+
+
+def judged(arch: str, data: TaskData, settings: NasBench201Settings, seed: int = 0) -> dict[str, Any]:
+    """Train the network of a cell.
+
+    Returns:
+        ``held_out`` accuracy at the end, mean ``training_losses`` of each epoch (Ru et al., Speedy Performance
+        Estimation for Neural Architecture Search, NeurIPS 2021, judge by their sum), and the ``seconds``.
 
     Args:
         arch: the benchmark's string.
@@ -41,8 +56,9 @@ def judged(arch: str, data: TaskData, settings: NasBench201Settings, seed: int =
     )
     child: Any = space.freeze(from_arch_string(arch))
     search = replace(settings.search, epochs=EPOCHS, warmup_epochs=0, settle_epochs=0)
-    accuracy = train_on(child, data, search, settings.training, EPOCHS, seed)
-    return {"held_out": accuracy, "seconds": time.monotonic() - start}
+    losses = _TrainingLosses()
+    accuracy = train_on(child, data, search, settings.training, EPOCHS, seed, [losses])
+    return {"held_out": accuracy, "training_losses": losses.losses, "seconds": time.monotonic() - start}
 
 
 def drawn_cells(count: int, table: Mapping[str, float], above: float, seed: int = 0) -> list[str]:

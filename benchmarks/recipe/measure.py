@@ -36,9 +36,11 @@ __all__ = ["EPOCHS", "VARIANTS", "WIDTH", "images", "measure", "settings_of"]
 EPOCHS: Final = 20
 WIDTH: Final = 4
 """Of the small network, a ResNet-20 of a quarter of the published width; its teacher is twice as wide."""
-_SGD: Final = {"optimizer": "SGD", "learning_rate": 0.1, "learning_rate_floor": 1e-3, "weight_decay": 5e-4}
+_ADAMW: Final = {
+    "optimizer": "AdamW", "learning_rate": 2e-3, "learning_rate_floor": 1e-5, "weight_decay": 0.05, "gradient_clip": 1.0
+}  # fmt: skip
 _NO_MIXING: Final = {"mixup": 0.0, "cutmix": 0.0}
-_PLAIN: Final = {**_SGD, **_NO_MIXING, "weight_average": 0.0, "label_smoothing": 0.0, "warmup_epochs": 0}
+_PLAIN: Final = {**_NO_MIXING, "weight_average": 0.0, "label_smoothing": 0.0, "warmup_epochs": 0}
 
 VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "modern with a teacher": {},
@@ -46,7 +48,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "without the mean of the weights": {"weight_average": 0.0},
     "without mixup and cutmix": _NO_MIXING,
     "without label smoothing": {"label_smoothing": 0.0},
-    "SGD in place of AdamW": _SGD,
+    "AdamW in place of SGD": _ADAMW,
     "without warm-up": {"warmup_epochs": 0},
     "a constant learning rate": {"warmup_epochs": 0, "schedule": "exponential", "learning_rate_decay": 1.0},
     "none of it: SGD and a cosine": {**_PLAIN, "teacher": False},

@@ -14,7 +14,7 @@ from typing import Any
 from nni.nas.nn.pytorch import ModelSpace
 
 from benchmarks.time_to_quality.measure import curve
-from benchmarks.time_to_quality.page import LEVELS, draw, page
+from benchmarks.time_to_quality.page import LEVELS, draw, goals, page
 from search_spaces import NasBench201Space, SnasCellSpace
 from snas_nni.files import write_atomically
 from trials.bench.settings import METHODS, NasBench201Data, NasBench201Settings, RetentionSettings
@@ -59,6 +59,7 @@ def main(words: list[str] | None = None) -> int:
                 progress.say(f"{task}: {method}, seed {seed}")
                 points = curve(method, make, data, search, settings.training, seed, given.candidates)
                 report["rows"].append({**key, "points": points})
+                report["goals"] = goals(report["rows"])
                 write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())
     write_atomically(path.with_suffix(".md"), page(report).encode())
     draw(report, path.with_suffix(".png"))

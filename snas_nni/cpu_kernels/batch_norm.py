@@ -3,18 +3,24 @@
 PyTorch's code for that order takes one pixel at a time: it is fast where the channels fill its vectors (16, 32, ...)
 and up to eight times slower than in the other order where they do not (8, 24, the paper's 36). A row of pixels is a
 longer vector. Here statistics are taken for each place of a row and channel, and those of a channel joined after.
+
+On every device, what a layer returns in training is known to be made again from its input
+(:mod:`snas_nni.cpu_kernels.made_again`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
+from snas_nni.cpu_kernels.made_again import note_made_again
 from snas_nni.cpu_kernels.memory_format import is_channels_last
 
 __all__ = ["use_fast_batch_norm"]
@@ -30,7 +36,7 @@ def use_fast_batch_norm(network: nn.Module) -> Callable[[], None]:
     """Let the BatchNorm layers of a network go this way; results, parameters and statistics stay what they are.
 
     It concerns ``nn.BatchNorm2d`` and subclasses with its ``forward`` (NNI's too). Only training with channels-last
-    images of 32 or 64 bits on a CPU differs.
+    images of 32 or 64 bits on a CPU is computed differently.
 
     Returns:
         A function that undoes it.
@@ -53,8 +59,22 @@ def use_fast_batch_norm(network: nn.Module) -> Callable[[], None]:
 
 def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
     """``nn.BatchNorm2d.forward`` of ``(batch, channels, h, w)``."""
-    if not (layer.training and _is_slow(images)):
-        return type(layer).forward(layer, images)
+    slow = layer.training and _is_slow(images)
+    result = _in_rows(layer, images) if slow else type(layer).forward(layer, images)
+    if layer.training and result.requires_grad and images.numel() > _FEW and not torch.compiler.is_compiling():
+        learned = [tensor for tensor in (layer.weight, layer.bias) if tensor is not None]
+        note_made_again(result, partial(_again, slow, layer.eps), images, *learned)
+    return result
+
+
+def _again(slow: bool, eps: float, images: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """What the layer returned in training."""
+    if slow:
+        return _normalized(images, weight, bias, eps)[0]
+    return functional.batch_norm(images, None, None, weight, bias, True, 0.0, eps)
+
+
+def _in_rows(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
     result: Tensor
     result, mean, variance = _BatchNorm.apply(images, layer.weight, layer.bias, layer.eps)
     if layer.track_running_stats and layer.running_mean is not None and layer.running_var is not None:
@@ -98,6 +118,26 @@ def _repeated(first: Tensor, second: Tensor, places: int) -> Tensor:
     return torch.stack((first, second)).unsqueeze(1).expand(2, places, len(first)).reshape(2, -1)
 
 
+def _normalized(
+    images: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The result; of each channel mean, biased variance and the inverse of its root; scales of a row."""
+    rows, channels = _rows(images), images.shape[1]
+    places = rows.shape[1] // channels
+    means, variances = torch.batch_norm_update_stats(rows[:, :, None, None], None, None, 0.0)
+    # The variance of all is the mean of the variances and the variance of the means: nothing cancels.
+    variance, mean = torch.var_mean(means.view(places, channels), 0, correction=0)
+    variance += variances.view(places, channels).mean(0)
+    inverse = (variance + eps).rsqrt_()
+    scale = inverse if weight is None else inverse * weight
+    shift = (mean * scale).neg_() if bias is None else torch.addcmul(bias, mean, scale, value=-1)
+    shifts, scales = _repeated(shift, scale, places)
+    # Not a view: a layer that follows may change it in place, as nn.ReLU(inplace=True) does.
+    result = torch.empty_like(images, memory_format=torch.channels_last)
+    torch.addcmul(shifts, rows, scales, out=_rows(result))
+    return result, mean, variance, inverse, scales
+
+
 class _BatchNorm(torch.autograd.Function):
     """``apply(images, weight, bias, eps)``: the result, and mean and biased variance of each channel."""
 
@@ -105,19 +145,7 @@ class _BatchNorm(torch.autograd.Function):
     def forward(
         ctx: Any, images: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        rows, channels = _rows(images), images.shape[1]
-        places = rows.shape[1] // channels
-        means, variances = torch.batch_norm_update_stats(rows[:, :, None, None], None, None, 0.0)
-        # The variance of all is the mean of the variances and the variance of the means: nothing cancels.
-        variance, mean = torch.var_mean(means.view(places, channels), 0, correction=0)
-        variance += variances.view(places, channels).mean(0)
-        inverse = (variance + eps).rsqrt_()
-        scale = inverse if weight is None else inverse * weight
-        shift = (mean * scale).neg_() if bias is None else torch.addcmul(bias, mean, scale, value=-1)
-        shifts, scales = _repeated(shift, scale, places)
-        # Not a view: a layer that follows may change it in place, as nn.ReLU(inplace=True) does.
-        result = torch.empty_like(images, memory_format=torch.channels_last)
-        torch.addcmul(shifts, rows, scales, out=_rows(result))
+        result, mean, variance, inverse, scales = _normalized(images, weight, bias, eps)
         ctx.save_for_backward(images, mean, variance, inverse, scales)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)

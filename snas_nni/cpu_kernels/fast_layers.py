@@ -10,12 +10,13 @@ from torch import nn
 from snas_nni.cpu_kernels.batch_norm import use_fast_batch_norm
 from snas_nni.cpu_kernels.depthwise import use_fast_depthwise
 from snas_nni.cpu_kernels.memory_format import ChannelsLast
+from snas_nni.cpu_kernels.shared_relu import use_shared_relu
 
 __all__ = ["use_fast_kernels", "use_fast_kernels_in_training"]
 
 
 def use_fast_kernels(network: nn.Module) -> Callable[[], None]:
-    """Quicken depthwise convolutions and BatchNorm; results and parameters stay what they are.
+    """Quicken depthwise convolutions and BatchNorm, and share ReLUs; results and parameters stay what they are.
 
     Returns:
         A function that undoes it.
@@ -23,6 +24,7 @@ def use_fast_kernels(network: nn.Module) -> Callable[[], None]:
     undo = ExitStack()
     undo.callback(use_fast_depthwise(network))
     undo.callback(use_fast_batch_norm(network))
+    undo.callback(use_shared_relu(network))
     return undo.close
 
 

@@ -39,6 +39,13 @@ class Position:
     batch: int = -1
     batches: float = math.inf
 
+    @property
+    def epochs_done(self) -> float:
+        """Epochs behind the current step, with the part of this one; without it where nobody knows how long one is."""
+        if not 0 < self.batches < math.inf:
+            return self.epoch
+        return self.epoch + max(0, min(self.batch, self.batches)) / self.batches
+
 
 def position_of(trainer: Any) -> Position:
     """Where Lightning's Trainer stands."""
@@ -79,10 +86,7 @@ def settling_progress(position: Position, settings: SearchSettings) -> float | N
     if position.epochs is None or not is_settling(position, settings):
         return None
     epochs = settling_epochs(settings, position.epochs)
-    done: float = position.epoch - (position.epochs - epochs)
-    if 0 < position.batches < math.inf:
-        done += min(position.batch, position.batches) / position.batches
-    return done / epochs
+    return (position.epochs_done - (position.epochs - epochs)) / epochs
 
 
 def searching_progress(position: Position, settings: SearchSettings) -> float:
@@ -95,10 +99,7 @@ def searching_progress(position: Position, settings: SearchSettings) -> float:
         return 1.0
     if position.epochs is None or position.epochs <= 0:
         return 0.0
-    done: float = position.epoch
-    if 0 < position.batches < math.inf:
-        done += max(0, min(position.batch, position.batches)) / position.batches
-    return min(1.0, done / (position.epochs - settling_epochs(settings, position.epochs)))
+    return min(1.0, position.epochs_done / (position.epochs - settling_epochs(settings, position.epochs)))
 
 
 def annealing_progress(position: Position, settings: SearchSettings) -> float:

@@ -72,3 +72,14 @@ class TemperatureSchedule:
             return self.initial * (self.final / self.initial) ** progress
         left = 1 - progress if self.shape == "linear" else (1 + math.cos(math.pi * progress)) / 2
         return self.final + (self.initial - self.final) * left
+
+    def time_left(self, temperature: float) -> float:
+        """The share of the progress that is left at a temperature, in [0, 1]: the inverse of calling it.
+
+        0 where the temperature does not fall. Not for an own function, of which nobody knows.
+        """
+        fall = self.initial - self.final
+        left = min(1.0, max(0.0, (temperature - self.final) / fall)) if fall > 0 else 0.0
+        if self.shape == "exponential" and 0 < left < 1:
+            return math.log(temperature / self.final) / math.log(self.initial / self.final)
+        return 1 - math.acos(2 * left - 1) / math.pi if self.shape == "cosine" else left

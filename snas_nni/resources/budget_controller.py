@@ -12,9 +12,10 @@ below and far above it. So the cost of what is drawn can be bounded too: h = max
 sample adds n h + r h^2 / 2, with a multiplier n of its own, n <- max(0, n + s (h - e)): it rises by what samples exceed
 the budget on average, and falls by an allowance e while none does.
 
-The bound tightens with the temperature, from the expected cost before the first step to the budget when 30 %
-of the temperature's fall are left: at first the weights know nothing, and a strong pull would decide
-the search before the task has a say. In a budget that does not bind, m stays at 0 and the search is as without it.
+The bound tightens while the temperature falls, from the expected cost before the first step to the budget when 30 %
+of the time of that fall are left: at first the weights know nothing, and a strong pull would decide
+the search before the task has a say. It goes by time, since a temperature that falls fast at first is not a search
+that is nearly over. In a budget that does not bind, m stays at 0 and the search is as without it.
 The child is within the budget at every moment (:mod:`snas_nni.resources.solver.bounds`).
 """
 
@@ -55,6 +56,8 @@ class BudgetController(Regularizer):
         allowance: e, how far samples may exceed a bound on average, as a share of it, > 0.
         redraws: once the bound is tight, how often a sample whose nearest child is not within the budget is drawn
             anew; the last one counts then. 0: never.
+        time_left: maps a temperature to the share of the time of its fall that is left, in [0, 1]; None for a fall that
+            is linear in time.
     """
 
     name = "budget"
@@ -69,6 +72,7 @@ class BudgetController(Regularizer):
         pull: Pull | None = None,
         allowance: float = 0.01,
         redraws: int = 0,
+        time_left: Callable[[float], float] | None = None,
     ) -> None:
         for setting, value in (("rate", rate), ("stiffness", stiffness), ("allowance", allowance)):
             if not 0 < value < math.inf:
@@ -85,6 +89,7 @@ class BudgetController(Regularizer):
         self.pull: Pull = budget.pull if pull is None else pull
         self.allowance = allowance
         self.redraws = redraws
+        self._time_left = time_left
         self._multipliers = dict.fromkeys(budget.bounds, 0.0)
         self._sample_multipliers = dict.fromkeys(budget.bounds, 0.0)
         self._binding = dict.fromkeys(budget.bounds, False)
@@ -213,11 +218,13 @@ class BudgetController(Regularizer):
         """1 at the first step, 0 once the temperature has fallen far enough."""
         if self._initial_temperature is None:
             self._initial_temperature = temperature
-        fall = self._initial_temperature - self.final_temperature
-        if fall <= 0:
+        if self._initial_temperature <= self.final_temperature:
             return 0.0
-        left = (temperature - self.final_temperature) / fall
+        left = self._left(temperature) / self._left(self._initial_temperature)
         return min(1.0, max(0.0, (left - _TIGHT_AT) / (1 - _TIGHT_AT)))
+
+    def _left(self, temperature: float) -> float:
+        return temperature - self.final_temperature if self._time_left is None else self._time_left(temperature)
 
     def metrics(self, distribution: ArchitectureDistribution) -> dict[str, float]:
         """Multipliers, expected and mode costs, for the log."""

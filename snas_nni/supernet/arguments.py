@@ -53,14 +53,13 @@ class MixedArguments(SampledModule, BaseSuperNetModule):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the weighted sum over the combinations."""
         if (trace := self.reader.trace) is not None:
-            fitting = [c for c in self.combinations if self._fits(c, trace)]
+            pairs = zip(self.combinations, self.candidates, strict=True)
+            fitting = {combination: module for combination, module in pairs if self._fits(combination, trace)}
             outputs = [
-                self.run_traced(
-                    self._condition(c, self.sized), self.candidates[self.combinations.index(c)], *args, **kwargs
-                )
-                for c in fitting
+                self.run_traced(self._condition(combination, self.sized), module, *args, **kwargs)
+                for combination, module in fitting.items()
             ]
-            return same_shape(outputs, [self._values(c) for c in fitting], self.where())
+            return same_shape(outputs, [self._values(combination) for combination in fitting], self.where())
         readers = list(self.readers.values())
         numbers = [
             math.prod(reader.numbers()[index] for reader, index in zip(readers, combination, strict=True))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from snas_nni.cpu_kernels.made_again import MadeAgain, made_again
 from snas_nni.cpu_kernels.memory_format import is_channels_last
 from snas_nni.errors import UnsupportedSpaceError
 
@@ -83,7 +85,7 @@ def weighted_sum(outputs: Sequence[Any], weights: Sequence[Tensor], where: Calla
 def _weighted_tensors(outputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     stacked = torch.stack(list(weights))
     if stacked.requires_grad:
-        result: Tensor = _WeightedSum.apply(stacked, *outputs)
+        result: Tensor = _WeightedSum.apply(stacked, [made_again(output) for output in outputs], *outputs)
         return result
     return _summed(stacked, outputs)  # a sample that is held fixed; differentiable by itself
 
@@ -104,30 +106,43 @@ def _summed(weights: Tensor, outputs: Sequence[Tensor]) -> Tensor:
 class _WeightedSum(torch.autograd.Function):
     """sum_k w_k O_k without a product of its own for each term, and dL/dw_k as a dot product.
 
-    ``apply(weights, *outputs)``: weights of shape ``(n,)``, n outputs of one shape.
+    ``apply(weights, again, *outputs)``: weights of shape ``(n,)``, how n outputs of one shape are made again (None for
+    those that are kept), and the outputs.
     """
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, *outputs: Tensor) -> Tensor:
-        ctx.save_for_backward(weights, *outputs)
+    def forward(ctx: Any, weights: Tensor, again: Sequence[MadeAgain | None], *outputs: Tensor) -> Tensor:
+        kept = [(out,) if way is None else way.sources for out, way in zip(outputs, again, strict=True)]
+        ctx.again = [None if way is None else way.function for way in again]
+        ctx.counts = [len(tensors) for tensors in kept]
+        ctx.dtypes = [output.dtype for output in outputs]
+        ctx.save_for_backward(weights, *(tensor for tensors in kept for tensor in tensors))
         return _summed(weights, outputs)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights, *outputs = ctx.saved_tensors
-        if all(is_channels_last(output) for output in outputs):
+        weights, *kept = ctx.saved_tensors
+        starts = itertools.accumulate(ctx.counts, initial=0)
+        terms = [kept[start : start + count] for start, count in zip(starts, ctx.counts, strict=False)]
+        # BatchNorm leaves its images in their order of memory.
+        if all(is_channels_last(term[0]) for term in terms):
             # A mean over the image, for one, sends it in the other order, which every layer before would stumble over.
             gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_weights = None
         if ctx.needs_input_grad[0]:
-            of_weights = torch.stack([_dot(gradient, output) for output in outputs]).to(weights.dtype)
+            # One after the other, so that no two outputs that are made again are there at once.
+            dots = [
+                _dot(gradient, term[0] if again is None else again(*term))
+                for term, again in zip(terms, ctx.again, strict=True)
+            ]
+            of_weights = torch.stack(dots).to(weights.dtype)
         cast = weights.to(gradient.dtype)
         of_outputs = [
-            (gradient * cast[k]).to(outputs[k].dtype) if needed else None
-            for k, needed in enumerate(ctx.needs_input_grad[1:])
+            (gradient * cast[k]).to(ctx.dtypes[k]) if needed else None
+            for k, needed in enumerate(ctx.needs_input_grad[2:])
         ]
-        return of_weights, *of_outputs
+        return of_weights, None, *of_outputs
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -52,14 +52,35 @@ def test_phases_one_after_the_other(asked: list[Any], tmp_path: Path) -> None:
     assert [row["table"] for row in report["rows"]] == [None, None]  # nothing that was found has been looked up
     assert [each for each in asked if isinstance(each, tuple)] == [(None, "exponential", 0), (2, "exponential", 0)]
     asked.clear()
-    report = run(tmp_path, "--confirm", "4,5", *trials)
+    report = run(tmp_path, "--confirm", "4,5", "--also", "", *trials)
     assert [each for each in asked if isinstance(each, tuple)] == [(2, "exponential", 4), (2, "exponential", 5)]
     assert [row["table"] for row in report["rows"]] == [54.3, 93.7, 93.7, 93.7]
     text = (tmp_path / "cells.md").read_text()
-    assert "93.70 ± 0.00, the worst 93.70. The goal was **missed**." in text
+    assert "| drop to 2: CIFAR-10 accuracy in the table, 2 seeds | mean 94.0, none below 93.6 | 93.70 ± 0.00" in text
+    assert [goal["met"] for goal in report["goals"]] == [False]
     asked.clear()
-    assert run(tmp_path, "--trials", "defaults", "--confirm", "4,5")["chosen"] == "drop to 2"  # the table was read
+    assert (
+        run(tmp_path, "--trials", "defaults", "--confirm", "4,5", "--also", "")["chosen"] == "drop to 2"
+    )  # the table was read
     assert asked == []
+
+
+def test_a_judge_that_ranks_badly_chooses_nothing(asked: list[Any], tmp_path: Path) -> None:
+    ranking = [{"arch": f"cell{n}", "held_out": -float(n), "table": float(n)} for n in range(3)]
+    (tmp_path / "cells.json").write_text(json.dumps({"ranking": ranking, "rows": [], "chosen": None}))
+    words = ("--phases", "choose,confirm,table", "--also", "defaults,drop to 2", "--confirm", "4,5")
+    report = run(tmp_path, *words)
+    assert report["chosen"] is None
+    assert [(row["phase"], row["trial"], row["seed"]) for row in report["rows"]] == [
+        ("confirm", trial, seed) for seed in (4, 5) for trial in ("defaults", "drop to 2")
+    ]
+    assert {goal["name"]: (goal["measured"], goal["met"]) for goal in report["goals"]} == {
+        "rank correlation of the judge and the table over 3 good cells": ("-1.00", False),
+        "defaults: CIFAR-10 accuracy in the table, 2 seeds": ("54.30 ± 0.00, the worst 54.30", False),
+        "drop to 2: CIFAR-10 accuracy in the table, 2 seeds": ("93.70 ± 0.00, the worst 93.70", False),
+        "drop to 2: time of a search": ("1.00 of it", True),
+    }
+    assert "nothing is chosen by it" in (tmp_path / "cells.md").read_text()
 
 
 def test_seeds_that_chose_do_not_confirm(asked: list[Any], tmp_path: Path) -> None:

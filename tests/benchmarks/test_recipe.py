@@ -36,7 +36,7 @@ def test_a_part_that_costs_accuracy_is_named():
 def test_variants_differ_from_the_recipe_in_what_they_name():
     whole, taught = settings_of(WHOLE)
     assert taught
-    assert (whole.optimizer, whole.weight_average) == ("AdamW", RECIPES["modern"]["training"]["weight_average"])
+    assert (whole.optimizer, whole.weight_average) == ("SGD", RECIPES["modern"]["training"]["weight_average"])
     assert whole.warmup_epochs == 1
     for variant in VARIANTS:
         settings, taught = settings_of(variant)

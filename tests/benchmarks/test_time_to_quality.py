@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.time_to_quality.__main__ import main
-from benchmarks.time_to_quality.page import page, seconds_to
+from benchmarks.time_to_quality.page import goals, page, seconds_to
 
 
 def test_a_level_is_reached_when_it_is_kept() -> None:
@@ -26,6 +26,23 @@ def test_the_page_says_how_many_got_there() -> None:
     text = page({"command": "c", "rows": rows})
     assert "| snas | 3.5 (2 of 2) | 3.5 (2 of 2) | never (0 of 2) |" in text
     assert "| darts | never (0 of 2) | never (0 of 2) | never (0 of 2) |" in text
+
+
+def test_the_goal_is_every_seed_and_sooner_than_all_others() -> None:
+    def rows(method: str, seconds: list[float], accuracy: float) -> list[dict[str, object]]:
+        return [
+            {"task": "digits", "method": method, "seed": seed, "points": [{"seconds": each, "accuracy": accuracy}]}
+            for seed, each in enumerate(seconds)
+        ]
+
+    ours, theirs, never = rows("snas", [3.0, 5.0], 0.96), rows("random", [4.5, 4.5], 0.96), rows("darts", [1.0], 0.3)
+    first, second, third = goals([*ours, *theirs, *never])
+    assert (first["name"], first["met"]) == ("digits: seconds to 90% held out", True)
+    assert first["measured"] == "snas 4.0 (2 of 2), random 4.5 (2 of 2), darts never (0 of 1)"
+    assert second["met"]
+    assert not third["met"]  # nobody gets there
+    assert not goals([*ours, *rows("random", [3.5, 3.5], 0.96)])[0]["met"]
+    assert not goals([*ours, *rows("snas", [1.0], 0.3), *never])[0]["met"]  # not in every seed
 
 
 @pytest.mark.slow

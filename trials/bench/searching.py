@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,23 +171,26 @@ def train_on(
     training: TrainingSettings,
     epochs: int,
     seed: int,
+    callbacks: Sequence[Callback] = (),
 ) -> float:
     """Train a child on, by itself, with the search's recipe; return its held-out accuracy."""
     lightning.seed_everything(seed, workers=True, verbose=False)
     module = training_module(data, training)
     module.set_model(child.train())
-    _trainer(epochs, [], search.weights_gradient_clip).fit(module, training_loader(data, search.batch_size, seed))
+    _trainer(epochs, callbacks, search.weights_gradient_clip).fit(
+        module, training_loader(data, search.batch_size, seed)
+    )
     return _accuracy(child, evaluation_loader(data, data.validation))
 
 
-def _trainer(epochs: int, callbacks: list[Callback], clip: float | None) -> Any:
+def _trainer(epochs: int, callbacks: Sequence[Callback], clip: float | None) -> Any:
     return Trainer(
         max_epochs=epochs,
         accelerator="cpu",
         devices=1,
         gradient_clip_val=clip,
         logger=False,
-        callbacks=callbacks,
+        callbacks=list(callbacks),
         enable_checkpointing=False,
         limit_val_batches=0,
         **SILENT,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
 
 from nni.nas.nn.pytorch import ModelSpace
+from torch import Tensor
 
 import snas_nni.one_shot.settings
 from exports.architecture.space_reference import constructor_of
@@ -25,9 +26,19 @@ from trials.settings.amounts import amount
 from trials.settings.costs.bounds import given_bounds
 from trials.settings.search import ResourceSettings, RunSettings, SearchSettings, SpaceSettings
 from trials.settings.user_code import import_dotted
+from trials.state.checkpoint_files import read_checkpoint
 from trials.state.user_errors import user_code_error
+from trials.training.modules import training_module
 
-__all__ = ["DECIDED_BY_DATA", "constructor_arguments", "make_space", "make_strategy", "strategy_arguments", "sweep_of"]
+__all__ = [
+    "DECIDED_BY_DATA",
+    "constructor_arguments",
+    "make_space",
+    "make_strategy",
+    "restored_strategy",
+    "strategy_arguments",
+    "sweep_of",
+]
 
 _CHANNELS = ("in_channels", "in_chans")
 _CLASSES = ("classes", "num_classes", "n_classes", "outputs", "out_features")
@@ -64,6 +75,32 @@ def make_strategy(
         accept=accept,
         latency_table=latency_table or settings.resources.latency_table,
     )
+
+
+def restored_strategy(
+    settings: RunSettings,
+    data: TaskData,
+    checkpoint: Path,
+    latency_table: Path | None = None,
+    inputs: Tensor | None = None,
+) -> SNAS:
+    """Make the strategy of a search that was run, with what it learned and without its budget.
+
+    Args:
+        settings: of that search. What it had as its own bound is no bound of another child.
+        data: the splits.
+        checkpoint: of the search.
+        latency_table: the run's own.
+        inputs: a batch that costs are counted on; None where none are asked for.
+
+    Raises:
+        SnasError: the checkpoint is not of a search of this space.
+    """
+    plain = replace(settings, resources=type(settings.resources)())
+    strategy = make_strategy(plain, metric=data.task.metric, latency_table=latency_table)
+    module = training_module(data, settings.training)
+    strategy.restore(make_space(settings.space, data), module, read_checkpoint(checkpoint), inputs)
+    return strategy
 
 
 def strategy_arguments(search: SearchSettings) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from trials.data.sources import load_data
 from trials.data.types import TaskData
 from trials.latency.child import TABLE_FILE, ChildClock
 from trials.progress import Progress
-from trials.runs.components import make_space, make_strategy, sweep_of
+from trials.runs.components import make_space, restored_strategy, sweep_of
 from trials.runs.deployment import accepts, measured_on, predicted_latency
 from trials.runs.evidence.evidence_file import write_evidence
 from trials.runs.evidence.graph import write_graph
@@ -35,10 +35,9 @@ from trials.runs.teaching.supernet import supernet_distillation
 from trials.runs.teaching.teachers import find_distillation
 from trials.runs.teaching.tuning import tune
 from trials.settings.search import RunSettings
-from trials.state.checkpoint_files import newest_usable, read_checkpoint
+from trials.state.checkpoint_files import newest_usable
 from trials.state.output_folder import recorded_settings, write_settings
 from trials.training.evaluation import child_costs, child_metrics
-from trials.training.modules import training_module
 from trials.training.trainer import quieten_libraries
 
 __all__ = ["Restored", "budgets_between", "derive_child_of", "make_folder", "restore", "write_child_of"]
@@ -129,13 +128,9 @@ def restore(folder: Path, settings: RunSettings, progress: Progress) -> Restored
         raise SettingError(f"{str(folder)!r} has no checkpoint that can be used; give the folder of a search")
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data = load_data(settings.data, progress, settings.training.task, settings.evaluator)
-    # What the search had as its own bound is no bound of another child's.
     example, table = input_example(data), folder / TABLE_FILE
     clock = ChildClock(table, example, table_header(table)) if table.is_file() else None
-    plain = replace(settings, resources=type(settings.resources)())
-    strategy = make_strategy(plain, metric=data.task.metric, latency_table=None if clock is None else table)
-    module = training_module(data, settings.training)
-    strategy.restore(make_space(settings.space, data), module, read_checkpoint(path), example.batch())
+    strategy = restored_strategy(settings, data, path, None if clock is None else table, example.batch())
     return Restored(folder, settings, data, strategy, clock)
 
 

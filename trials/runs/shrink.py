@@ -30,9 +30,8 @@ from trials.settings.search import DataSettings, RunSettings
 from trials.state.nni_trial import NniTrial
 from trials.training.evaluation import child_costs, onnx_predictor, torch_predictor
 
-__all__ = ["COMPARISON", "compare_with_original", "comparison_in_words", "run_shrink"]
+__all__ = ["compare_with_original", "comparison_in_words", "run_shrink"]
 
-COMPARISON = COMPARISON_FILE
 _RUNS = 50
 
 
@@ -105,7 +104,7 @@ def compare_with_original(
             "onnx_bytes": path.stat().st_size,
             "onnx_ms": _milliseconds(path, example.batch()),
         }
-    write_atomically(folder / COMPARISON, (json.dumps(document, indent=2) + "\n").encode())
+    write_atomically(folder / COMPARISON_FILE, (json.dumps(document, indent=2) + "\n").encode())
     return document
 
 

@@ -11,7 +11,7 @@ from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.recalibration import put_statistics, statistics_restored
 from snas_nni.errors import SnasError
 from snas_nni.one_shot.evidence.batches import Batches, held_out
-from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
+from snas_nni.one_shot.evidence.judging import Judged, judged_by_settings
 from snas_nni.one_shot.lightning_compat import trainer_of
 from snas_nni.one_shot.resume_state import random_state, set_random_state
 
@@ -57,18 +57,16 @@ def compared(
         )
     limit = settings.recalibration_batches
     training_part = module.recalibration_batches() if training is None else Batches(training, limit) if limit else None
-    evaluator, distribution = module.training_module, module.distribution
-    judge = Judge(
-        evaluator,
-        distribution,
+    return judged_by_settings(
+        samples,
+        settings,
+        module.training_module,
+        module.distribution,
         held_out_batches,
         training_part,
         trainer=trainer,
         seed=module.seed,
-        epochs=settings.judge_epochs,
-        clip=settings.weights_gradient_clip,
     )
-    return rank(judge.all_of(samples), settings.selection_metric)
 
 
 def derive_judged(training_module: Any, supernet: Any, judged: Judged, verify: Verify | None = None) -> nn.Module:

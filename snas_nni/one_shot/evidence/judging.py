@@ -24,8 +24,9 @@ from snas_nni.one_shot.evidence.alone import train_alone, weights_restored
 from snas_nni.one_shot.evidence.batches import Batches, examples_in
 from snas_nni.one_shot.evidence.step_log import StepLog
 from snas_nni.one_shot.resume_state import random_state, set_random_state, undisturbed_metrics
+from snas_nni.one_shot.settings import SearchSettings
 
-__all__ = ["Judge", "Judged", "rank"]
+__all__ = ["Judge", "Judged", "judged_by_settings", "rank"]
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,45 @@ class Judge:
             return self._trainer.strategy.batch_to_device(self._trainer.precision_plugin.convert_input(batch))
         device = next(self._module.parameters()).device
         return tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
+
+
+def judged_by_settings(
+    samples: Sequence[Mapping[str, Any]],
+    settings: SearchSettings,
+    training_module: Any,
+    distribution: ArchitectureDistribution,
+    validation: Sequence[Batches],
+    training: Batches | None = None,
+    *,
+    trainer: Any = None,
+    seed: int = 0,
+) -> list[Judged]:
+    """Measure children as the settings of a search say, and put the best first; of equal ones the first stays first.
+
+    Args:
+        samples: NNI samples of the children.
+        settings: of the search: how long a child trains before it is judged, and which metric decides.
+        training_module: see :class:`Judge`, as all that follow.
+        distribution: of the supernet.
+        validation: held-out batches.
+        training: training batches.
+        trainer: Lightning's.
+        seed: of what loaders draw.
+
+    Raises:
+        SettingError: the evaluator logs nothing to compare children by.
+    """
+    judge = Judge(
+        training_module,
+        distribution,
+        validation,
+        training,
+        trainer=trainer,
+        seed=seed,
+        epochs=settings.judge_epochs,
+        clip=settings.weights_gradient_clip,
+    )
+    return rank(judge.all_of(samples), settings.selection_metric)
 
 
 def rank(judged: Sequence[Judged], metric: str | None = None) -> list[Judged]:

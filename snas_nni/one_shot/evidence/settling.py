@@ -19,7 +19,7 @@ from snas_nni.distribution.sample import Sample
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
 from snas_nni.one_shot.evidence.batches import Batches
 from snas_nni.one_shot.evidence.comparing import ROUNDS, Accept, first_accepted
-from snas_nni.one_shot.evidence.judging import Judge, Judged, rank
+from snas_nni.one_shot.evidence.judging import Judged, judged_by_settings
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources.child_selection import ChildSelection
 
@@ -121,17 +121,16 @@ class Settling:
             _logger.warning("there are no validation data to compare children on: the most probable one is trained.")
         if len(samples) == 1 or not validation:
             return [Judged(sample) for sample in samples]
-        judge = Judge(
+        return judged_by_settings(
+            samples,
+            self._settings,
             training_module,
             self._distribution,
             validation,
             training,
             trainer=trainer,
             seed=self._seed,
-            epochs=self._settings.judge_epochs,
-            clip=self._settings.weights_gradient_clip,
         )
-        return rank(judge.all_of(samples), self._settings.selection_metric)
 
     def sample(self) -> Sample | None:
         """The one-hot sample of the chosen child; None before there is one."""

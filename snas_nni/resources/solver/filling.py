@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,9 +36,10 @@ def filled(
         tolerance: stop where some cost is within this share of its bound, in (0, 1).
     """
     chosen = dict(sample)
+    logs = _log_probabilities(distribution)
     while (used := _used(model, bounds, chosen)) < 1 - tolerance:
         best = None
-        for label, value, loss in _changes(distribution, chosen):
+        for label, value, loss in _changes(distribution, logs, chosen):
             changed = {**chosen, label: value}
             gain = _used(model, bounds, changed) - used
             if gain > 0 and used + gain <= 1 and (best is None or loss / gain < best[0]):
@@ -50,18 +51,27 @@ def filled(
 
 
 def _used(model: CostModel, bounds: Mapping[str, float], sample: Mapping[str, Any]) -> float:
-    costs = model.of(sample)
+    costs = model.of(sample, bounds)
     # A cost at its bound is within it, whatever the quotient is rounded to.
     return max((1.0 if costs[name] == bound else costs[name] / bound) for name, bound in bounds.items() if bound > 0)
 
 
-def _changes(distribution: ArchitectureDistribution, sample: Mapping[str, Any]) -> Iterator[tuple[str, Any, float]]:
+def _log_probabilities(distribution: ArchitectureDistribution) -> dict[str, list[float]]:
+    """Of the candidates of choices of one."""
+    return {
+        label: torch.log_softmax(distribution.rows_of(label).detach().double(), -1)[0].tolist()
+        for label, choice in distribution.choices.items()
+        if isinstance(choice, OneOf)
+    }
+
+
+def _changes(
+    distribution: ArchitectureDistribution, logs: Mapping[str, Sequence[float]], sample: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, float]]:
     """Other candidates of choices of one, with the log-probability that each gives up."""
-    for label, choice in distribution.choices.items():
-        if not isinstance(choice, OneOf):
-            continue
-        logs = torch.log_softmax(distribution.rows_of(label).detach().double(), -1)[0].tolist()
+    for label, row in logs.items():
+        choice = distribution.choices[label]
         (now,) = choice.categories(sample[label])
-        for index, log in enumerate(logs):
+        for index, log in enumerate(row):
             if index != now and math.isfinite(log):
-                yield label, choice.value([index]), logs[now] - log
+                yield label, choice.value([index]), row[now] - log

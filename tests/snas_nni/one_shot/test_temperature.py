@@ -49,6 +49,19 @@ def test_a_quarter_of_a_cosine():
     assert TemperatureSchedule(shape="cosine")(0.25) == pytest.approx(0.03 + 0.97 * (1 + math.cos(math.pi / 4)) / 2)
 
 
+@pytest.mark.parametrize("shape", ["linear", "exponential", "cosine"])
+@pytest.mark.parametrize("progress", [0.0, 0.01, 0.25, 0.5, 0.9, 1.0])
+def test_the_time_left_is_the_inverse(shape, progress):
+    schedule = TemperatureSchedule(initial=2.0, final=0.05, shape=shape)
+    assert schedule.time_left(schedule(progress)) == pytest.approx(1 - progress, abs=1e-7)
+
+
+def test_outside_the_fall_all_or_no_time_is_left():
+    schedule = TemperatureSchedule(initial=1.0, final=0.1, shape="exponential")
+    assert (schedule.time_left(3.0), schedule.time_left(0.01)) == (1.0, 0.0)
+    assert TemperatureSchedule(initial=0.5, final=0.5).time_left(0.5) == 0.0
+
+
 def test_a_constant_temperature():
     assert {TemperatureSchedule(0.7, 0.7, shape)(0.3) for shape in ("linear", "cosine")} == {0.7}
 

@@ -296,6 +296,14 @@ def test_the_bound_reaches_the_budget_when_thirty_percent_of_the_fall_are_left(k
         assert case.controller._looseness(final + left * fall) == pytest.approx(looseness, abs=1e-12)
 
 
+@pytest.mark.parametrize("schedule", ["linear", "exponential", "cosine"])
+def test_a_budget_tightens_with_the_time_of_the_fall_and_not_with_how_fast_it_is(schedule):
+    strategy = SNAS(budget=Budget(params=45), temperature_schedule=schedule)
+    controller, temperature = strategy.budget_controller, strategy.settings.temperature
+    for progress, looseness in ((0.0, 1.0), (0.35, 0.5), (0.7, 0.0), (1.0, 0.0)):
+        assert controller._looseness(temperature(progress)) == pytest.approx(looseness, abs=1e-12)
+
+
 def test_the_strategy_tells_the_controller_where_its_temperature_ends():
     for settings, end in (
         ({}, 0.03),

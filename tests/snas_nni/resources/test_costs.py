@@ -318,6 +318,15 @@ def test_costs_are_in_the_precision_of_the_weights_and_differentiable(kit):
         assert all((w.grad > 0).all() for w in weights.values())
 
 
+def test_one_cost_of_a_child_is_the_one_among_all(kit):
+    case = kit.counted(lambda: Small(tied_candidates), SMALL)
+    sample = case.distribution.mode()
+    everything = case.model.of(sample)
+    assert {"macs", "params", "activation_peak"} <= set(everything)
+    for name, cost in everything.items():
+        assert case.model.of(sample, [name]) == {name: cost}
+
+
 # ---- refusals --------------------------------------------------------------------------------------------------------
 
 

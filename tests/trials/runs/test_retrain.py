@@ -88,7 +88,7 @@ def test_a_modern_retraining_can_be_cut_too(finished: Path, tmp_path: Path, monk
         "--training.warmup_epochs=1", "--training.accumulate_batches=2", f"--distillation.teacher={finished}",
     ]  # fmt: skip
     settings = read_retrain_settings(modern)
-    assert (settings.training.optimizer, settings.training.cutmix, settings.data.crop_padding) == ("AdamW", 1.0, None)
+    assert (settings.training.optimizer, settings.training.cutmix, settings.data.crop_padding) == ("SGD", 1.0, None)
     run_retrain(replace(settings, output=str(tmp_path / "whole")))
     assert_cut_run_is_whole(settings, tmp_path / "whole", tmp_path, monkeypatch)
 

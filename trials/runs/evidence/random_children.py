@@ -80,7 +80,7 @@ class RandomChildren(Callback):
         model, bounds = controller.bounds.counted, controller.bounds.bounds
 
         def within(sample: dict[str, Any]) -> bool:
-            costs = model.of(sample)
+            costs = model.of(sample, bounds)
             return all(costs[name] <= bound for name, bound in bounds.items())
 
         return uniform_samples(module.distribution, COUNT, within=within)

@@ -14,14 +14,13 @@ from snas_nni.one_shot.children import ChildrenOfSearch
 from trials.data.loaders import training_loader
 from trials.data.types import TaskData
 from trials.progress import Progress
-from trials.runs.components import make_space, make_strategy
+from trials.runs.components import restored_strategy
 from trials.runs.teaching.teachers import SUPERNET, TEACHER, distillation_from
 from trials.settings.reader import read_settings
 from trials.settings.search import RunSettings, SpaceSettings
-from trials.state.checkpoint_files import newest_usable, read_checkpoint
+from trials.state.checkpoint_files import newest_usable
 from trials.state.output_folder import SETTINGS_NAME
 from trials.training.distillation import Distillation
-from trials.training.modules import training_module
 
 __all__ = ["supernet_distillation", "supernet_of", "supernet_of_folder"]
 
@@ -73,8 +72,5 @@ def supernet_of_folder(architecture: Architecture, data: TaskData, progress: Pro
         )
     recorded = read_settings([f"--config={folder / SETTINGS_NAME}"], None, RunSettings.before)
     space = SpaceSettings(class_path=architecture.space.class_path, init_args=dict(architecture.space.arguments))
-    # No budget: it decides about children, and none is chosen here.
-    settings = replace(recorded, space=space, resources=type(recorded.resources)())
-    strategy = make_strategy(settings, metric=data.task.metric)
-    strategy.restore(make_space(space, data), training_module(data, settings.training), read_checkpoint(path))
-    return supernet_of(strategy, settings, data)
+    settings = replace(recorded, space=space)
+    return supernet_of(restored_strategy(settings, data, path), settings, data)

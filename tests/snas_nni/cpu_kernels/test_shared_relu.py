@@ -1,0 +1,140 @@
+"""Candidates that begin with the same ReLU compute and keep it once, and nothing else changes."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from snas_nni.cpu_kernels.shared_relu import sharing, use_shared_relu
+
+
+def candidates(count=3):
+    torch.manual_seed(0)
+    return nn.ModuleList(
+        nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)) for _ in range(count)
+    ).double()
+
+
+def inputs(seed=1):
+    drawn = torch.randn(2, 4, 5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return drawn.requires_grad_()
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """How often a ReLU was computed."""
+    found = []
+    monkeypatch.setattr(
+        "torch.nn.functional.relu", lambda given, inplace=False: found.append(given) or torch.clamp(given, min=0)
+    )
+    return found
+
+
+def test_the_same_tensor_goes_through_once(computed):
+    network, given = candidates(), inputs()
+    use_shared_relu(network)
+    with sharing():
+        outputs = [each(given) for each in network]
+        assert len(computed) == 1
+        network[0](inputs(2))
+        assert len(computed) == 2
+    assert all(torch.equal(output, each(given)) for output, each in zip(outputs, network, strict=True))
+
+
+def test_outputs_and_gradients_are_those_without_sharing():
+    def outcome(network):
+        given = inputs()
+        with sharing():
+            sum(each(given).square().sum() * weight for weight, each in enumerate(network, 1)).backward()
+        return [given.grad, *(parameter.grad for parameter in network.parameters())]
+
+    plain, shared = candidates(), candidates()
+    use_shared_relu(shared)
+    for mine, theirs in zip(outcome(shared), outcome(plain), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_what_was_changed_in_place_goes_through_again():
+    network = candidates(2)
+    use_shared_relu(network)
+    given = inputs() * 1  # no leaf, so that it may be changed
+    with sharing():
+        first = network[0][0](given)
+        given.neg_()
+        second = network[1][0](given)
+    assert torch.equal(first, inputs().relu())
+    assert torch.equal(second, (-inputs()).relu())
+
+
+def test_a_tensor_that_is_gone_gives_nothing_to_the_one_in_its_place(computed):
+    network = candidates(2)
+    use_shared_relu(network)
+    with sharing():
+        for seed in range(20):  # identities come again
+            given = inputs(seed)
+            assert torch.equal(network[seed % 2][0](given), given.clamp(min=0))
+            del given
+    assert len(computed) == 20
+
+
+def test_nested_blocks_are_one_and_the_end_forgets(computed):
+    network, given = candidates(2), inputs()
+    use_shared_relu(network)
+    with sharing():
+        network[0](given)
+        with sharing():
+            network[1](given)
+        network[0](given)
+    assert len(computed) == 1
+    with sharing():
+        network[0](given)
+    assert len(computed) == 2
+
+
+def test_without_gradients_and_outside_of_a_block_each_computes_its_own(computed):
+    network, given = candidates(2), inputs()
+    use_shared_relu(network)
+    for each in network:
+        each(given)
+    with sharing(), torch.no_grad():
+        for each in network:
+            each(given)
+    assert len(computed) == 4
+
+
+def test_a_candidate_that_is_checkpointed_by_itself_runs_again_as_it_ran():
+    def outcome(use):
+        network, given = candidates(), inputs()
+        use(network)
+        with sharing():
+            outputs = [network[0](given), *(checkpoint(each, given, use_reentrant=False) for each in network[1:])]
+        sum(output.square().sum() for output in outputs).backward()
+        return given.grad
+
+    torch.testing.assert_close(outcome(use_shared_relu), outcome(lambda _: None), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "first_two",
+    [
+        (nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)),
+        (nn.ReLU(), nn.Dropout(inplace=True)),  # would change what others read
+        (nn.ReLU6(), nn.Conv2d(4, 4, 1)),
+        (nn.BatchNorm2d(4), nn.ReLU()),
+    ],
+)
+def test_others_stay_as_they_are(first_two):
+    network = nn.Sequential(*first_two)
+    use_shared_relu(network)
+    assert all("forward" not in vars(layer) for layer in network)
+
+
+def test_a_deep_copy_is_bound_to_itself_and_undoing_ends_it():
+    network = candidates(1)
+    undo = use_shared_relu(network)
+    copied = copy.deepcopy(network)
+    assert copied[0][0].forward.__self__ is copied[0][0]
+    undo()
+    assert "forward" not in vars(network[0][0])
