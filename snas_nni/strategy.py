@@ -72,11 +72,9 @@ class SNAS(ChildrenOfSearch):
             with the supernet's.
         judge_epochs: epochs that each of them trains alone on the training batches before it is judged, from the
             supernet's weights, which are put back; 0: none. Shared weights rank good children about as chance does.
-        bilevel: update the logits on a validation batch of their own, as DARTS does; for comparison. The paper
-            argues for a single level, and a space with a zero operation tends to select nothing otherwise.
+        bilevel: update the logits on a validation batch of their own, as DARTS does; the paper argues against it.
         sampling: "relaxed" (the paper), or "single_path": a step runs one child drawn from the categorical
-            distribution, the limit of temperature 0 (DSNAS, arXiv 2002.09128). A step then costs a child's time and
-            memory; the gradient of the logits has more variance.
+            distribution (DSNAS, arXiv 2002.09128), in its time and memory, with noisier gradients of the logits.
         sample_per_layer: each module draws its own Z in place of one for each label.
         samples_per_step: average the gradient over this many samples of Z.
         spread_samples: on several devices, share them out: each device runs its part of them on its own batch.
@@ -105,14 +103,12 @@ class SNAS(ChildrenOfSearch):
             it accepts is the child. It gets the NNI sample and a copy of the child on the CPU, in evaluation mode.
         latency_table: measured latencies, or their JSON file, for ``latency_ms``; measured here if None and needed.
         cost_convention: what counts as a cost; everything if None.
-        example_input: the input of one example that costs are counted on, or a tuple of arguments of ``forward``;
-            the first image of the first batch if None.
+        example_input: one example that costs are counted on, or a tuple of arguments; the first of a batch if None.
         seed: of the initial logits and all draws; PyTorch's initial seed if None.
         mutation_hooks: NNI mutation hooks that are tried before this project's own.
         gradient_clip_val: NNI's name for weights_gradient_clip, which it replaces unless it is None.
         arc_learning_rate: NNI's name for logits_learning_rate, which it replaces unless it is None.
-        penalty: NNI's penalty on a profiler's result, as one more regularizer; see
-            :class:`~snas_nni.resources.profiler_penalty.ProfilerPenalty`.
+        penalty: NNI's, on a profiler's result; see :class:`~snas_nni.resources.profiler_penalty.ProfilerPenalty`.
 
     Raises:
         SettingError: an argument outside its range.

@@ -18,11 +18,11 @@ WHY = [
     "## What is missed, and why",
     "",
     "Before its children were chosen by measured sensitivities, `snas-nni shrink` spent half of these epochs on a "
-    "search: two epochs, 48 steps of one noisy sample each, decided where the network became narrow, and at a quarter "
-    "of the MACs of the ResNet it was clearly below the other pruners. What is built in now was chosen on 9,000 "
-    "held-out images that nothing else uses, before it was built in: given networks of seeds 0 and 10, no `resources.fill`, 4 "
-    "seconds for the solver, six epochs of tuning by itself. Accuracy there in percent, means of both seeds, in "
-    "brackets of seed 0 alone:",
+    "search: two epochs, 48 steps of one noisy sample each, decided where the network became narrow, and at a "
+    "quarter of the MACs of the ResNet it was clearly below the other pruners. What is built in now was chosen on "
+    "9,000 held-out images that nothing else uses, before it was built in: given networks of seeds 0 and 10, no "
+    "`resources.fill`, 4 seconds for the solver, six epochs of tuning by itself. Accuracy there in percent, means "
+    "of both seeds, in brackets of seed 0 alone:",
     "",
     "| how the child is chosen | ResNet, 25 % of MACs | MobileNet, 25 % of MACs | ResNet, 25 % of parameters "
     "| MobileNet, 25 % of parameters |",
