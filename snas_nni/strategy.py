@@ -72,49 +72,43 @@ class SNAS(ChildrenOfSearch):
             with the supernet's.
         judge_epochs: epochs that each of them trains alone on the training batches before it is judged, from the
             supernet's weights, which are put back; 0: none. Shared weights rank good children about as chance does.
-        bilevel: update the logits on a validation batch of their own, as DARTS does; for comparison. The paper
-            argues for a single level, and a space with a zero operation tends to select nothing otherwise.
+        bilevel: update the logits on a validation batch of their own, as DARTS does; the paper argues against it.
         sampling: "relaxed" (the paper), or "single_path": a step runs one child drawn from the categorical
-            distribution, the limit of temperature 0 (DSNAS, arXiv 2002.09128). A step then costs a child's time and
-            memory; the gradient of the logits has more variance.
+            distribution (DSNAS, arXiv 2002.09128), in its time and memory, with noisier gradients of the logits.
         sample_per_layer: each module draws its own Z in place of one for each label.
         samples_per_step: average the gradient over this many samples of Z.
         spread_samples: on several devices, share them out: each device runs its part of them on its own batch.
         accumulate_batches: step both optimisers after this many batches.
         skip_tolerance: candidates whose weights sum to less than this, times the temperature or, if less, times the
-            mean of 1 - max Z, do not run; 0 runs all. See :func:`snas_nni.supernet.weighting.negligible` for the
-            bound on the gradient.
+            mean of 1 - max Z, do not run; 0 runs all. See :func:`snas_nni.supernet.weighting.negligible`.
         channels_last: give the supernet its images in channels-last memory order; None: on a CPU, where a
             convolution supernet trains about 1.5 times as fast in it.
         initial_logits_std: standard deviation of the initial logits around 0.
+        initial_logits: "random", or "sensitivity", for spaces of a trained network: measured before the first step
+            (:mod:`snas_nni.one_shot.evidence.sensitivity`); settle_epochs may be all epochs then.
+        sensitivity_batches: training batches that they are measured on.
         auxiliary_skip: each choice of operations adds this times its input to its output, where the two have one
             shape, at the first step; it falls linearly and is no part of any child
             (:mod:`snas_nni.community.auxiliary_skip`; DARTS-, arXiv 2009.01027). 0: none.
         auxiliary_skip_gone_at: the share of the steps before settling after which it is 0, in (0, 1].
         drop_to: candidates that each choice has left in the end; the least probable ones are dropped at the starts of
-            epochs, but for those of the most probable child within the budget (:mod:`snas_nni.community.dropping`;
-            P-DARTS, DrNAS, IS-DARTS). None: all.
+            epochs (:mod:`snas_nni.community.dropping`; P-DARTS, DrNAS, IS-DARTS). None: all.
         drop_start: when that begins: 0 is the first epoch of the temperature's fall, 1 the last one.
         drop_end: when it has ended; in [drop_start, 1], above 0.
         regularizers: terms added to the loss, each a :class:`~snas_nni.regularizer.Regularizer` or a plain function.
         budget: upper bounds on what the child costs; see :class:`~snas_nni.resources.Budget`.
-        sweep: search for every budget at once: each step draws a bound of its own, and afterwards children are derived
-            within any; see :class:`~snas_nni.resources.Sweep`. No single child settles then, unless settle_epochs says
-            so.
-        accept: is asked about the children that are compared before the search settles, the best first, and the first
-            that it accepts is the child. It gets the NNI sample and a copy of the child on the CPU, in evaluation mode,
-            and can export it, quantize it, measure it on a device, and return whether that is good enough.
-        latency_table: measured latencies, or the JSON file that holds them, for a penalty or budget of
-            ``latency_ms``; measured at the start of the search on this machine if None and needed.
+        sweep: search for every budget at once, each step with a bound of its own; see
+            :class:`~snas_nni.resources.Sweep`. No single child settles then, unless settle_epochs says so.
+        accept: is asked about the children that are compared before the search settles, the best first; the first that
+            it accepts is the child. It gets the NNI sample and a copy of the child on the CPU, in evaluation mode.
+        latency_table: measured latencies, or their JSON file, for ``latency_ms``; measured here if None and needed.
         cost_convention: what counts as a cost; everything if None.
-        example_input: the input of one example that costs are counted on, or a tuple of arguments of ``forward``;
-            the first image of the first batch if None.
+        example_input: one example that costs are counted on, or a tuple of arguments; the first of a batch if None.
         seed: of the initial logits and all draws; PyTorch's initial seed if None.
         mutation_hooks: NNI mutation hooks that are tried before this project's own.
         gradient_clip_val: NNI's name for weights_gradient_clip, which it replaces unless it is None.
         arc_learning_rate: NNI's name for logits_learning_rate, which it replaces unless it is None.
-        penalty: NNI's penalty on a profiler's result, as one more regularizer; see
-            :class:`~snas_nni.resources.profiler_penalty.ProfilerPenalty`.
+        penalty: NNI's, on a profiler's result; see :class:`~snas_nni.resources.profiler_penalty.ProfilerPenalty`.
 
     Raises:
         SettingError: an argument outside its range.
@@ -164,6 +158,8 @@ class SNAS(ChildrenOfSearch):
         skip_tolerance: float = 5e-4,
         channels_last: bool | None = None,
         initial_logits_std: float = 0.01,
+        initial_logits: Literal["random", "sensitivity"] = "random",
+        sensitivity_batches: int = 5,
         auxiliary_skip: float = 0.0,
         auxiliary_skip_gone_at: float = 0.6,
         drop_to: int | None = None,

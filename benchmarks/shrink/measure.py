@@ -30,9 +30,9 @@ from trials.verbs.shrink import read_shrink_settings
 
 __all__ = ["LEARNING_RATE", "METHODS", "SEARCH_EPOCHS", "TUNE_EPOCHS", "measure", "same_narrower"]
 
-SEARCH_EPOCHS: Final = 3
-TUNE_EPOCHS: Final = 3
-"""Of this project's search and of its child; all others tune for both together."""
+SEARCH_EPOCHS: Final = 1
+TUNE_EPOCHS: Final = 5
+"""Of this project's child, in the space and by itself; all others tune for both together."""
 LEARNING_RATE: Final = 0.05
 """Of every method: at the start of the search, and of each training of a child, on the given weights."""
 WIDTHS: Final = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1]

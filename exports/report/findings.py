@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from exports.errors import ArchitectureFileError
 from exports.metric import DecidingMetric
 from exports.pictures.graph import CellGraph
-from exports.report.numbers import compact, of_metric, percent
+from exports.report.numbers import as_mapping, as_number, compact, of_metric, percent
 from exports.report.run import Run
 
 __all__ = ["GAINED_ACCURACY", "OPEN_ENTROPY", "Finding", "entropy_share", "findings", "still_moving"]
@@ -54,6 +54,9 @@ def _logits(run: Run) -> list[Finding]:
     if entropy and entropy[0][1] == 0:
         text = "Nothing was left to choose: the budget excluded all but one candidate of each choice."
         return [Finding("note", text)]
+    if _is_measured(run):
+        text = "Nothing was searched: the child was chosen by what the given network loses with one choice changed."
+        return [Finding("note", text)]
     points = run.log.points("search/logit_movement")
     moved = sum(value for _, value in points)
     if not points or moved >= STILL_LOGITS:
@@ -65,6 +68,15 @@ def _logits(run: Run) -> list[Finding]:
     if moved == 0:
         return [Finding("warning", f"The logits did not move: nothing was searched. {rate}")]
     return [Finding("warning", f"The logits hardly moved ({moved:.2g} nats over the whole search). {rate}")]
+
+
+def _is_measured(run: Run) -> bool:
+    """Whether the logits were measured before the first step, and no epoch searched from there."""
+    search = as_mapping(as_mapping(run.summary.get("settings")).get("search"))
+    epochs, settling, warmup = (as_number(search.get(name)) for name in ("epochs", "settle_epochs", "warmup_epochs"))
+    if epochs is None or settling is None or warmup is None:
+        return False
+    return search.get("initial_logits") == "sensitivity" and settling + warmup == epochs
 
 
 def entropy_share(run: Run) -> float | None:

@@ -142,6 +142,9 @@ class SnasLightningModule(SearchModule):
         if self._resumption.resumes:  # perhaps after its last step, and the child must be within the budget there too
             set_up_training_loaders(self.trainer)
             self._prepare_costs()
+        elif self.settings.initial_logits == "sensitivity":
+            set_up_training_loaders(self.trainer)
+            self._measure_initial_logits()
         super().on_fit_start()
 
     def teardown(self, stage: Any = None) -> Any:

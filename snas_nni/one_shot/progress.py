@@ -123,7 +123,7 @@ def temperature_now(position: Position, settings: SearchSettings) -> float:
     if epochs <= warmup:
         raise SettingError(f"warmup_epochs is {warmup}, but the Trainer has max_epochs={epochs}: nothing is left.")
     settling = settling_epochs(settings, epochs)
-    if epochs - settling <= warmup:
+    if epochs - settling < warmup or (epochs - settling == warmup and settings.initial_logits == "random"):
         raise SettingError(
             f"settle_epochs is {settling} and warmup_epochs {warmup}, but the Trainer has max_epochs={epochs}: no "
             "epoch is left to search in."
@@ -131,6 +131,8 @@ def temperature_now(position: Position, settings: SearchSettings) -> float:
     epochs -= settling
     if is_warming_up(position, settings):
         return schedule(0.0)
+    if epochs == warmup:  # the logits are what was measured, and the child is chosen at once
+        return schedule(1.0)
     done: float = position.epoch - warmup + 1
     if schedule.per == "step":
         batches = position.batches

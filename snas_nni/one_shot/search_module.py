@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.sample import Sample
-from snas_nni.errors import SnasError
+from snas_nni.errors import SettingError, SnasError
 from snas_nni.nni_compat import BaseOneShotLightningModule
 from snas_nni.one_shot.evaluator_log import EvaluatorLog
 from snas_nni.one_shot.evidence.batches import Batches, training_batches, validation_batches
 from snas_nni.one_shot.evidence.comparing import Accept
+from snas_nni.one_shot.evidence.sensitivity import begin_from_sensitivities, losses_of_children
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.learning_rate import logits_learning_rate
 from snas_nni.one_shot.lightning_compat import trainer_of
@@ -32,6 +33,13 @@ from snas_nni.resources.cost_source import CostSource
 
 __all__ = ["SearchModule"]
 
+Counter = Callable[[str, int], Callable[[], None]]
+"""Gets what is counted and up to how many, and returns what is called after each."""
+
+
+def _no_counter(what: str, total: int) -> Callable[[], None]:
+    return lambda: None
+
 
 class SearchModule(BaseOneShotLightningModule):
     """What a search consists of; :class:`~snas_nni.one_shot.lightning_module.SnasLightningModule` runs it.
@@ -46,6 +54,9 @@ class SearchModule(BaseOneShotLightningModule):
         selection: the children that come into question; those of the distribution by default.
         accept: is asked about the children that are compared; see :class:`~snas_nni.SNAS`.
         costs: where the costs come from; what is measured of them belongs to the checkpoint.
+
+    Attributes:
+        counter: is told how far a long measurement is; nobody is, unless it is set.
     """
 
     def __init__(
@@ -68,6 +79,7 @@ class SearchModule(BaseOneShotLightningModule):
         self.regularization = Regularization(regularizers, count_costs)
         self.selection = selection or ChildSelection(distribution)
         self.settling = Settling(distribution, self.selection, settings, seed, accept)
+        self.counter = _no_counter
         self._shown: Sample | None = None
         self._step = SearchStep(distribution, settings, self.regularization, self.selection)
         self._undo = ExitStack()
@@ -154,6 +166,18 @@ class SearchModule(BaseOneShotLightningModule):
             batch = self.trainer.precision_plugin.convert_input(batch)
             self.regularization.prepare(self.trainer.strategy.batch_to_device(batch))
         set_random_state(states)
+
+    def _measure_initial_logits(self) -> None:
+        """Put the logits where the sensitivities of the network that the search begins with say."""
+        self._prepare_costs()
+        training = training_batches(self.trainer, self.settings.sensitivity_batches)
+        if training is None:
+            raise SettingError("initial_logits is sensitivity, but there are no training batches.")
+        measure = losses_of_children(
+            self.training_module, self.distribution, training, trainer=self.trainer, seed=self.seed
+        )
+        with measure as loss:
+            begin_from_sensitivities(self.distribution, loss, self.counter)
 
     # ---- NNI's interface -----------------------------------------------------------------------------------------
 

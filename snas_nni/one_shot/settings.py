@@ -46,6 +46,8 @@ class SearchSettings:
         skip_tolerance: candidates of so little weight / temperature do not run; [0, 1)
         channels_last: memory order of the images; null for that on a CPU
         initial_logits_std: standard deviation of the initial logits, at least 0
+        initial_logits: random, or sensitivity: measured, for spaces of a trained network
+        sensitivity_batches: training batches for that, at least 1
         auxiliary_skip: share of its input that a choice adds to its output at first (DARTS-); 0: none
         auxiliary_skip_gone_at: share of the steps before settling after which that is 0; (0, 1]
         drop_to: candidates of a choice that are left in the end; null to drop none
@@ -85,6 +87,8 @@ class SearchSettings:
     skip_tolerance: float = ranged(5e-4, at_least=0, below=1)
     channels_last: bool | None = None
     initial_logits_std: float = ranged(0.01, at_least=0)
+    initial_logits: Literal["random", "sensitivity"] = "random"
+    sensitivity_batches: int = ranged(5, at_least=1, whole=True)
     auxiliary_skip: float = 0.0
     auxiliary_skip_gone_at: float = 0.6
     drop_to: int | None = None

@@ -65,6 +65,11 @@ class Restored:
         """Return what times children where latency is bounded; None where it is not, or there is no table."""
         return self.clock if "latency_ms" in bounds else None
 
+    @property
+    def trained_epochs(self) -> int:
+        """Epochs of the search, or of its child by itself where most of them went there."""
+        return max(self.settings.search.epochs, self.settings.tuning.epochs)
+
     def cost_model(self) -> CostModel:
         """Return what every child of the space costs."""
         return self.strategy.cost_model(input_example(self.data).batch())

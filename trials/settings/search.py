@@ -58,7 +58,11 @@ class SearchSettings(snas_nni.one_shot.settings.SearchSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require("search.warmup_epochs", self.warmup_epochs, below=self.epochs)
-        require("search.settle_epochs", self.settle_epochs, below=self.epochs - self.warmup_epochs)
+        longest = self.epochs - self.warmup_epochs
+        if self.initial_logits == "random":
+            require("search.settle_epochs", self.settle_epochs, below=longest)
+        else:  # which are logits to choose by without a search
+            require("search.settle_epochs", self.settle_epochs, at_most=longest)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -199,11 +199,20 @@ class EpochReport(Callback):
         self._start = 0.0
         self._first_epoch = 0
 
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Let the search say how far a long measurement is before its first step."""
+        if isinstance(pl_module, SnasLightningModule):
+            pl_module.counter = lambda what, total: self._progress.counter(what, total).advance
+
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start the clock; a resumed search does not start at epoch 0."""
         self._start = time.monotonic()
         self._first_epoch = trainer.current_epoch
-        if isinstance(pl_module, SnasLightningModule) and pl_module.settings.logits_learning_rate is None:
+        if (
+            isinstance(pl_module, SnasLightningModule)
+            and pl_module.settings.logits_learning_rate is None
+            and not pl_module.settled  # of a search that chooses its child at once, no logit moves
+        ):
             steps = logits_steps(trainer, pl_module.settings)
             self._progress.say(f"learning rate of the logits: {pl_module.logits_learning_rate:.3g}, for {steps} steps")
 

@@ -108,7 +108,7 @@ def _sweep(
         known = ", ".join(name for name, info in COSTS.items() if not info.measured)
         raise SettingError(f"--sweep: {options.sweep!r} must look like params:8, with one of {known}")
     budgets = budgets_between(*search.cost_range(cost), int(count))
-    epochs = default_tune_epochs(search.settings.search.epochs) if options.tune_epochs is None else options.tune_epochs
+    epochs = default_tune_epochs(search.trained_epochs) if options.tune_epochs is None else options.tune_epochs
     output = options.output or options.folder.parent / f"{options.folder.name}-sweep-{cost}"
     front = derive_front(
         search, cost, budgets, output,

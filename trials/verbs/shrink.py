@@ -21,32 +21,35 @@ __all__ = ["read_shrink_settings", "run"]
 _INTRODUCTION = """\
 usage: snas-nni shrink --model MODULE.FUNCTION --weights FILE --max-macs 60% [--SETTING VALUE]...
 
-Makes a space from a trained network (search_spaces.FromModel), searches it from the network's weights and with the
-network as teacher, trains the child on, and writes it with a comparison of both: comparison.json in the run's folder.
+Makes a space from a trained network (search_spaces.FromModel), measures how much the network loses with each choice
+changed, takes the child within the budget that loses least, trains it on with the network as teacher, and writes it
+with a comparison of both: comparison.json in the run's folder.
 
   --model MODULE.FUNCTION   makes the network; --set 'arguments={num_classes: 10}' are its arguments
   --weights FILE            of the network: safetensors, or a torch file that holds nothing but tensors
   --max-COST BOUND          macs, params, ...: a number, or a share of the network's own such as 60%
-  --tune-epochs N           epochs that the child is trained on by itself [10]
+  --tune-epochs N           epochs that the child is trained on by itself [19]
   --as-code FILE            write the child as Python source that needs torch alone, and check that it computes the same
   --set NAME=VALUE          an argument of search_spaces.FromModel: widths, depth, kernels, keep, importance
   --data.mean LIST --data.std LIST
                             the normalization that the network was trained with, one number for each channel; images of
                             bytes count from 0 to 1. Without them, that of the training images at hand
 
-All settings of a search are settings here, with other defaults: search.epochs 10, training.learning_rate 0.01,
-training.learning_rate_floor 0.0001, tuning.epochs 10, distillation.teacher original, resources.fill true.
+All settings of a search are settings here, with other defaults: search.initial_logits sensitivity, search.epochs 1,
+search.settle_epochs 1, search.candidates 1, training.learning_rate 0.01, training.learning_rate_floor 0.0001,
+tuning.epochs 19, tuning.learning_rate 0.01, distillation.teacher original, resources.fill true.
 
   snas-nni shrink --model my.module.make --weights model.safetensors --max-macs 60% --data.source folder --data.path p
   snas-nni shrink --resume runs/20300101-120000-000
 """
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "space": {"class_path": "search_spaces.FromModel"},
-    "search": {"epochs": 10},
+    # The child is chosen before the first epoch, which trains it where it is: a checkpoint to derive others from.
+    "search": {"epochs": 1, "initial_logits": "sensitivity", "settle_epochs": 1, "candidates": 1},
     "training": {"learning_rate": 0.01, "learning_rate_floor": 1e-4},
     "resources": {"fill": True},
     "distillation": {"teacher": "original"},
-    "tuning": {"epochs": 10},
+    "tuning": {"epochs": 19, "learning_rate": 0.01},
 }
 _SHORT: Final = {
     "--model": "--space.init_args.model",

@@ -276,7 +276,13 @@ class SearchLoop:
 
 def _refuse_lightnings(settings: SearchSettings) -> None:
     """Refuse what only Lightning's loop does, where it would be without effect."""
-    for name, wanted in (("bilevel", False), ("samples_per_step", 1), ("spread_samples", False), ("judge_epochs", 0)):
+    for name, wanted in (
+        ("bilevel", False),
+        ("samples_per_step", 1),
+        ("spread_samples", False),
+        ("judge_epochs", 0),
+        ("initial_logits", "random"),
+    ):
         if getattr(settings, name) != wanted:
             raise SettingError(
                 f"{name} is {getattr(settings, name)}, but a loop of one's own runs one sample on one batch. Leave it "

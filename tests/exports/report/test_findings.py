@@ -36,3 +36,14 @@ def test_a_child_that_is_no_better_than_random_ones(tmp_path, random, warned):
     metrics = METRICS if random is None else {**METRICS, "random_validation_accuracy": random}
     folder = write_run(tmp_path / "run", architecture(metrics=metrics), metrics=metrics)
     assert any("no better than random children" in text for text in texts(folder)) == warned
+
+
+@pytest.mark.parametrize(
+    ("settle", "start", "warned"), [(3, "sensitivity", False), (2, "sensitivity", True), (3, "random", True)]
+)
+def test_logits_that_rest_are_warned_of_unless_they_were_measured(tmp_path, settle, start, warned):
+    record = architecture()
+    made = {**columns(record, epochs=3), "search/logit_movement": [0.0] * 3}
+    search = {"epochs": 3, "warmup_epochs": 0, "settle_epochs": settle, "initial_logits": start}
+    folder = write_run(tmp_path / "run", record, made, settings={"search": search})
+    assert any("did not move" in text for text in texts(folder)) == warned

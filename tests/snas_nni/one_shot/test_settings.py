@@ -136,6 +136,8 @@ def test_every_setting_reaches_the_search():
         "skip_tolerance": 0.25,
         "channels_last": False,
         "initial_logits_std": 0.5,
+        "initial_logits": "sensitivity",
+        "sensitivity_batches": 2,
         "auxiliary_skip": 0.25,
         "auxiliary_skip_gone_at": 0.5,
         "drop_to": 3,

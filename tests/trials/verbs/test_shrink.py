@@ -10,12 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from exports import build, load, open_predictor
+from snas_nni import Budget
 from snas_nni.errors import SettingError
 from snas_nni.resources import count_child
 from trials.cli import main
 from trials.data.loaders import evaluation_loader
 from trials.data.sources import load_data
 from trials.progress import Progress
+from trials.runs.derive import restore
+from trials.runs.results import warnings_of
 from trials.runs.teaching.teachers import find_distillation, original_network
 from trials.settings.search import DataSettings, SpaceSettings
 from trials.settings.tuning import DistillationSettings
@@ -49,7 +52,7 @@ def trained(tmp_path_factory):
 def shrunk(trained, tmp_path_factory):
     output = tmp_path_factory.mktemp("shrink") / "run"
     words = ["--model", MODEL, "--weights", str(trained[1]), "--max-macs", "60%", "--max-params=70%"]
-    fast = ["--search.epochs=2", "--search.batch_size=256", "--tune-epochs", "1", "--accelerator=cpu", "--quiet"]
+    fast = ["--search.batch_size=256", "--tune-epochs", "1", "--accelerator=cpu", "--quiet"]
     assert main(["shrink", *words, *fast, f"--output={output}", "--as-code", str(output.parent / "child.py")]) == 0
     return output
 
@@ -71,6 +74,19 @@ def test_the_child_is_within_the_shares_and_stands_beside_the_original(trained, 
     said, of_child = (open_predictor(shrunk / f"{name}.onnx").description for name in ("original", "model"))
     assert (said.example, said.class_names) == (of_child.example, of_child.class_names)
     assert said.metrics["test_accuracy"] == document["original"]["test"]["top1"]["share"]
+
+
+@pytest.mark.slow
+def test_the_child_is_the_most_probable_one_by_the_measured_logits(shrunk):
+    """Nothing moves the logits after they were measured, so that their order is that of the probabilities on file."""
+    document = json.loads((shrunk / "architecture.json").read_text())
+    settings = document["settings"]["search"]
+    assert (settings["epochs"], settings["settle_epochs"], settings["initial_logits"]) == (1, 1, "sensitivity")
+    assert [each for each in warnings_of(shrunk) if "did not move" in each] == []
+    restored = restore(shrunk, read_shrink_settings(["--resume", str(shrunk)]), Progress(quiet=True))
+    bounds = json.loads((shrunk / "summary.json").read_text())["budget"]
+    sample = restored.strategy.selection(Budget(**bounds, fill=True)).current()
+    assert {str(label): value for label, value in sample.items()} == document["sample"]
 
 
 @pytest.mark.slow
@@ -132,7 +148,9 @@ def test_short_options_and_defaults():
     assert settings.space.class_path == "search_spaces.FromModel"
     assert settings.space.init_args == {"model": MODEL}
     assert (settings.resources.max_float32_bytes, settings.resources.max_macs) == (20_000, "60%")
-    assert (settings.search.epochs, settings.tuning.epochs, settings.distillation.teacher) == (3, 10, "original")
+    assert (settings.search.epochs, settings.tuning.epochs, settings.distillation.teacher) == (3, 19, "original")
+    assert (settings.search.initial_logits, settings.search.settle_epochs) == ("sensitivity", 1)
+    assert settings.tuning.learning_rate == settings.training.learning_rate == 0.01
 
 
 def test_without_a_model_the_option_is_named():

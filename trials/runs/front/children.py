@@ -102,7 +102,7 @@ def front_children(
     chosen = [_first(search, judged, costs, {**bounds, cost: budget}, accept) for budget in budgets]
     different = list({id(each): each for each in chosen}.values())
     macs = [costs[id(each)]["macs"] for each in different]
-    limit, (_, dearest) = round(MOST * search.settings.search.epochs), cost_range(search.cost_model(), "macs")
+    limit, (_, dearest) = round(MOST * search.trained_epochs), cost_range(search.cost_model(), "macs")
     found = []
     for each, epochs in zip(different, tuning_epochs(macs, dearest, tune_epochs, limit), strict=True):
         if epochs:
