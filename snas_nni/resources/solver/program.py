@@ -1,8 +1,11 @@
 """The mixed-integer program behind every question about the children within bounds.
 
 Each product of entries of Z in a cost becomes a variable that linear constraints force to the product; scipy's HiGHS
-solver does the rest. It works in floating point, to a tolerance that may let a child pass that exceeds a bound by a
-little, so every solution is evaluated exactly, and excluded if it is outside.
+solver does the rest. Where labels have few combinations, each of these has a variable, and those with one entry in
+common sum up to it: one of a label's candidates is chosen, whatever the others are (the reformulation-linearization of
+Sherali and Adams, SIAM J. Discrete Math. 3(3), 1990). That leaves little to guess where many widths multiply. The
+solver works in floating point, to a tolerance that may let a child pass that exceeds a bound by a little, so every
+solution is evaluated exactly, and excluded if it is outside.
 
 Costs of high degree (cells whose outputs depend on which nodes nobody reads) can be more than the solver gets through.
 After a time limit its best child so far is taken, and a warning says so; bounds that it has proven are bounds still.
@@ -10,9 +13,11 @@ After a time limit its best child so far is taken, and a warning says so; bounds
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -20,12 +25,16 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from snas_nni.cost_model import CostModel
-from snas_nni.distribution.polynomial import Polynomial
+from snas_nni.distribution.polynomial import Polynomial, Term
 from snas_nni.errors import SnasError
 
 __all__ = ["OUT_OF_TIME", "OutOfTimeError", "Program", "common_unit"]
 
 MAX_EXCLUDED = 20
+GRID = 1024
+"""Most combinations of some labels' candidates that each get a variable."""
+ALL_GRIDS = 20_000
+"""Most of them in a program."""
 SECONDS = 20.0
 """Time limit of the search for a child."""
 OUT_OF_TIME = 1
@@ -49,6 +58,8 @@ class Program:
         labels: those that the costs depend on.
         sizes: number of candidates of each.
         column: of each entry ``(label, index)``, and of each product of entries.
+        entries: how many columns are those of entries; they come first.
+        grids: labels whose combinations all have a column; the other products that costs have come last.
         is_proven: whether the last "there is none" is certain; not where the solver had to be kept away from a bound.
     """
 
@@ -61,16 +72,52 @@ class Program:
             for index in range(len(model.choices[label].candidates)):
                 self.column[(label, index)] = len(self.column)
         self.entries = len(self.column)
-        self.products = sorted(term for term in terms if len(term) > 1)
+        self.sizes = {label: len(model.choices[label].candidates) for label in self.labels}
+        self.grids = self._grids([term for term in terms if len(term) > 1])
+        for labels in self.grids:
+            for combination in self._combinations(labels):
+                self.column[tuple(zip(labels, combination, strict=True))] = len(self.column)
+        self.products = sorted(term for term in terms if len(term) > 1 and term not in self.column)
+        self.whole = np.ones(len(self.column) + len(self.products))
+        self.whole[self.entries : len(self.column)] = 0  # whole numbers by themselves once the entries are
         for term in self.products:
             self.column[term] = len(self.column)
-        self.sizes = {label: len(model.choices[label].candidates) for label in self.labels}
         self.structure = self._structure()
+
+    def _grids(self, products: Sequence[Term]) -> list[tuple[str, ...]]:
+        """Sets of labels whose combinations all get a variable, the small ones first: with each set its subsets."""
+        count = Counter(tuple(label for label, _ in term) for term in products)
+        found: dict[tuple[str, ...], None] = {}
+        left = ALL_GRIDS
+        for labels in sorted(count, key=lambda each: (self._size(each), each)):
+            size = self._size(labels)
+            if size > GRID or count[labels] < size / 8:
+                continue
+            parts = [part for n in range(2, len(labels) + 1) for part in itertools.combinations(labels, n)]
+            new = [part for part in parts if part not in found]
+            if (more := sum(map(self._size, new))) <= left:
+                found |= dict.fromkeys(new)
+                left -= more
+        return list(found)
+
+    def _size(self, labels: Sequence[str]) -> int:
+        return math.prod(self.sizes[label] for label in labels)
+
+    def _combinations(self, labels: Sequence[str]) -> Iterator[tuple[int, ...]]:
+        return itertools.product(*(range(self.sizes[label]) for label in labels))
 
     def _structure(self) -> list[LinearConstraint]:
         rows: list[tuple[dict[int, float], float, float]] = []
         for label in self.labels:
             rows.append(({self.column[(label, k)]: 1.0 for k in range(self.sizes[label])}, 1.0, 1.0))
+        for labels in self.grids:
+            for label in labels:
+                rest = tuple(each for each in labels if each != label)
+                for combination in self._combinations(rest):
+                    fixed = tuple(zip(rest, combination, strict=True))
+                    whole = self.column[fixed[0] if len(fixed) == 1 else fixed]
+                    parts = (tuple(sorted((*fixed, (label, k)))) for k in range(self.sizes[label]))
+                    rows.append(({**{self.column[part]: 1.0 for part in parts}, whole: -1.0}, 0.0, 0.0))
         for term in self.products:
             product = self.column[term]
             entries = [self.column[entry] for entry in term]
@@ -182,7 +229,7 @@ class Program:
         return milp(
             objective,
             constraints=[*self.structure, *extra],
-            integrality=np.ones(len(self.column)),
+            integrality=self.whole,
             bounds=Bounds(0, 1),
             options={"mip_rel_gap": 0.0, "time_limit": seconds},
         )
