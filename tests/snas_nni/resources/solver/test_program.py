@@ -1,4 +1,4 @@
-"""The program that the solver gets: variables for combinations of few labels, and answers that do not depend on them."""
+"""The program that the solver gets: variables for combinations of few labels, and answers that are the same either way."""
 
 import itertools
 import logging
