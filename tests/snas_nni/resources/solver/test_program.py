@@ -1,4 +1,4 @@
-"""The program that the solver gets: variables for combinations of few labels, and answers that are the same either way."""
+"""The program that the solver gets: columns for combinations of few labels, and the same answers with and without."""
 
 import itertools
 import logging
