@@ -1,1 +1,1 @@
-"""Layers that PyTorch runs slowly on a CPU, run in ways that are fast there with the same results."""
+"""Layers run in ways that are fast on a CPU, or that keep less for the backward pass, with the same results."""

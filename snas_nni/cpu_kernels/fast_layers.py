@@ -1,4 +1,4 @@
-"""The layers that PyTorch runs slowly on a CPU, made fast for the time of a training."""
+"""The layers that PyTorch runs slowly on a CPU, made fast for the time of a training, and ReLUs shared."""
 
 from __future__ import annotations
 
