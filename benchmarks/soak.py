@@ -127,14 +127,24 @@ def judged(seconds: list[float], mebibytes: list[float], warm_up: int = WARM_UP)
     memory = theilslopes(np.asarray(mebibytes)[warm_up:], x)
     median = float(np.median(seconds[warm_up:]))
     pace = theilslopes(100 * np.asarray(seconds)[warm_up:] / median, x)
+    goals = [
+        {
+            "name": f"slope of {what} in a thousand steps, upper end of its 95 % interval",
+            "wanted": f"at most {limit:g} {unit}",
+            "measured": f"{slope[3]:+.3f} {unit}",
+            "met": bool(slope[3] <= limit),
+        }
+        for what, slope, limit, unit in (("memory", memory, MEMORY_LIMIT, "MiB"), ("a step", pace, TIME_LIMIT, "%"))
+    ]
     return {
+        "goals": goals,
         "steps": len(seconds),
         "warm_up": warm_up,
         "memory_mib": {"after_warm_up": mebibytes[warm_up], "end": mebibytes[-1], "peak": max(mebibytes)},
         "memory_slope": {"mib_per_1000_steps": memory[0], "low": memory[2], "high": memory[3], "limit": MEMORY_LIMIT},
         "step_ms": 1000 * median,
         "time_slope": {"percent_per_1000_steps": pace[0], "low": pace[2], "high": pace[3], "limit": TIME_LIMIT},
-        "flat": bool(memory[3] <= MEMORY_LIMIT and pace[3] <= TIME_LIMIT),
+        "flat": all(goal["met"] for goal in goals),
         "curves": {"step_ms": tens(1000 * np.asarray(seconds)), "mib": tens(np.asarray(mebibytes))},
     }
 

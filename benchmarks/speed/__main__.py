@@ -13,7 +13,7 @@ from benchmarks.speed.figure import draw
 from benchmarks.speed.plan import PARTS, plan
 from benchmarks.speed.runner import ROOT, machine, run_all
 from benchmarks.speed.summary import summarise
-from benchmarks.speed.table import page
+from benchmarks.speed.table import goals, page
 from snas_nni.files import write_atomically
 
 
@@ -47,6 +47,7 @@ def main() -> int:
     def save(new: list[dict[str, Any]]) -> None:
         runs = [*kept, *new]
         report.update(summarise(runs), runs=runs)
+        report["goals"] = goals(report)
         write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())  # a cut leaves the last whole report
 
     run_all(plan(parts, batch=arguments.batch, threads=arguments.threads, quick=arguments.quick), save)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["page"]
+__all__ = ["goals", "page"]
 
 HEADLINES = {
     "update_ratio_gumbeldarts": "GumbelDARTS / SNAS, time per update of weights and logits",
@@ -35,6 +35,26 @@ WANTED = {
     "gradient_error_max": "below 0.01",
 }
 """What the project set out to reach; the table shows it beside what was measured, reached or not."""
+
+
+def goals(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was wanted and measured, space by space; met by the median over runs."""
+    found = []
+    for key, wanted in WANTED.items():
+        if key not in report:
+            continue
+        for of, numbers in (report[key].get("by") or {"": report[key]}).items():
+            words, _, limit = wanted.rpartition(" ")
+            median = numbers["median"]
+            found.append(
+                {
+                    "name": HEADLINES[key] + (f", {of}" if of else ""),
+                    "wanted": wanted,
+                    "measured": f"{median:.3g} ({numbers['min']:.3g} to {numbers['max']:.3g})",
+                    "met": median >= float(limit) if words == "at least" else median <= float(limit),
+                }
+            )
+    return found
 
 
 def page(report: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.speed.plan import OPTIONS, plan
 from benchmarks.speed.summary import summarise
-from benchmarks.speed.table import page
+from benchmarks.speed.table import goals, page
 
 
 def planned(*parts: str, quick: bool = False) -> list[dict[str, object]]:
@@ -59,3 +59,24 @@ def test_options_are_compared_with_the_same_rival() -> None:
     ]
     by = summarise(runs)["option_update_ratio"]["by"]
     assert {name: ratio["median"] for name, ratio in by.items()} == {"hub/uniform/both": 8.0}
+
+
+def test_goals_are_met_by_the_median_in_the_direction_that_was_wanted() -> None:
+    def row(median: float) -> dict[str, float]:
+        return {"median": median, "min": median - 1, "max": median + 1}
+
+    report = {
+        "update_ratio_gumbeldarts": {"by": {"hub": row(8.0), "snas": row(7.9)}},
+        "memory_ratio": {"by": {"hub": row(0.5), "snas": row(0.51)}},
+        "lightning_overhead": row(0.02),
+        "loader_share": row(9.0),  # nothing is wanted of it
+    }
+    found = goals(report)
+    assert [goal["met"] for goal in found] == [True, False, True, False, True]
+    assert found[0] == {
+        "name": "GumbelDARTS / SNAS, time per update of weights and logits, hub",
+        "wanted": "at least 8",
+        "measured": "8 (7 to 9)",
+        "met": True,
+    }
+    assert found[-1]["name"] == "Lightning and bookkeeping, share of a bare step"
