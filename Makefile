@@ -45,9 +45,9 @@ examples: $(VENV)/.installed-tensorboard
 bench-speed: $(VENV)/.installed-test
 	$(BIN)/python -W ignore -m benchmarks.speed
 
-# Timings too: to 64 candidates and 500 labels, half an hour.
+# Timings too: to 64 candidates and 500 labels, a quarter of an hour on one thread.
 bench-growth: $(VENV)/.installed-test
-	$(BIN)/python -W ignore -m benchmarks.speed growth size options --keep
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.speed growth size --threads 1 --output docs/results/growth
 
 # Hours on one core; goes on where it was cut. DATA is a folder of CIFAR-10 images, TABLE the accuracies of NAS-Bench-201.
 bench-cells: $(VENV)/.installed-test

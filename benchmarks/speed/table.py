@@ -35,6 +35,8 @@ WANTED = {
     "gradient_error_max": "below 0.01",
 }
 """What the project set out to reach; the table shows it beside what was measured, reached or not."""
+LINEAR = 0.95
+"""R^2 of a line through what is measured, from which on it counts as one."""
 
 
 def goals(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -54,20 +56,34 @@ def goals(report: dict[str, Any]) -> list[dict[str, Any]]:
                     "met": median >= float(limit) if words == "at least" else median <= float(limit),
                 }
             )
+    for axis, line in report.get("growth", {}).items():
+        for what, fit in (("time", line), ("memory", line.get("memory"))):
+            if fit is not None:
+                found.append(
+                    {
+                        "name": f"{what} of a step is linear in {axis}: R^2",
+                        "wanted": f"at least {LINEAR}",
+                        "measured": f"{fit['r_squared']:.3f}",
+                        "met": fit["r_squared"] >= LINEAR,
+                    }
+                )
     return found
 
 
 def page(report: dict[str, Any]) -> str:
     """Write the Markdown page of a report."""
     about = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
-    lines = ["# Speed of a search step", "", f"`{report['command']}`", "", about + ".", ""]
+    compared = any(key in report for key in HEADLINES)
+    title = "Speed of a search step" if compared else "Growth of a search"
+    lines = [f"# {title}", "", f"`{report['command']}`", "", about + ".", ""]
     lines += ["Medians over runs, with the smallest and largest. A run is a process of its own; those that are", ""]
     lines[-2] += " compared take turns."
-    lines += ["| measure | of | median | min | max | wanted |", "|---|---|---|---|---|---|"]
-    for key, title in HEADLINES.items():
+    if compared:
+        lines += ["| measure | of | median | min | max | wanted |", "|---|---|---|---|---|---|"]
+    for key, headline in HEADLINES.items():
         if key in report:
             cases = report[key].get("by") or {"": report[key]}
-            lines += [_row(title, of, numbers, WANTED.get(key, "")) for of, numbers in cases.items()]
+            lines += [_row(headline, of, numbers, WANTED.get(key, "")) for of, numbers in cases.items()]
     lines += _section("Seconds per step", "run", report.get("seconds_per_step"), 3)
     lines += _section("Peak memory above the start, MiB", "run", report.get("memory_mib"), 0)
     if "growth" in report:

@@ -90,7 +90,7 @@ def entropy_share(run: Run) -> float | None:
 
 def _entropy(run: Run) -> list[Finding]:
     share = entropy_share(run)
-    if share is None or share <= OPEN_ENTROPY:
+    if share is None or share <= OPEN_ENTROPY or _is_measured(run):
         return []
     return [
         Finding(

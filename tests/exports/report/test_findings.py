@@ -47,3 +47,12 @@ def test_logits_that_rest_are_warned_of_unless_they_were_measured(tmp_path, sett
     search = {"epochs": 3, "warmup_epochs": 0, "settle_epochs": settle, "initial_logits": start}
     folder = write_run(tmp_path / "run", record, made, settings={"search": search})
     assert any("did not move" in text for text in texts(folder)) == warned
+
+
+@pytest.mark.parametrize(("start", "warned"), [("sensitivity", False), ("random", True)])
+def test_measured_logits_need_not_decide(tmp_path, start, warned):
+    record = architecture()
+    made = {**columns(record, epochs=3), "search/entropy_share": [0.9] * 3}
+    search = {"epochs": 3, "warmup_epochs": 0, "settle_epochs": 3, "initial_logits": start}
+    folder = write_run(tmp_path / "run", record, made, settings={"search": search})
+    assert any("had not decided" in text for text in texts(folder)) == warned
