@@ -11,7 +11,15 @@ from exports.pictures.graph import CellGraph
 from exports.report.numbers import as_mapping, as_number, compact, of_metric, percent
 from exports.report.run import Run
 
-__all__ = ["GAINED_ACCURACY", "OPEN_ENTROPY", "Finding", "entropy_share", "findings", "still_moving"]
+__all__ = [
+    "GAINED_ACCURACY",
+    "OPEN_ENTROPY",
+    "Finding",
+    "chosen_by_measurement",
+    "entropy_share",
+    "findings",
+    "still_moving",
+]
 
 STILL_LOGITS = 0.05
 """Root mean square change of the log-probabilities over a whole search, in nats, below which nothing was learnt."""
@@ -54,7 +62,7 @@ def _logits(run: Run) -> list[Finding]:
     if entropy and entropy[0][1] == 0:
         text = "Nothing was left to choose: the budget excluded all but one candidate of each choice."
         return [Finding("note", text)]
-    if _is_measured(run):
+    if chosen_by_measurement(run):
         text = "Nothing was searched: the child was chosen by what the given network loses with one choice changed."
         return [Finding("note", text)]
     points = run.log.points("search/logit_movement")
@@ -70,8 +78,8 @@ def _logits(run: Run) -> list[Finding]:
     return [Finding("warning", f"The logits hardly moved ({moved:.2g} nats over the whole search). {rate}")]
 
 
-def _is_measured(run: Run) -> bool:
-    """Whether the logits were measured before the first step, and no epoch searched from there."""
+def chosen_by_measurement(run: Run) -> bool:
+    """Return whether the logits were measured before the first step, and no epoch searched from there."""
     search = as_mapping(as_mapping(run.summary.get("settings")).get("search"))
     epochs, settling, warmup = (as_number(search.get(name)) for name in ("epochs", "settle_epochs", "warmup_epochs"))
     if epochs is None or settling is None or warmup is None:
@@ -90,7 +98,7 @@ def entropy_share(run: Run) -> float | None:
 
 def _entropy(run: Run) -> list[Finding]:
     share = entropy_share(run)
-    if share is None or share <= OPEN_ENTROPY or _is_measured(run):
+    if share is None or share <= OPEN_ENTROPY or chosen_by_measurement(run):
         return []
     return [
         Finding(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exports.metric import ACCURACY, DecidingMetric
 from exports.report.evidence.reading import Reached, Share
-from exports.report.findings import GAINED_ACCURACY, OPEN_ENTROPY, entropy_share, still_moving
+from exports.report.findings import GAINED_ACCURACY, OPEN_ENTROPY, chosen_by_measurement, entropy_share, still_moving
 from exports.report.numbers import compact, of_metric, percent
 from exports.report.run import Run
 from snas_nni.resources import COSTS
@@ -110,6 +110,9 @@ def _decided(run: Run) -> Answer | None:
     share, moving = entropy_share(run), still_moving(run)
     if share is None:
         return None
+    if chosen_by_measurement(run):
+        text = "Nothing was searched: of the children within the budget this one loses least, by what was measured."
+        return Answer("Had the search decided?", "", text, "#epochs")
     decided = share <= OPEN_ENTROPY and not moving
     text = f"{percent(share)} of the largest possible entropy is left"
     count = f"{len(moving)} choice{'s' if len(moving) > 1 else ''}" if moving else "no choice"

@@ -3,6 +3,7 @@
 import pytest
 from report_runs import METRICS, architecture, columns, write_run
 
+from exports.report.evidence.answers import answers
 from exports.report.findings import findings
 from exports.report.run import read_run
 
@@ -56,3 +57,6 @@ def test_measured_logits_need_not_decide(tmp_path, start, warned):
     search = {"epochs": 3, "warmup_epochs": 0, "settle_epochs": 3, "initial_logits": start}
     folder = write_run(tmp_path / "run", record, made, settings={"search": search})
     assert any("had not decided" in text for text in texts(folder)) == warned
+    (decided,) = [each for each in answers(read_run(folder)) if each.question == "Had the search decided?"]
+    assert (decided.verdict == "no") == warned
+    assert ("Nothing was searched" in decided.text) != warned

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
 import pytorch_lightning as lightning
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from snas_nni.errors import NotFiniteError
 from trials.data.loaders import training_loader
@@ -16,7 +21,12 @@ from trials.training.modules import training_module
 from trials.training.task_training import TaskTraining
 from trials.training.trainer import SILENT
 
-__all__ = ["tune"]
+__all__ = ["statistics_follow", "tune"]
+
+_OLD: Final = 0.05
+"""Share that BatchNorm statistics of before may have in those after a training."""
+_USUAL: Final = 0.1
+"""PyTorch's momentum; layers that have it, or more, stay as they are."""
 
 
 def tune(
@@ -63,10 +73,39 @@ def tune(
         callbacks=[FastLayers()],
         **SILENT,
     )
-    trainer.fit(module, training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers))
+    loader = training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers)
+    with statistics_follow(child, epochs * len(loader)):
+        trainer.fit(module, loader)
     child.eval()
     if not all(bool(tensor.isfinite().all()) for tensor in child.state_dict().values()):
         raise NotFiniteError(
             f"training the child by itself, at a learning rate of {rate:g}, gave weights that are not finite. Give a "
             "lower tuning.learning_rate; snas-nni derive FOLDER --tune-epochs N does it without another search."
         )
+
+
+@contextmanager
+def statistics_follow(network: nn.Module, steps: int) -> Iterator[None]:
+    """Let BatchNorm statistics follow the weights in a training that is short for their momentum.
+
+    Published networks have momenta of 0.01 and less, made for very many steps: after a hundred steps a third of the
+    statistics would still be those of the weights that training began with, and the network worse than it is. In a
+    ``with`` block such layers have the least momentum m <= 0.1 for which (1 - m)^steps is at most 0.05.
+
+    Args:
+        network: that is trained.
+        steps: of the training.
+    """
+    least = min(_USUAL, 1 - _OLD ** (1 / max(1, steps)))
+    slow = [
+        (layer, layer.momentum)
+        for layer in network.modules()
+        if isinstance(layer, _BatchNorm) and layer.momentum is not None and layer.momentum < least
+    ]
+    for layer, _ in slow:
+        layer.momentum = least
+    try:
+        yield
+    finally:
+        for layer, momentum in slow:
+            layer.momentum = momentum
