@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, Final
 
 import pytorch_lightning as lightning
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from snas_nni.derivation.recalibration import own_statistics
 from snas_nni.errors import NotFiniteError
 from trials.data.loaders import training_loader
 from trials.data.types import TaskData
@@ -21,12 +23,14 @@ from trials.training.modules import training_module
 from trials.training.task_training import TaskTraining
 from trials.training.trainer import SILENT
 
-__all__ = ["statistics_follow", "tune"]
+__all__ = ["statistics_lag", "tune"]
 
 _OLD: Final = 0.05
 """Share that BatchNorm statistics of before may have in those after a training."""
 _USUAL: Final = 0.1
 """PyTorch's momentum; layers that have it, or more, stay as they are."""
+_BATCHES: Final = 20
+"""Training batches that statistics are measured on."""
 
 
 def tune(
@@ -40,6 +44,8 @@ def tune(
     share: float = 0.2,
 ) -> None:
     """Train a child, in place; its weights are those of the last epoch.
+
+    BatchNorm statistics that could not follow the weights in so few steps are measured on training batches.
 
     Args:
         child: with the weights to begin with; afterwards in evaluation mode.
@@ -74,9 +80,10 @@ def tune(
         **SILENT,
     )
     loader = training_loader(data, settings.search.batch_size, settings.seed, settings.data.workers)
-    with statistics_follow(child, epochs * len(loader)):
-        trainer.fit(module, loader)
+    trainer.fit(module, loader)
     child.eval()
+    if statistics_lag(child, epochs * len(loader)):
+        _measure_statistics(child, loader)
     if not all(bool(tensor.isfinite().all()) for tensor in child.state_dict().values()):
         raise NotFiniteError(
             f"training the child by itself, at a learning rate of {rate:g}, gave weights that are not finite. Give a "
@@ -84,28 +91,27 @@ def tune(
         )
 
 
-@contextmanager
-def statistics_follow(network: nn.Module, steps: int) -> Iterator[None]:
-    """Let BatchNorm statistics follow the weights in a training that is short for their momentum.
+def statistics_lag(network: nn.Module, steps: int) -> bool:
+    """Whether a training was too short for the momentum m of some BatchNorm statistics to follow the weights.
 
-    Published networks have momenta of 0.01 and less, made for very many steps: after a hundred steps a third of the
-    statistics would still be those of the weights that training began with, and the network worse than it is. In a
-    ``with`` block such layers have the least momentum m <= 0.1 for which (1 - m)^steps is at most 0.05.
+    Published networks have momenta of 0.01 and less, made for very many steps: after a hundred a third of the
+    statistics, (1 - m)^steps, are still those of the weights that training began with. Layers with PyTorch's momentum,
+    0.1, do not count.
 
     Args:
-        network: that is trained.
+        network: that was trained.
         steps: of the training.
     """
-    least = min(_USUAL, 1 - _OLD ** (1 / max(1, steps)))
-    slow = [
-        (layer, layer.momentum)
+    return any(
+        isinstance(layer, _BatchNorm)
+        and layer.momentum is not None
+        and layer.momentum < _USUAL
+        and (1 - layer.momentum) ** steps > _OLD
         for layer in network.modules()
-        if isinstance(layer, _BatchNorm) and layer.momentum is not None and layer.momentum < least
-    ]
-    for layer, _ in slow:
-        layer.momentum = least
-    try:
-        yield
-    finally:
-        for layer, momentum in slow:
-            layer.momentum = momentum
+    )
+
+
+def _measure_statistics(network: nn.Module, loader: Iterable[Any]) -> None:
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        own_statistics(network.eval(), lambda batch: network(batch[0].to(device)), islice(loader, _BATCHES))
