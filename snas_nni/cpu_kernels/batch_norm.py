@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import MethodType
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from snas_nni.cpu_kernels.memory_format import dot_of_images, is_channels_last
+from snas_nni.cpu_kernels.replaced import replace_forward
 from snas_nni.cpu_kernels.unkept_outputs import note_unkept
 
 __all__ = ["use_fast_batch_norm"]
@@ -46,15 +46,7 @@ def use_fast_batch_norm(network: nn.Module) -> Callable[[], None]:
         for layer in network.modules()
         if isinstance(layer, nn.BatchNorm2d) and type(layer).forward is nn.BatchNorm2d.forward
     ]
-    for layer in changed:
-        # A method bound to the layer, which a deep copy of the layer binds to the copy.
-        layer.forward = MethodType(_forward, layer)  # type: ignore[method-assign]
-
-    def undo() -> None:
-        for layer in changed:
-            vars(layer).pop("forward", None)
-
-    return undo
+    return replace_forward(changed, _forward)
 
 
 def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from snas_nni.cpu_kernels.memory_format import is_channels_last
+from snas_nni.cpu_kernels.replaced import replace_method
 
 __all__ = ["use_fast_depthwise"]
 
@@ -41,15 +42,9 @@ def use_fast_depthwise(network: nn.Module) -> Callable[[], None]:
         A function that undoes it.
     """
     changed = [m for m in network.modules() if isinstance(m, nn.Conv2d) and _concerns(m)]
-    for layer in changed:
-        # No reference to the layer: a deep copy of it would go on reading the weights of the first.
-        setattr(layer, _HOOK, partial(_convolve, layer.groups, layer.stride[0], layer.dilation[0]))
-
-    def undo() -> None:
-        for layer in changed:
-            vars(layer).pop(_HOOK, None)
-
-    return undo
+    return replace_method(
+        changed, _HOOK, lambda layer: partial(_convolve, layer.groups, layer.stride[0], layer.dilation[0])
+    )
 
 
 def _concerns(layer: nn.Conv2d) -> bool:

@@ -11,13 +11,14 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MethodType
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
+
+from snas_nni.cpu_kernels.replaced import replace_forward
 
 __all__ = ["sharing", "use_shared_relu"]
 
@@ -49,15 +50,7 @@ def use_shared_relu(network: nn.Module) -> Callable[[], None]:
         A function that undoes it.
     """
     changed = [layer for module in network.modules() if (layer := _first_relu(module)) is not None]
-    for layer in changed:
-        # A method bound to the layer, which a deep copy of the layer binds to the copy.
-        layer.forward = MethodType(_forward, layer)  # type: ignore[method-assign]
-
-    def undo() -> None:
-        for layer in changed:
-            vars(layer).pop("forward", None)
-
-    return undo
+    return replace_forward(changed, _forward)
 
 
 def _first_relu(module: nn.Module) -> nn.ReLU | None:

@@ -106,14 +106,14 @@ def _summed(weights: Tensor, outputs: Sequence[Tensor]) -> Tensor:
 class _WeightedSum(torch.autograd.Function):
     """sum_k w_k O_k without a product of its own for each term, and dL/dw_k as a dot product.
 
-    ``apply(weights, unkept, *outputs)``: weights of shape ``(n,)``, how n outputs of one shape are done without (None
+    ``apply(weights, ways, *outputs)``: weights of shape ``(n,)``, how n outputs of one shape are done without (None
     for those that are kept), and the outputs.
     """
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, unkept: Sequence[UnkeptOutput | None], *outputs: Tensor) -> Tensor:
-        kept = [(out,) if way is None else way.sources for out, way in zip(outputs, unkept, strict=True)]
-        ctx.dots = [dot_of_images if way is None else way.dot for way in unkept]
+    def forward(ctx: Any, weights: Tensor, ways: Sequence[UnkeptOutput | None], *outputs: Tensor) -> Tensor:
+        kept = [(out,) if way is None else way.sources for out, way in zip(outputs, ways, strict=True)]
+        ctx.dots = [dot_of_images if way is None else way.dot for way in ways]
         ctx.counts = [len(tensors) for tensors in kept]
         ctx.dtypes = [output.dtype for output in outputs]
         ctx.save_for_backward(weights, *(tensor for tensors in kept for tensor in tensors))
