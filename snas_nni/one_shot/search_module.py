@@ -17,7 +17,7 @@ from snas_nni.nni_compat import BaseOneShotLightningModule
 from snas_nni.one_shot.evaluator_log import EvaluatorLog
 from snas_nni.one_shot.evidence.batches import Batches, training_batches, validation_batches
 from snas_nni.one_shot.evidence.comparing import Accept
-from snas_nni.one_shot.evidence.sensitivity import begin_from_sensitivities, losses_of_children
+from snas_nni.one_shot.evidence.sensitivity import Counter, begin_from_sensitivities, losses_of_children, no_counter
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.learning_rate import logits_learning_rate
 from snas_nni.one_shot.lightning_compat import trainer_of
@@ -32,13 +32,6 @@ from snas_nni.resources.child_selection import ChildSelection
 from snas_nni.resources.cost_source import CostSource
 
 __all__ = ["SearchModule"]
-
-Counter = Callable[[str, int], Callable[[], None]]
-"""Gets what is counted and up to how many, and returns what is called after each."""
-
-
-def _no_counter(what: str, total: int) -> Callable[[], None]:
-    return lambda: None
 
 
 class SearchModule(BaseOneShotLightningModule):
@@ -79,7 +72,7 @@ class SearchModule(BaseOneShotLightningModule):
         self.regularization = Regularization(regularizers, count_costs)
         self.selection = selection or ChildSelection(distribution)
         self.settling = Settling(distribution, self.selection, settings, seed, accept)
-        self.counter = _no_counter
+        self.counter: Counter = no_counter
         self._shown: Sample | None = None
         self._step = SearchStep(distribution, settings, self.regularization, self.selection)
         self._undo = ExitStack()

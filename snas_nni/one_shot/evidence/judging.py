@@ -12,18 +12,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.utils._pytree import tree_map
 from torchmetrics import Metric
 
-from snas_nni.derivation.recalibration import Statistics, own_statistics, statistics_restored
+from snas_nni.derivation.recalibration import Statistics, own_statistics
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError
 from snas_nni.one_shot.evidence.alone import train_alone, weights_restored
 from snas_nni.one_shot.evidence.batches import Batches, examples_in
-from snas_nni.one_shot.evidence.step_log import StepLog
-from snas_nni.one_shot.resume_state import random_state, set_random_state, undisturbed_metrics
+from snas_nni.one_shot.evidence.undisturbed import moved, undisturbed
 from snas_nni.one_shot.settings import SearchSettings
 
 __all__ = ["Judge", "Judged", "judged_by_settings", "rank"]
@@ -99,41 +95,31 @@ class Judge:
     def __call__(self, sample: Mapping[str, Any]) -> Judged:
         """Measure the child of an NNI sample; its statistics are those before it trained alone."""
         module, distribution = self._module, self._distribution
-        modes = {each: each.training for each in module.modules()}
-        states, log, statistics = random_state(), StepLog(module), Statistics()
-        try:
-            with ExitStack() as stack:
-                stack.enter_context(torch.no_grad())
-                stack.enter_context(statistics_restored(module))
-                stack.enter_context(undisturbed_metrics(module))
-                stack.enter_context(log.listening())
-                stack.enter_context(distribution.use(distribution.one_hot_sample(sample)))
-                depends_on = stack.enter_context(distribution.current.noting_labels())
-                if self._trainer is not None:
-                    stack.enter_context(self._trainer.precision_plugin.val_step_context())
-                if self._training is not None:
+        statistics = Statistics()
+        with undisturbed(module) as log, ExitStack() as stack:
+            stack.enter_context(distribution.use(distribution.one_hot_sample(sample)))
+            depends_on = stack.enter_context(distribution.current.noting_labels())
+            if self._trainer is not None:
+                stack.enter_context(self._trainer.precision_plugin.val_step_context())
+            if self._training is not None:
+                batches = enumerate(self._training.seeded(self._seed))
+                statistics = own_statistics(module, lambda numbered: self._run(*numbered), batches)
+                if self._epochs:
+                    stack.enter_context(weights_restored(module))
+                    self._train(self._training)
                     batches = enumerate(self._training.seeded(self._seed))
-                    statistics = own_statistics(module, lambda numbered: self._run(*numbered), batches)
-                    if self._epochs:
-                        stack.enter_context(weights_restored(module))
-                        self._train(self._training)
-                        batches = enumerate(self._training.seeded(self._seed))
-                        own_statistics(module, lambda numbered: self._run(*numbered), batches)
-                log.forget()
-                for metric in module.modules():
-                    if isinstance(metric, Metric):
-                        metric.reset()
-                module.eval()
-                for number, loader in enumerate(self._validation):
-                    position = (number,) if len(self._validation) > 1 else ()
-                    for index, batch in enumerate(loader.seeded(self._seed)):
-                        log.examples = examples_in(batch)
-                        self._run(index, batch, *position)
-                metrics = log.means()
-        finally:
-            set_random_state(states)
-            for each, mode in modes.items():
-                each.training = mode
+                    own_statistics(module, lambda numbered: self._run(*numbered), batches)
+            log.forget()
+            for metric in module.modules():
+                if isinstance(metric, Metric):
+                    metric.reset()
+            module.eval()
+            for number, loader in enumerate(self._validation):
+                position = (number,) if len(self._validation) > 1 else ()
+                for index, batch in enumerate(loader.seeded(self._seed)):
+                    log.examples = examples_in(batch)
+                    self._run(index, batch, *position)
+            metrics = log.means()
         return Judged(dict(sample), metrics, statistics, frozenset(depends_on) or None)
 
     def _train(self, training: Batches) -> None:
@@ -146,16 +132,10 @@ class Judge:
         train_alone(self._module, self._loss, epochs, steps, self._clip)
 
     def _loss(self, batch: Any, index: int) -> Any:
-        return self._module.training_step(self._moved(batch), index)
+        return self._module.training_step(moved(batch, self._module, self._trainer), index)
 
     def _run(self, index: int, batch: Any, *position: int) -> None:
-        self._module.validation_step(self._moved(batch), index, *position)
-
-    def _moved(self, batch: Any) -> Any:
-        if self._trainer is not None:
-            return self._trainer.strategy.batch_to_device(self._trainer.precision_plugin.convert_input(batch))
-        device = next(self._module.parameters()).device
-        return tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
+        self._module.validation_step(moved(batch, self._module, self._trainer), index, *position)
 
 
 def judged_by_settings(

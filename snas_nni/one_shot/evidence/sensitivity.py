@@ -17,24 +17,23 @@ import torch
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_map
 
-from snas_nni.derivation.recalibration import statistics_restored
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.choices import Choice, OneOf
 from snas_nni.errors import NotFiniteError, SettingError
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
 from snas_nni.one_shot.evidence.batches import Batches, examples_in
-from snas_nni.one_shot.evidence.step_log import StepLog
-from snas_nni.one_shot.resume_state import random_state, set_random_state, undisturbed_metrics
+from snas_nni.one_shot.evidence.undisturbed import moved, undisturbed
 
 __all__ = [
     "REACH",
+    "Counter",
     "begin_from_sensitivities",
     "first_child",
     "logits_of_rises",
     "losses_of_children",
     "measured_rises",
+    "no_counter",
     "put_logits",
 ]
 
@@ -42,6 +41,13 @@ REACH = 5.0
 """Nats between the best candidate of a label and its worst one, in the mean over the labels."""
 
 Loss = Callable[[Mapping[str, Any]], float]
+Counter = Callable[[str, int], Callable[[], None]]
+"""Gets what is counted and up to how many, and returns what is called after each."""
+
+
+def no_counter(what: str, total: int) -> Callable[[], None]:
+    """Tell nobody."""
+    return lambda: None
 
 
 def logits_of_rises(rises: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -133,7 +139,7 @@ def put_logits(distribution: ArchitectureDistribution, logits: Mapping[str, Tens
 def begin_from_sensitivities(
     distribution: ArchitectureDistribution,
     loss: Loss,
-    counter: Callable[[str, int], Callable[[], None]] = lambda what, total: lambda: None,
+    counter: Counter = no_counter,
 ) -> None:
     """Set the logits of a distribution by what its network loses with one candidate changed.
 
@@ -177,42 +183,24 @@ def losses_of_children(
         seed: of what loaders and steps draw meanwhile.
     """
     supernet = next((each for each in training_module.modules() if isinstance(each, ModelSpace)), training_module)
-    modes, states = {each: each.training for each in training_module.modules()}, random_state()
-    log = StepLog(training_module)
+    with undisturbed(training_module) as log:
+        batches = [moved(batch, training_module, trainer) for batch in training.seeded(seed)]
+        training_module.eval()
+        for layer in supernet.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.train()
 
-    def moved(batch: Any) -> Any:
-        if trainer is not None:
-            return trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch))
-        device = next(training_module.parameters()).device
-        return tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, batch)
+        def loss(sample: Mapping[str, Any]) -> float:
+            torch.manual_seed(seed)
+            total: Any = 0.0
+            with ExitStack() as stack:
+                stack.enter_context(distribution.use(distribution.one_hot_sample(sample)))
+                if trainer is not None:
+                    stack.enter_context(trainer.precision_plugin.train_step_context())
+                for index, batch in enumerate(batches):
+                    log.examples = examples_in(batch)
+                    output = training_module.training_step(batch, index)
+                    total = total + (output["loss"] if isinstance(output, dict) else output).detach()
+            return float(total) / len(batches)
 
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(torch.no_grad())
-            stack.enter_context(statistics_restored(training_module))
-            stack.enter_context(undisturbed_metrics(training_module))
-            stack.enter_context(log.listening())
-            batches = [moved(batch) for batch in training.seeded(seed)]
-            training_module.eval()
-            for layer in supernet.modules():
-                if isinstance(layer, _BatchNorm):
-                    layer.train()
-
-            def loss(sample: Mapping[str, Any]) -> float:
-                torch.manual_seed(seed)
-                total: Any = 0.0
-                with ExitStack() as each:
-                    each.enter_context(distribution.use(distribution.one_hot_sample(sample)))
-                    if trainer is not None:
-                        each.enter_context(trainer.precision_plugin.train_step_context())
-                    for index, batch in enumerate(batches):
-                        log.examples = examples_in(batch)
-                        output = training_module.training_step(batch, index)
-                        total = total + (output["loss"] if isinstance(output, dict) else output).detach()
-                return float(total) / len(batches)
-
-            yield loss
-    finally:
-        set_random_state(states)
-        for each, mode in modes.items():
-            each.training = mode
+        yield loss
