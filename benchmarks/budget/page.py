@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.budget.goals import RANDOM_CHILDREN, compared, fronts_compared
+from benchmarks.goal_table import goal_table
 
 __all__ = ["page", "write_plot"]
 
@@ -21,12 +22,7 @@ def page(document: dict[str, Any]) -> str:
         "was trained alone, as many steps as a search has; the best of them within a budget is what a search with that "
         "budget is held against. Accuracies are held-out ones, means over the seeds.",
         "",
-        "| goal | wanted | measured | met |",
-        "|---|---|---|---|",
-        *(
-            f"| {goal['name']} | {goal['wanted']} | {goal['measured']:.3g} | {'yes' if goal['met'] else 'no'} |"
-            for goal in document.get("goals", [])
-        ),
+        *goal_table(document.get("goals", [])),
         "",
         f"random: the best of {RANDOM_CHILDREN} uniform children within the budget, each trained alone (so "
         f"{RANDOM_CHILDREN} times the steps); GumbelDARTS: its child trained alone, or the cheapest child where that "

@@ -7,6 +7,7 @@ from statistics import mean, pstdev
 from typing import Any
 
 from benchmarks.cells.judge import CELLS_PER_STAGE, EPOCHS, rank_correlation
+from benchmarks.goal_table import goal_table
 from trials.bench.summary import markdown_table
 
 __all__ = ["TRUSTED", "WANTED", "best_trial", "goals", "judge_correlation", "page"]
@@ -81,8 +82,7 @@ def page(report: dict[str, Any]) -> str:
     ]
     reached = goals(report)
     if reached:
-        rows = [[goal["name"], goal["wanted"], goal["measured"], "yes" if goal["met"] else "no"] for goal in reached]
-        lines += [markdown_table(["goal", "wanted", "measured", "met"], rows), ""]
+        lines += [*goal_table(reached), ""]
     ranking = report["ranking"]
     correlation = judge_correlation(ranking)
     if correlation is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.goal_table import goal_table
+
 __all__ = ["goals", "page"]
 
 SPEARMAN, MEDIAN, P90, USED = 0.97, 0.05, 0.12, 0.9
@@ -48,14 +50,7 @@ def page(document: dict[str, Any]) -> str:
         "tables of four spaces, each fitted to designed children and compared with 40 random ones that were exported "
         "as for deployment. Times are milliseconds of whole children.",
         "",
-        "| goal | wanted | measured | met |",
-        "|---|---|---|---|",
-    ]
-    for goal in document["goals"]:
-        lines.append(
-            f"| {goal['name']} | {goal['wanted']} | {goal['measured']:.4g} | {'yes' if goal['met'] else 'no'} |"
-        )
-    lines += [
+        *goal_table(document["goals"], ".4g"),
         "",
         "Where a goal is missed: the children of `cells` lie within a tenth of each other in OpenVINO, whose passes "
         "differ by 1 to 2 %, so that ranks of neighbors are chance; one child at the lowest budget in `cells` "

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.goal_table import goal_table
 from benchmarks.recipe.measure import EPOCHS, VARIANTS, WIDTH
 from benchmarks.shrink.data import IMAGES, SIDE
 
@@ -73,12 +74,7 @@ def page(document: dict[str, Any]) -> str:
         f"{', '.join(map(str, seeds))}. The teachers, twice as wide, reach "
         f"{', '.join(f'{100 * value:.1f}' for _, value in teachers)}.",
         "",
-        "| goal | wanted | measured | met |",
-        "|---|---|---|---|",
-        *(
-            f"| {goal['name']} | {goal['wanted']} | {goal['measured']} | {'yes' if goal['met'] else 'no'} |"
-            for goal in document.get("goals", [])
-        ),
+        *goal_table(document.get("goals", [])),
         "",
         "| trained | accuracy | what the part brings |",
         "|---|---|---|",

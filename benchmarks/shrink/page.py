@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.goal_table import goal_table
 from benchmarks.shrink.base import BASE_EPOCHS
 from benchmarks.shrink.data import IMAGES, SIDE
 from benchmarks.shrink.measure import LEARNING_RATE, METHODS, SEARCH_EPOCHS, TUNE_EPOCHS
@@ -127,12 +128,7 @@ def page(document: dict[str, Any]) -> str:
         f"parameters by five methods. Seeds: {', '.join(map(str, seeds))}.",
         "",
         *_left(rows),
-        "| goal | wanted | measured | met |",
-        "|---|---|---|---|",
-        *(
-            f"| {goal['name']} | {goal['wanted']} | {goal['measured']} | {'yes' if goal['met'] else 'no'} |"
-            for goal in document.get("goals", [])
-        ),
+        *goal_table(document.get("goals", [])),
         "",
         "Test accuracy in percent, mean over the seeds (the test split is read once, by the finished child), and below "
         "it the share of the given network that the child costs:",

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.goal_table import goal_table
 from trials.bench.summary import markdown_table
 
 __all__ = ["LEVELS", "draw", "goals", "page", "seconds_to"]
@@ -68,9 +69,8 @@ def page(report: dict[str, Any]) -> str:
         "later ones keep it: the median over seeds, and how many of them got there. What RandomOneShot needs to select",
         "one of its children is counted. BatchNorm is recalibrated for all, which is not.",
     ]
-    reached = [[str(goal[key]) for key in ("name", "wanted", "measured")] + ["yes" if goal["met"] else "no"]
-               for goal in goals(report["rows"])]  # fmt: skip
-    lines += ["", markdown_table(["goal", "wanted", "measured", "met"], reached)] if reached else []
+    reached = goals(report["rows"])
+    lines += ["", *goal_table(reached)] if reached else []
     for task in dict.fromkeys(row["task"] for row in report["rows"]):
         rows = [row for row in report["rows"] if row["task"] == task]
         levels = LEVELS[task]
