@@ -4,7 +4,7 @@ PyTorch's code for that order takes one pixel at a time: it is fast where the ch
 and up to eight times slower than in the other order where they do not (8, 24, the paper's 36). A row of pixels is a
 longer vector. Here statistics are taken for each place of a row and channel, and those of a channel joined after.
 
-On every device, what a layer returns in training need not be kept by a weighted sum that follows
+On every device, what a layer returns in training need not be kept by what follows
 (:mod:`snas_nni.cpu_kernels.unkept_outputs`).
 """
 
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from snas_nni.cpu_kernels.memory_format import dot_of_images, is_channels_last
+from snas_nni.cpu_kernels.memory_format import is_channels_last
 from snas_nni.cpu_kernels.replaced import replace_forward
-from snas_nni.cpu_kernels.unkept_outputs import note_unkept
+from snas_nni.cpu_kernels.unkept_outputs import UnkeptOutput, note_unkept
 
 __all__ = ["use_fast_batch_norm"]
 
@@ -55,7 +55,7 @@ def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
         return _in_rows(layer, images)
     result: Tensor = type(layer).forward(layer, images)
     if layer.training and result.requires_grad and images.numel() > _FEW and not torch.compiler.is_compiling():
-        note_unkept(result, partial(_dot, layer.eps), images, *_learned(layer))
+        note_unkept(result, UnkeptOutput(partial(_again, layer.eps), images, *_learned(layer)))
     return result
 
 
@@ -63,11 +63,9 @@ def _learned(layer: nn.BatchNorm2d) -> list[Tensor]:
     return [tensor for tensor in (layer.weight, layer.bias) if tensor is not None]
 
 
-def _dot(
-    eps: float, gradient: Tensor, images: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
-) -> Tensor:
-    """Sum of products with what PyTorch's layer returned in training, which is made again."""
-    return dot_of_images(gradient, functional.batch_norm(images, None, None, weight, bias, True, 0.0, eps))
+def _again(eps: float, images: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """What PyTorch's layer returned in training."""
+    return functional.batch_norm(images, None, None, weight, bias, True, 0.0, eps)
 
 
 def _dot_in_rows(
@@ -85,6 +83,19 @@ def _dot_in_rows(
     return normal.sum() if bias is None else normal.sum() + torch.dot(alone, bias.to(alone.dtype))
 
 
+def _again_in_rows(
+    eps: float,
+    images: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """What :func:`_in_rows` returned."""
+    _, shift, scale = _affine(mean, variance, weight, bias, eps)
+    return _applied(images, *_repeated(shift, scale, images.shape[3]))
+
+
 def _in_rows(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
     result: Tensor
     result, mean, variance = _BatchNorm.apply(images, layer.weight, layer.bias, layer.eps)
@@ -99,7 +110,8 @@ def _in_rows(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
             layer.running_mean.lerp_(mean.to(layer.running_mean.dtype), share or 0.0)
             layer.running_var.lerp_((variance * (count / (count - 1))).to(layer.running_var.dtype), share or 0.0)
     if result.requires_grad:
-        note_unkept(result, partial(_dot_in_rows, layer.eps), images, mean, variance, *_learned(layer))
+        make, dot = partial(_again_in_rows, layer.eps), partial(_dot_in_rows, layer.eps)
+        note_unkept(result, UnkeptOutput(make, images, mean, variance, *_learned(layer), dot=dot))
     return result
 
 

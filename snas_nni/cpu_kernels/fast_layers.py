@@ -1,4 +1,4 @@
-"""The layers that PyTorch runs slowly on a CPU, made fast for the time of a training, and ReLUs shared."""
+"""For the time of a training: layers that PyTorch runs slowly on a CPU made fast, ReLUs shared, less kept."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from torch import nn
 
 from snas_nni.cpu_kernels.batch_norm import use_fast_batch_norm
 from snas_nni.cpu_kernels.depthwise import use_fast_depthwise
+from snas_nni.cpu_kernels.max_pooling import use_narrow_places
 from snas_nni.cpu_kernels.memory_format import ChannelsLast
-from snas_nni.cpu_kernels.shared_relu import use_shared_relu
+from snas_nni.cpu_kernels.recomputed import use_recomputed
+from snas_nni.cpu_kernels.shared_layers import use_shared_relu
 
 __all__ = ["use_fast_kernels", "use_fast_kernels_in_training"]
 
 
 def use_fast_kernels(network: nn.Module) -> Callable[[], None]:
-    """Quicken depthwise convolutions and BatchNorm, and share ReLUs; results and parameters stay what they are.
+    """Quicken depthwise convolutions and BatchNorm, share ReLUs, make again what is cheap to make.
+
+    Results and parameters stay what they are.
 
     Returns:
         A function that undoes it.
@@ -25,6 +29,8 @@ def use_fast_kernels(network: nn.Module) -> Callable[[], None]:
     undo.callback(use_fast_depthwise(network))
     undo.callback(use_fast_batch_norm(network))
     undo.callback(use_shared_relu(network))
+    undo.callback(use_recomputed(network))
+    undo.callback(use_narrow_places(network))
     return undo.close
 
 

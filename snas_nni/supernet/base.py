@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from snas_nni.cpu_kernels.shared_relu import sharing
+from snas_nni.cpu_kernels.shared_layers import sharing
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.distribution.trace import Owner

@@ -14,7 +14,7 @@ from nni.nas.nn.pytorch.cell import preprocess_cell_inputs
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
-from snas_nni.cpu_kernels.shared_relu import sharing
+from snas_nni.cpu_kernels.shared_layers import run_shared, sharing
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.nni_compat import PathSamplingCell
@@ -142,7 +142,7 @@ class MixedCell(SampledModule, PathSamplingCell):
 
         def run(index: int) -> Any:
             source, _, operation = branches[index]
-            return operation(states[source])
+            return run_shared(operation, states[source])
 
         def weights(indices: Sequence[int]) -> list[Tensor]:
             by_slot = [s.weights()[:, None] * o.weights()[None, :] for s, o in zip(sources, operations, strict=True)]

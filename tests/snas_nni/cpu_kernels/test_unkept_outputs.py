@@ -1,12 +1,14 @@
 """A weighted sum does without what BatchNorm returned, and its gradients are the same."""
 
+import weakref
+
 import pytest
 import torch
 from torch import nn
 
 from snas_nni.cpu_kernels import batch_norm
 from snas_nni.cpu_kernels.batch_norm import use_fast_batch_norm
-from snas_nni.cpu_kernels.unkept_outputs import unkept
+from snas_nni.cpu_kernels.unkept_outputs import UnkeptOutput, unkept
 from snas_nni.supernet.weighting import weighted_sum
 
 
@@ -95,3 +97,29 @@ def test_nothing_is_noted_in_evaluation_or_without_gradients():
         assert unkept(layer(images())) is None
     assert unkept(layer.eval()(images())) is None
     assert unkept(images()) is None
+
+
+def test_it_is_made_once_until_the_last_one_asked():
+    made = []
+    how = UnkeptOutput(lambda source: made.append(1) or source + 1, torch.ones(2))
+    first = how.again()
+    assert how.again() is first
+    assert how.again(last=True) is first
+    assert len(made) == 1
+    assert torch.equal(how.again(), first)
+    assert len(made) == 2
+
+
+def test_a_source_that_was_changed_in_place_is_refused():
+    source = torch.ones(2)
+    how = UnkeptOutput(torch.neg, source)
+    source.add_(1)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        how.again()
+
+
+def test_nothing_waits_for_a_collection_of_cycles():
+    how = UnkeptOutput(torch.neg, torch.ones(2))
+    gone = weakref.ref(how)
+    del how
+    assert gone() is None

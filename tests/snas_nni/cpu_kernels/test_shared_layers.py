@@ -1,4 +1,4 @@
-"""Candidates that begin with the same ReLU compute and keep it once, and nothing else changes."""
+"""Candidates that begin with the same ReLU, or are the same pooling, compute it once, and nothing else changes."""
 
 import copy
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from snas_nni.cpu_kernels.shared_relu import sharing, use_shared_relu
+from snas_nni.cpu_kernels.shared_layers import run_shared, sharing, use_shared_relu
 
 
 def candidates(count=3):
@@ -138,3 +138,47 @@ def test_a_deep_copy_is_bound_to_itself_and_undoing_ends_it():
     assert copied[0][0].forward.__self__ is copied[0][0]
     undo()
     assert "forward" not in vars(network[0][0])
+
+
+@pytest.mark.parametrize("make", [nn.MaxPool2d, nn.AvgPool2d])
+def test_equal_poolings_of_a_tensor_are_one(make):
+    first, equal, other = make(3, 1, padding=1), make(3, 1, padding=1), make(3, 2, padding=1)
+    given = inputs()
+    with sharing():
+        result = run_shared(first, given)
+        assert run_shared(equal, given) is result
+        assert run_shared(other, given).shape == (2, 4, 3, 3)
+        assert run_shared(first, inputs()) is not result
+    assert run_shared(equal, given) is not result
+    assert torch.equal(result, equal(given))
+
+
+def test_poolings_that_differ_in_what_they_do_not_print_are_two():
+    given = inputs()
+    poolings = [
+        nn.AvgPool2d(3, 1, padding=1),
+        nn.AvgPool2d(3, 1, padding=1, count_include_pad=False),
+        nn.AvgPool2d(3, 1, padding=1, divisor_override=2),
+    ]
+    with sharing():
+        for each in poolings:
+            assert torch.equal(run_shared(each, given), each(given))
+
+
+def test_a_pooling_that_somebody_watches_runs_itself():
+    seen = []
+    poolings = [nn.MaxPool2d(3), nn.MaxPool2d(3)]
+    for each in poolings:
+        each.register_forward_hook(lambda *_: seen.append(1))
+    given = inputs()
+    with sharing():
+        for each in poolings:
+            run_shared(each, given)
+    assert len(seen) == 2
+
+
+def test_other_candidates_run_themselves():
+    network, given = candidates(2), inputs()
+    with sharing():
+        assert torch.equal(run_shared(network[0], given), network[0](given))
+        assert run_shared(len, [1, 2]) == 2

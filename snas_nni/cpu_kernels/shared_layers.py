@@ -1,8 +1,9 @@
-"""A ReLU that several candidates begin with, computed once and kept once for each tensor that it is given.
+"""Layers without weights that several candidates begin with or are, computed and kept once for each tensor.
 
 Candidates of published cells begin with a ReLU and a convolution, so that a node's output goes through as many equal
 ReLUs as there are candidates that read it, and a backward pass keeps every one of their results: a quarter of what a
-search of the DARTS space keeps. Inside ``with sharing():`` the first one's result is everybody's.
+search of the DARTS space keeps. Each node that reads it has a pooling of its own, too. Inside ``with sharing():`` the
+first one's result is everybody's.
 """
 
 from __future__ import annotations
@@ -11,21 +12,20 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
 from snas_nni.cpu_kernels.replaced import replace_forward
+from snas_nni.cpu_kernels.unkept_outputs import can_do_without
 
-__all__ = ["sharing", "use_shared_relu"]
+__all__ = ["run_shared", "sharing", "use_shared_relu"]
 
-_Results = dict[int, tuple["weakref.ref[Tensor]", int, Tensor]]
-"""By identity of the input: a weak reference to it, its version, and the result."""
+_Results = dict[tuple[Any, ...], tuple["weakref.ref[Tensor]", int, Tensor]]
+"""By layer and identity of the input: a weak reference to it, its version, and the result."""
 _results: ContextVar[_Results | None] = ContextVar("_results", default=None)
-_hooks: Final[Callable[[bool], Any] | None] = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
 
 
 @contextmanager
@@ -64,17 +64,37 @@ def _first_relu(module: nn.Module) -> nn.ReLU | None:
 
 def _forward(layer: nn.ReLU, inputs: Tensor) -> Tensor:
     """``nn.ReLU.forward``."""
+    return _once((nn.ReLU,), inputs, functional.relu)
+
+
+def run_shared(candidate: nn.Module, inputs: Any) -> Any:
+    """Run a candidate whose output is only read; a pooling shares it with equal ones on the same tensor.
+
+    Args:
+        candidate: any module of one argument.
+        inputs: the argument.
+    """
+    if not _is_pooling(candidate) or not isinstance(inputs, Tensor):
+        return candidate(inputs)
+    return _once((type(candidate), *_settings(candidate)), inputs, candidate)
+
+
+def _is_pooling(layer: nn.Module) -> bool:
+    return type(layer) in (nn.MaxPool2d, nn.AvgPool2d) and not (layer._forward_hooks or layer._forward_pre_hooks)
+
+
+def _settings(pooling: nn.Module) -> tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in sorted(vars(pooling).items()) if not name.startswith("_"))
+
+
+def _once(layer: tuple[Any, ...], inputs: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
     results = _results.get()
-    if results is None or torch.compiler.is_compiling() or not torch.is_grad_enabled() or _is_watched():
-        return functional.relu(inputs)
-    known = results.get(id(inputs))
+    if results is None or not can_do_without():
+        return run(inputs)
+    key = (*layer, id(inputs))
+    known = results.get(key)
     if known is not None and known[0]() is inputs and known[1] == inputs._version:
         return known[2]
-    result = functional.relu(inputs)
-    results[id(inputs)] = weakref.ref(inputs), inputs._version, result
+    result = run(inputs)
+    results[key] = weakref.ref(inputs), inputs._version, result
     return result
-
-
-def _is_watched() -> bool:
-    """Whether what is kept goes through hooks, as in activation checkpointing: a part that runs again runs alone."""
-    return _hooks is None or _hooks(False) is not None
