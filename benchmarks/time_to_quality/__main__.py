@@ -15,8 +15,9 @@ from nni.nas.nn.pytorch import ModelSpace
 
 from benchmarks.time_to_quality.measure import curve
 from benchmarks.time_to_quality.page import LEVELS, draw, goals, page
-from search_spaces import NasBench201Space, SnasCellSpace
+from search_spaces import NasBench201Space, SnasCellSpace, to_arch_string
 from snas_nni.files import write_atomically
+from trials.bench.lookup import read_table
 from trials.bench.settings import METHODS, NasBench201Data, NasBench201Settings, RetentionSettings
 from trials.bench.subset import load_part
 from trials.data.types import TaskData
@@ -34,6 +35,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.time_to_quality", description=__doc__)
     parser.add_argument("--tasks", default="digits", help="of " + ", ".join(LEVELS))
     parser.add_argument("--data", help="folder of CIFAR-10 images, for nasbench201")
+    parser.add_argument("--table", type=Path, help="CSV with arch and cifar10_test: read at the end, for nasbench201")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--epochs", type=int, help="of a search; the comparisons' own by default")
@@ -57,10 +59,17 @@ def main(words: list[str] | None = None) -> int:
                 if any(key.items() <= row.items() for row in report["rows"]):
                     continue
                 progress.say(f"{task}: {method}, seed {seed}")
-                points = curve(method, make, data, search, settings.training, seed, given.candidates)
+                named = to_arch_string if task == "nasbench201" else None
+                points = curve(method, make, data, search, settings.training, seed, given.candidates, named)
                 report["rows"].append({**key, "points": points})
                 report["goals"] = goals(report["rows"])
                 write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())
+    if given.table is not None:
+        table = read_table(given.table)
+        for point in (point for row in report["rows"] for point in row["points"] if "arch" in point):
+            point["table"] = table[point["arch"]]
+        report["goals"] = goals(report["rows"])
+        write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())
     write_atomically(path.with_suffix(".md"), page(report).encode())
     draw(report, path.with_suffix(".png"))
     print(page(report))

@@ -28,8 +28,9 @@ from trials.training.trainer import SILENT
 
 __all__ = ["Point", "curve"]
 
-Point = dict[str, float]
-"""``seconds`` of search, and of the selection that the method cannot do without; ``accuracy`` held out."""
+Point = dict[str, Any]
+"""``seconds`` of search, and of the selection that the method cannot do without; ``accuracy`` held out; ``arch``, where
+the child has a name."""
 
 
 class _Watch(Callback):
@@ -39,7 +40,7 @@ class _Watch(Callback):
         points: one for each epoch.
     """
 
-    def __init__(self, look: Callable[[], tuple[float, float]]) -> None:
+    def __init__(self, look: Callable[[], tuple[float, Point]]) -> None:
         self.points: list[Point] = []
         self._look = look
         self._searching = 0.0
@@ -53,9 +54,9 @@ class _Watch(Callback):
         """Stop it and look."""
         self._searching += time.perf_counter() - self._since
         states = torch.get_rng_state()
-        selecting, accuracy = self._look()
+        selecting, found = self._look()
         torch.set_rng_state(states)
-        self.points.append({"seconds": self._searching + selecting, "accuracy": accuracy})
+        self.points.append({"seconds": self._searching + selecting, **found})
 
 
 def curve(
@@ -66,6 +67,7 @@ def curve(
     training: TrainingSettings,
     seed: int,
     candidates: int,
+    named: Callable[[dict[str, Any]], str] | None = None,
 ) -> list[Point]:
     """Search and return a point for each epoch.
 
@@ -80,23 +82,25 @@ def curve(
         training: of the weights.
         seed: of everything.
         candidates: children that random sampling compares.
+        named: returns the name of an NNI sample's child; None where children have none.
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
     space = make()
     method: Method = make_method(name, space, search, seed)
     weights, logits = halves(data, seed) if method.bilevel else (data, data)
 
-    def look() -> tuple[float, float]:
+    def look() -> tuple[float, Point]:
         start = time.perf_counter()
         reached = []
         modes = {module: module.training for module in method.strategy.supernet.modules()}
         for sample in method.samples(candidates):
             child = recalibrated(method.child(sample), recalibration_batches(data))
-            reached.append(evaluate(torch_predictor(child), evaluation_loader(data, data.validation)).top1.value)
+            accuracy = evaluate(torch_predictor(child), evaluation_loader(data, data.validation)).top1.value
+            reached.append({"accuracy": accuracy} | ({} if named is None else {"arch": named(sample)}))
         for module, mode in modes.items():
             module.training = mode
         selecting = time.perf_counter() - start if len(reached) > 1 else 0.0
-        return selecting, max(reached)
+        return selecting, max(reached, key=lambda each: each["accuracy"])
 
     watch = _Watch(look)
     trainer = Trainer(

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
@@ -97,7 +96,8 @@ def _convolve(layer: _ConvNd, inputs: Tensor) -> Tensor:
 def _convolve_and_note(layer: Any, inputs: Tensor) -> Tensor:
     """``nn.Conv2d.forward`` of a depthwise convolution that a pointwise one follows."""
     result = _convolve(layer, inputs)
-    if result.requires_grad and can_do_without() and not torch.is_autocast_enabled(inputs.device.type):
+    # Autocast, which converts either of them, is off in the backward pass.
+    if result.requires_grad and can_do_without() and result.dtype == inputs.dtype == layer.weight.dtype:
         how, run = unkept(inputs), layer._conv_forward
         sources = (inputs,) if how is None else how.sources
 

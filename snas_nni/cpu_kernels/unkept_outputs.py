@@ -85,8 +85,9 @@ def unkept(output: Tensor) -> UnkeptOutput | None:
     Args:
         output: any tensor.
     """
-    how, version = getattr(output, _ATTRIBUTE, (None, None))
-    return how if version == output._version else None
+    how, version = getattr(output, _ATTRIBUTE, (None, 0))
+    # Those of inference mode have no version, and nothing is noted of them.
+    return how if how is not None and version == output._version else None
 
 
 def can_do_without() -> bool:

@@ -24,6 +24,7 @@ def test_the_page_says_how_many_got_there() -> None:
         for seed in (0, 1)
     ]
     text = page({"command": "c", "rows": rows})
+    assert "| method | 90% held out | 95% held out | 97% held out |" in text
     assert "| snas | 3.5 (2 of 2) | 3.5 (2 of 2) | never (0 of 2) |" in text
     assert "| darts | never (0 of 2) | never (0 of 2) | never (0 of 2) |" in text
 
@@ -43,6 +44,16 @@ def test_the_goal_is_every_seed_and_sooner_than_all_others() -> None:
     assert not third["met"]  # nobody gets there
     assert not goals([*ours, *rows("random", [3.5, 3.5], 0.96)])[0]["met"]
     assert not goals([*ours, *rows("snas", [1.0], 0.3), *never])[0]["met"]  # not in every seed
+
+
+def test_the_cells_of_a_table_have_levels_of_their_own() -> None:
+    points = [{"seconds": s, "accuracy": 0.5, "arch": "x", "table": t} for s, t in ((1.0, 91.0), (2.0, 93.2))]
+    rows = [{"task": "nasbench201", "method": "snas", "seed": 0, "points": points}]
+    reached = {goal["name"]: goal["measured"] for goal in goals(rows)}
+    assert reached["nasbench201: seconds to a cell of 90% in the table"] == "snas 1.0 (1 of 1)"
+    assert reached["nasbench201: seconds to a cell of 93% in the table"] == "snas 2.0 (1 of 1)"
+    assert reached["nasbench201: seconds to a cell of 93.5% in the table"] == "snas never (0 of 1)"
+    assert "| a cell of 93% in the table |" in page({"command": "c", "rows": rows})
 
 
 @pytest.mark.slow
