@@ -79,6 +79,7 @@ bench-recipe: $(VENV)/.installed-test
 # Half an hour on two cores; goes on where it was cut.
 bench-retention: $(VENV)/.installed-test
 	$(BIN)/snas-nni bench retention --output docs/results/retention-digits.json
+	$(BIN)/python -m benchmarks.verb_goals
 
 # Pages of docs/ that are written from the code; `make test` compares them.
 docs: $(VENV)/.installed-test
