@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,18 @@ class Protocol:
         self.progress = progress
         self.data = load_part(settings, progress)
         self.report: dict[str, Any] = {"ranking": [], "rows": [], "chosen": None}
-        if path.exists():
-            self.report = json.loads(path.read_text(encoding="utf-8"))
-        self.report["command"] = command
+        self._command = command
+        self._read()
+
+    def _read(self) -> None:
+        if self.path.exists():
+            self.report = json.loads(self.path.read_text(encoding="utf-8"))
+        self.report["command"] = self._command
+
+    def _add(self, part: str, row: dict[str, Any]) -> None:
+        self._read()  # another run, with other seeds, may have written since
+        self.report[part].append(row)
+        self.save()
 
     def save(self) -> None:
         """Write both files."""
@@ -62,15 +72,14 @@ class Protocol:
             if arch not in known:
                 self.progress.say(f"judging {arch}")
                 found = judged(arch, self.data, self.settings)
-                self.report["ranking"].append({"arch": arch, "table": table[arch], **found})
-                self.save()
+                self._add("ranking", {"arch": arch, "table": table[arch], **found})
 
     def search(self, phase: str, trial: str, seed: int) -> None:
         """Search with the settings of a trial, and judge the cell."""
         if any((row["phase"], row["trial"], row["seed"]) == (phase, trial, seed) for row in self.report["rows"]):
             return
         self.progress.say(f"{phase}: {trial}, seed {seed}")
-        settings = self.settings
+        settings = replace(self.settings, **TRIALS[trial].space)
 
         def make() -> NasBench201Space:
             return NasBench201Space(
@@ -81,10 +90,13 @@ class Protocol:
                 affine=settings.affine,
             )
 
-        search = replace(settings.search, **TRIALS[trial])
+        search = replace(settings.search, **TRIALS[trial].search)
+        start = time.process_time()  # other runs may share the machine
         found = search_with("snas", make, self.data, search, settings.training, seed, 1, self.progress)
+        processor_seconds = time.process_time() - start
         arch = to_arch_string(found.sample)
-        self.report["rows"].append(
+        self._add(
+            "rows",
             {
                 "phase": phase,
                 "trial": trial,
@@ -92,14 +104,14 @@ class Protocol:
                 "arch": arch,
                 "held_out": found.child_accuracy,
                 # Only choosing asks the judge.
-                "judged": judged(arch, self.data, settings)["held_out"] if phase == "choose" else None,
+                "judged": judged(arch, self.data, self.settings)["held_out"] if phase == "choose" else None,
                 "images": found.images,
                 "seconds": found.seconds,
+                "processor_seconds": processor_seconds,
                 "entropy": found.entropy,
                 "table": None,
-            }
+            },
         )
-        self.save()
 
     def look_up(self, table: dict[str, float]) -> None:
         """Read the table for what was found; nothing is chosen from then on."""

@@ -24,7 +24,7 @@ PARTS = (
 )
 SPACES = ("hub", "snas")
 TEMPERATURES = (1.0, 0.5, 0.2, 0.1, 0.03)
-TOLERANCES = tuple(sorted({1e-4, 1e-3, 1e-2, SearchSettings().skip_tolerance}))
+TOLERANCES = tuple(sorted({1e-4, 1e-2, SearchSettings().skip_tolerance}))
 BASE = {"cells": 4, "channels": 16, "candidates": 4, "batch": 32}
 NARROW = {"cells": 4, "channels": 2, "candidates": 2, "batch": 4}
 GROWTH: dict[str, tuple[str, list[int], dict[str, int]]] = {
@@ -170,13 +170,13 @@ def _options(common: dict[str, Any], quick: bool) -> list[Measurement]:
 
 def _gradient_error(common: dict[str, Any], quick: bool) -> list[Measurement]:
     temperatures = (1.0, 0.03) if quick else TEMPERATURES
-    job = {"kind": "gradient_error", "temperatures": temperatures, "draws": 1 if quick else 3, **common}
+    job = {"kind": "gradient_error", "temperatures": temperatures, "draws": 1 if quick else 20, **common}
     job |= {
         "batch": min(common["batch"], 16),
         "tolerances": (SearchSettings().skip_tolerance,) if quick else TOLERANCES,
     }
     return [
-        Measurement("gradient_error", f"{space}/{logits}", 0, {**job, "space": space, "logits": logits}, 110)
+        Measurement("gradient_error", f"{space}/{logits}", 0, {**job, "space": space, "logits": logits}, 300)
         for space in SPACES
         for logits in ("uniform", "peaked")
     ]

@@ -21,7 +21,7 @@ HEADLINES = {
     "checkpointed_step_ratio": "SNAS with / without checkpointed cells, time per step",
     "lightning_overhead": "Lightning and bookkeeping, share of a bare step",
     "loader_share": "preparing a batch of images / SNAS step at temperature 0.03",
-    "gradient_error_max": "error of the logits' gradient at the default tolerance, all temperatures",
+    "gradient_error_means": "error of the logits' gradient by skipping, means over draws at each temperature",
 }
 
 WANTED = {
@@ -32,7 +32,7 @@ WANTED = {
     "memory_ratio": "at most 0.5",
     "checkpointed_memory_ratio_gumbeldarts": "at most 0.33",
     "lightning_overhead": "below 0.03",
-    "gradient_error_max": "below 0.01",
+    "gradient_error_means": "each below 0.01",
 }
 """What the project set out to reach; the table shows it beside what was measured, reached or not."""
 LINEAR = 0.95
@@ -40,14 +40,14 @@ LINEAR = 0.95
 
 
 def goals(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was wanted and measured, space by space; met by the median over runs."""
+    """What was wanted and measured, space by space; met by the median over runs, or by each."""
     found = []
     for key, wanted in WANTED.items():
         if key not in report:
             continue
         for of, numbers in (report[key].get("by") or {"": report[key]}).items():
             words, _, limit = wanted.rpartition(" ")
-            median = numbers["median"]
+            median = numbers["max"] if words.startswith("each") else numbers["median"]
             found.append(
                 {
                     "name": HEADLINES[key] + (f", {of}" if of else ""),

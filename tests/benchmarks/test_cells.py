@@ -1,5 +1,6 @@
 """The protocol: what was searched is not searched again, held-out images choose, and the table is read last."""
 
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
     monkeypatch.setattr(cells, "search_with", search)
     monkeypatch.setattr(cells, "judged", judged)
+    seconds = itertools.count()
+    monkeypatch.setattr(cells, "time", SimpleNamespace(process_time=lambda: float(next(seconds))))
     monkeypatch.setattr(cells, "load_part", lambda *_: SimpleNamespace(input_shape=(3, 8, 8), classes=10))
     (tmp_path / "table.csv").write_text(f"arch,cifar10_test\n{SKIPS},54.3\n{CONVS},93.7\n")
     return found
@@ -78,7 +81,7 @@ def test_a_judge_that_ranks_badly_chooses_nothing(asked: list[Any], tmp_path: Pa
         "rank correlation of the judge and the table over 3 good cells": ("-1.00", False),
         "defaults: CIFAR-10 accuracy in the table, 2 seeds": ("54.30 ± 0.00, the worst 54.30", False),
         "drop to 2: CIFAR-10 accuracy in the table, 2 seeds": ("93.70 ± 0.00, the worst 93.70", False),
-        "drop to 2: time of a search": ("1.00 of it", True),
+        "drop to 2: processor time of a search": ("1.00 of it", True),
     }
     assert "nothing is chosen by it" in (tmp_path / "cells.md").read_text()
 
