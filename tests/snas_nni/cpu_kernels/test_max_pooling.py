@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.shared import SharedMaxPool
 from snas_nni.cpu_kernels import max_pooling
 from snas_nni.cpu_kernels.max_pooling import use_narrow_places
 
@@ -26,10 +25,9 @@ def kept_places(pooling, given):
     return output.grad_fn._raw_saved_result1.data.dtype
 
 
-@pytest.mark.parametrize("make", [nn.MaxPool2d, SharedMaxPool])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_the_gradient_is_as_without(make, stride):
-    pooling = make(3, stride, padding=1)
+def test_the_gradient_is_as_without(stride):
+    pooling = nn.MaxPool2d(3, stride, padding=1)
     expected = outcome(pooling, images())
     assert kept_places(pooling, images()) is torch.int64
     undo = use_narrow_places(pooling)
@@ -63,3 +61,15 @@ def test_places_that_are_returned_are_as_without():
     expected = pooling(images())
     use_narrow_places(pooling)
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(pooling(images()), expected, strict=True))
+
+
+def test_a_subclass_may_keep_whole_numbers_of_its_own():
+    class Picking(nn.MaxPool2d):
+        def forward(self, given):
+            return super().forward(given.flatten(2).gather(2, torch.full((3, 4, 1), 40_000)).view(3, 4, 1, 1))
+
+    given = torch.zeros(3, 4, 201, 200, requires_grad=True)
+    pooling = Picking(1)
+    use_narrow_places(pooling)
+    pooling(given).sum().backward()
+    assert torch.equal(given.grad.flatten(2).argmax(2), torch.full((3, 4), 40_000))
