@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cells.judge import drawn_cells, judged
+from benchmarks.cells.judge import IMAGES, JUDGE, drawn_cells, judged
 from benchmarks.cells.page import TRUSTED, best_trial, goals, judge_correlation, page
 from benchmarks.cells.trials import TRIALS
 from search_spaces import NasBench201Space, to_arch_string
@@ -20,6 +20,7 @@ from trials.bench.lookup import read_table
 from trials.bench.searching import search_with
 from trials.bench.settings import NasBench201Data, NasBench201Settings
 from trials.bench.subset import load_part
+from trials.data.types import TaskData
 from trials.progress import Progress
 from trials.training.trainer import quieten_libraries
 
@@ -37,13 +38,18 @@ class Protocol:
         path: of the JSON file; the page is written beside it.
         command: that the files name.
         progress: told what is done.
+        judging: images that the judge trains on.
     """
 
-    def __init__(self, settings: NasBench201Settings, path: Path, command: str, progress: Progress) -> None:
+    def __init__(
+        self, settings: NasBench201Settings, path: Path, command: str, progress: Progress, judging: int = IMAGES
+    ) -> None:
         self.settings = settings
         self.path = path
         self.progress = progress
         self.data = load_part(settings, progress)
+        self._judging = judging
+        self._images_of_judge: TaskData | None = None
         self.report: dict[str, Any] = {"ranking": [], "rows": [], "chosen": None}
         self._command = command
         self._read()
@@ -58,6 +64,11 @@ class Protocol:
         self.report[part].append(row)
         self.save()
 
+    def _judged(self, arch: str) -> dict[str, Any]:
+        if self._images_of_judge is None:
+            self._images_of_judge = load_part(replace(self.settings, images=self._judging), self.progress)
+        return judged(arch, self._images_of_judge, self.settings)
+
     def save(self) -> None:
         """Write both files."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,11 +78,11 @@ class Protocol:
 
     def rank(self, table: dict[str, float], count: int, above: float) -> None:
         """Judge cells whose place in the table is known."""
-        known = {row["arch"] for row in self.report["ranking"]}
+        known = {row["arch"] for row in self.report["ranking"] if row.get("judge") == JUDGE}
         for arch in drawn_cells(count, table, above):
             if arch not in known:
                 self.progress.say(f"judging {arch}")
-                found = judged(arch, self.data, self.settings)
+                found = self._judged(arch)
                 self._add("ranking", {"arch": arch, "table": table[arch], **found})
 
     def search(self, phase: str, trial: str, seed: int) -> None:
@@ -104,7 +115,7 @@ class Protocol:
                 "arch": arch,
                 "held_out": found.child_accuracy,
                 # Only choosing asks the judge.
-                "judged": judged(arch, self.data, self.settings)["held_out"] if phase == "choose" else None,
+                "judged": self._judged(arch)["held_out"] if phase == "choose" else None,
                 "images": found.images,
                 "seconds": found.seconds,
                 "processor_seconds": processor_seconds,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from statistics import mean, pstdev
 from typing import Any
 
-from benchmarks.cells.judge import CELLS_PER_STAGE, EPOCHS, rank_correlation
+from benchmarks.cells.judge import EARLIER, JUDGE, rank_correlation
 from benchmarks.goal_table import goal_table
 from trials.bench.summary import markdown_table
 
@@ -28,21 +28,38 @@ def best_trial(rows: list[dict[str, Any]]) -> str:
     return max(found, key=lambda name: mean(found[name]))
 
 
-def judge_correlation(ranking: list[dict[str, Any]]) -> float | None:
-    """Spearman's rank correlation of the judge's accuracies and the table's; None for fewer than three cells."""
-    if len(ranking) < 3:
+def judge_correlation(ranking: list[dict[str, Any]], judge: str = JUDGE) -> float | None:
+    """Spearman's rank correlation of a judge's accuracies and the table's; None for fewer than three cells.
+
+    Args:
+        ranking: rows of any judges.
+        judge: which of them.
+    """
+    own = _of(ranking, judge)
+    if len(own) < 3:
         return None
-    return rank_correlation([row["held_out"] for row in ranking], [row["table"] for row in ranking])
+    return rank_correlation([row["held_out"] for row in own], [row["table"] for row in own])
+
+
+def _of(ranking: list[dict[str, Any]], judge: str) -> list[dict[str, Any]]:
+    return [row for row in ranking if row.get("judge", EARLIER) == judge]
+
+
+def _judges(ranking: list[dict[str, Any]]) -> list[str]:
+    """Those that ranked enough cells, in the order of their first."""
+    found = dict.fromkeys(row.get("judge", EARLIER) for row in ranking)
+    return [judge for judge in found if judge_correlation(ranking, judge) is not None]
 
 
 def goals(report: dict[str, Any]) -> list[dict[str, Any]]:
     """What was wanted and what was measured, of the trials that were run with the confirming seeds."""
     found: list[dict[str, Any]] = []
-    correlation = judge_correlation(report["ranking"])
-    if correlation is not None:
+    for judge in _judges(report["ranking"]):
+        correlation = judge_correlation(report["ranking"], judge) or 0.0
+        cells = len(_of(report["ranking"], judge))
         found.append(
             {
-                "name": f"rank correlation of the judge and the table over {len(report['ranking'])} good cells",
+                "name": f"rank correlation of a judge ({judge}) and the table over {cells} good cells",
                 "wanted": f"at least {TRUSTED}, or nothing is chosen by it",
                 "measured": f"{correlation:.2f}",
                 "met": correlation >= TRUSTED,
@@ -75,26 +92,29 @@ def page(report: dict[str, Any]) -> str:
     """Write the page of what there is by now."""
     lines = ["# NAS-Bench-201: settings chosen by held-out images", "", f"`{report['command']}`", ""]
     lines += [
-        f"A cell is judged by the held-out accuracy of a network of {CELLS_PER_STAGE} cells a stage that is trained "
-        f"alone for {EPOCHS} epochs. Settings are chosen by that; the chosen one is run with other seeds; the table is "
-        f"read once, at the end. Wanted: a mean of {WANTED} over the confirming seeds, and none below {LEAST}.",
+        f"A cell is judged by the held-out accuracy of a network that is trained alone: {JUDGE}. Settings are chosen "
+        "by that; the chosen one is run with other seeds; the table is read once, at the end. "
+        f"Wanted: a mean of {WANTED} over the confirming seeds, and none below {LEAST}.",
         "",
     ]
     reached = goals(report)
     if reached:
         lines += [*goal_table(reached), ""]
     ranking = report["ranking"]
-    correlation = judge_correlation(ranking)
-    if correlation is not None:
-        lines += ["## Does the judge rank cells as the table does?", ""]
-        lines += [f"Spearman's rank correlation over {len(ranking)} drawn cells: **{correlation:.2f}**.", ""]
-        if correlation < TRUSTED:
+    judges = _judges(ranking)
+    if judges:
+        lines += ["## Does a judge rank cells as the table does?", ""]
+        if all((judge_correlation(ranking, judge) or 0.0) < TRUSTED for judge in judges):
             lines += [
-                "That is no judge: nothing is chosen by it. The trials are compared on seeds that nothing was chosen "
-                "with, as they are, and the defaults stay what they were.",
+                "None does, so nothing is chosen. The trials are compared on seeds that nothing was chosen with, as "
+                "they are, and the defaults stay what they were.",
                 "",
             ]
-        cells = [[_code(row["arch"]), f"{100 * row['held_out']:.2f}", f"{row['table']:.2f}"] for row in ranking]
+    for judge in judges:
+        own = _of(ranking, judge)
+        correlation = judge_correlation(ranking, judge)
+        lines += [f"{judge}: Spearman's rank correlation over {len(own)} drawn cells is **{correlation:.2f}**.", ""]
+        cells = [[_code(row["arch"]), f"{100 * row['held_out']:.2f}", f"{row['table']:.2f}"] for row in own]
         lines += [markdown_table(["cell", "judged", "table"], cells), ""]
     if report["rows"]:
         lines += ["## Every search", "", _searches(report["rows"]), ""]

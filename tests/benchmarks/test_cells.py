@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.cells import __main__ as cells
-from benchmarks.cells.judge import drawn_cells, rank_correlation
-from benchmarks.cells.page import best_trial, page
+from benchmarks.cells.judge import EARLIER, JUDGE, drawn_cells, rank_correlation
+from benchmarks.cells.page import best_trial, judge_correlation, page
 from search_spaces import NasBench201Space, from_arch_string
 from trials.bench.settings import NasBench201Settings
 
@@ -28,9 +28,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         sample = from_arch_string(SKIPS if search.drop_to is None else CONVS)
         return SimpleNamespace(sample=sample, child_accuracy=0.5, images=1, seconds=2.0, entropy=[])
 
-    def judged(arch: str, *_: Any) -> dict[str, float]:
+    def judged(arch: str, *_: Any) -> dict[str, Any]:
         found.append(arch)
-        return {"held_out": 0.7 if arch == CONVS else 0.3, "seconds": 1.0}
+        return {"judge": JUDGE, "held_out": 0.7 if arch == CONVS else 0.3, "seconds": 1.0}
 
     monkeypatch.setattr(cells, "search_with", search)
     monkeypatch.setattr(cells, "judged", judged)
@@ -69,7 +69,7 @@ def test_phases_one_after_the_other(asked: list[Any], tmp_path: Path) -> None:
 
 
 def test_a_judge_that_ranks_badly_chooses_nothing(asked: list[Any], tmp_path: Path) -> None:
-    ranking = [{"arch": f"cell{n}", "held_out": -float(n), "table": float(n)} for n in range(3)]
+    ranking = [{"judge": JUDGE, "arch": f"cell{n}", "held_out": -float(n), "table": float(n)} for n in range(3)]
     (tmp_path / "cells.json").write_text(json.dumps({"ranking": ranking, "rows": [], "chosen": None}))
     words = ("--phases", "choose,confirm,table", "--also", "defaults,drop to 2", "--confirm", "4,5")
     report = run(tmp_path, *words)
@@ -78,12 +78,23 @@ def test_a_judge_that_ranks_badly_chooses_nothing(asked: list[Any], tmp_path: Pa
         ("confirm", trial, seed) for seed in (4, 5) for trial in ("defaults", "drop to 2")
     ]
     assert {goal["name"]: (goal["measured"], goal["met"]) for goal in report["goals"]} == {
-        "rank correlation of the judge and the table over 3 good cells": ("-1.00", False),
+        f"rank correlation of a judge ({JUDGE}) and the table over 3 good cells": ("-1.00", False),
         "defaults: CIFAR-10 accuracy in the table, 2 seeds": ("54.30 ± 0.00, the worst 54.30", False),
         "drop to 2: CIFAR-10 accuracy in the table, 2 seeds": ("93.70 ± 0.00, the worst 93.70", False),
         "drop to 2: processor time of a search": ("1.00 of it", True),
     }
-    assert "nothing is chosen by it" in (tmp_path / "cells.md").read_text()
+    assert "None does, so nothing is chosen." in (tmp_path / "cells.md").read_text()
+
+
+def test_each_judge_has_its_own_ranking(asked: list[Any], tmp_path: Path) -> None:
+    earlier = [{"arch": f"cell{n}", "held_out": -float(n), "table": float(n)} for n in range(3)]
+    now = [{**row, "judge": JUDGE, "held_out": row["table"]} for row in earlier]
+    assert judge_correlation([*earlier, *now]) == pytest.approx(1)
+    assert judge_correlation([*earlier, *now], EARLIER) == pytest.approx(-1)
+    (tmp_path / "cells.json").write_text(json.dumps({"ranking": [*earlier, *now], "rows": [], "chosen": None}))
+    report = run(tmp_path, "--phases", "choose", "--trials", "drop to 2", "--seeds", "0")
+    assert report["chosen"] == "drop to 2"
+    assert [goal["met"] for goal in report["goals"]] == [False, True]
 
 
 def test_seeds_that_chose_do_not_confirm(asked: list[Any], tmp_path: Path) -> None:
