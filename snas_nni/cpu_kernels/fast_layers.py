@@ -12,7 +12,7 @@ from snas_nni.cpu_kernels.depthwise import use_fast_depthwise
 from snas_nni.cpu_kernels.max_pooling import use_narrow_places
 from snas_nni.cpu_kernels.memory_format import ChannelsLast
 from snas_nni.cpu_kernels.recomputed import use_recomputed
-from snas_nni.cpu_kernels.shared_layers import use_shared_relu
+from snas_nni.cpu_kernels.shared_layers import share_in_passes, use_shared_relu
 
 __all__ = ["use_fast_kernels", "use_fast_kernels_in_training"]
 
@@ -49,6 +49,8 @@ def use_fast_kernels_in_training(
         A function that undoes it.
     """
     undo = ExitStack()
+    if images_of is not None:
+        undo.callback(share_in_passes(images_of))
     if images_of is not None and (device == "cpu" if channels_last is None else channels_last):
         undo.callback(images_of.register_forward_pre_hook(ChannelsLast(if_it_runs=channels_last is None)).remove)
     undo.callback(use_fast_kernels(network))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch.nn.modules.conv import _ConvNd
 from snas_nni.cpu_kernels.replaced import replace_forward
 from snas_nni.cpu_kernels.unkept_outputs import can_do_without
 
-__all__ = ["run_shared", "sharing", "use_shared_relu"]
+__all__ = ["run_shared", "share_in_passes", "sharing", "use_shared_relu"]
 
 _Results = dict[tuple[Any, ...], tuple["weakref.ref[Tensor]", int, Tensor]]
 """By layer and identity of the input: a weak reference to it, its version, and the result."""
@@ -39,6 +39,27 @@ def sharing() -> Iterator[None]:
         yield
     finally:
         _results.reset(token)
+
+
+def share_in_passes(network: nn.Module) -> Callable[[], None]:
+    """Let all that runs in a pass of a network share: edges of a cell read the same nodes, each in a choice of its own.
+
+    Returns:
+        A function that undoes it.
+    """
+    begun: list[ExitStack] = []
+
+    def begin(*_: Any) -> None:
+        begun.append(ExitStack())
+        begun[-1].enter_context(sharing())
+
+    def end(*_: Any) -> None:
+        begun.pop().close()
+
+    undo = ExitStack()
+    undo.callback(network.register_forward_pre_hook(begin).remove)
+    undo.callback(network.register_forward_hook(end, always_call=True).remove)
+    return undo.close
 
 
 def use_shared_relu(network: nn.Module) -> Callable[[], None]:
@@ -67,24 +88,25 @@ def _forward(layer: nn.ReLU, inputs: Tensor) -> Tensor:
     return _once((nn.ReLU,), inputs, functional.relu)
 
 
-def run_shared(candidate: nn.Module, inputs: Any) -> Any:
+def run_shared(candidate: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """Run a candidate whose output is only read; a pooling shares it with equal ones on the same tensor.
 
     Args:
-        candidate: any module of one argument.
-        inputs: the argument.
+        candidate: any module.
+        args: of its ``forward``.
+        kwargs: of its ``forward``.
     """
-    if not _is_pooling(candidate) or not isinstance(inputs, Tensor):
-        return candidate(inputs)
-    return _once((type(candidate), *_settings(candidate)), inputs, candidate)
+    if len(args) != 1 or kwargs or not _is_pooling(candidate) or not isinstance(args[0], Tensor):
+        return candidate(*args, **kwargs)
+    return _once((type(candidate), *_settings(candidate)), args[0], candidate)
 
 
 def _is_pooling(layer: nn.Module) -> bool:
     return type(layer) in (nn.MaxPool2d, nn.AvgPool2d) and not (layer._forward_hooks or layer._forward_pre_hooks)
 
 
-def _settings(pooling: nn.Module) -> tuple[str, ...]:
-    return tuple(f"{name}={value}" for name, value in sorted(vars(pooling).items()) if not name.startswith("_"))
+def _settings(pooling: Any) -> tuple[str, ...]:
+    return tuple(f"{name}={getattr(pooling, name)}" for name in type(pooling).__constants__)
 
 
 def _once(layer: tuple[Any, ...], inputs: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:

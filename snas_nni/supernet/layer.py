@@ -8,6 +8,7 @@ from typing import Any
 from nni.nas.nn.pytorch import LayerChoice
 from torch import Tensor, nn
 
+from snas_nni.cpu_kernels.shared_layers import run_shared
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.nni_compat import BaseSuperNetModule
@@ -32,12 +33,14 @@ class MixedLayer(SampledModule, LayerChoice, BaseSuperNetModule):
         """Return the weighted sum of the candidates' outputs."""
         if self.reader.trace is not None:
             return same_shape(self.run_all_traced(*args, **kwargs), self.names, self.where())
-        summed = self.run_weighted(
-            self.reader.numbers(),
-            lambda index: self[self.names[index]](*args, **kwargs),
-            self._weights,
-            self._where_among,
-        )
+        # A child's candidate returns to the space's own code, which may change what it got in place.
+        shares = not self.reader.sample.is_fixed
+
+        def run(index: int) -> Any:
+            candidate = self[self.names[index]]
+            return run_shared(candidate, *args, **kwargs) if shares else candidate(*args, **kwargs)
+
+        summed = self.run_weighted(self.reader.numbers(), run, self._weights, self._where_among)
         return with_skip(summed, args[0] if args else None, self.reader.current)
 
     def indices_to_run(self, numbers: Sequence[float]) -> list[int]:

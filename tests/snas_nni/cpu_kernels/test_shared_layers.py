@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from snas_nni.cpu_kernels.shared_layers import run_shared, sharing, use_shared_relu
+from snas_nni.cpu_kernels.shared_layers import run_shared, share_in_passes, sharing, use_shared_relu
 
 
 def candidates(count=3):
@@ -182,3 +182,42 @@ def test_other_candidates_run_themselves():
     with sharing():
         assert torch.equal(run_shared(network[0], given), network[0](given))
         assert run_shared(len, [1, 2]) == 2
+
+
+class Twice(nn.Module):
+    """Two layers that read one tensor, each by itself."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.layers = nn.ModuleList([first, second])
+
+    def forward(self, given):
+        return [run_shared(layer, given) for layer in self.layers]
+
+
+def test_all_that_runs_in_a_pass_shares_and_nothing_stays():
+    network, given = Twice(nn.MaxPool2d(3), nn.MaxPool2d(3)), inputs()
+    first, second = network(given)
+    assert first is not second
+    undo = share_in_passes(network)
+    first, second = network(given)
+    assert first is second
+    assert network(given)[0] is not first  # another pass
+    undo()
+    first, second = network(given)
+    assert first is not second
+
+
+def test_a_pass_that_fails_ends_its_sharing():
+    network = Twice(nn.MaxPool2d(3), nn.MaxPool2d(99))
+    share_in_passes(network)
+    with pytest.raises(RuntimeError):
+        network(inputs())
+    outside = nn.MaxPool2d(3)
+    given = inputs()
+    assert run_shared(outside, given) is not run_shared(outside, given)
+
+
+def test_other_arguments_are_passed_on():
+    assert run_shared(nn.MaxPool2d(3), input=(given := inputs())).shape == (2, 4, 1, 1)
+    assert run_shared(nn.Bilinear(5, 5, 2).double(), given, given).shape == (2, 4, 5, 2)

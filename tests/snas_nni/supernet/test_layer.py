@@ -6,6 +6,7 @@ from nni.nas.nn.pytorch import LayerChoice
 from torch import nn
 
 from snas_nni import UnsupportedSpaceError, derive_child
+from snas_nni.cpu_kernels.shared_layers import share_in_passes
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 
@@ -138,3 +139,39 @@ def test_a_subclass_is_left_to_the_hook_of_its_author(tools):
 
     with pytest.raises(UnsupportedSpaceError, match=r"label 'mine' \(module 'layer' of type Mine\).*mutation_hooks"):
         tools.mutate(tools.space_of(lambda s: setattr(s, "layer", Mine(named(), label="mine")))())
+
+
+class TwoEdges(nn.Module):
+    """Two choices on one tensor; the second one's output is changed in place, as a space's own code may do."""
+
+    def __init__(self, label):
+        super().__init__()
+        self.edges = nn.ModuleList(
+            LayerChoice([nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1)], label=f"{label}{number}") for number in (0, 1)
+        )
+
+    def forward(self, x):
+        first, second = (edge(x) for edge in self.edges)
+        second += 1
+        return first * second
+
+
+def test_choices_on_one_tensor_share_poolings_in_a_pass_and_only_where_they_are_mixed(tools):
+    space = tools.space_of(lambda s: setattr(s, "layer", TwoEdges("edge")))
+    strategy, supernet = tools.mutate(space())
+    undo = share_in_passes(supernet)
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    ran = []
+    for module in supernet.modules():
+        if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
+            module.forward = lambda given, layer=module: ran.append(layer) or type(layer).forward(layer, given)
+    with strategy.distribution.use(strategy.distribution.draw(temperature=1.0)):
+        shared = supernet(x)
+        assert len(ran) == 2  # one of each kind, for two choices
+        undo()
+        assert torch.equal(supernet(x), shared)
+        assert len(ran) == 6
+    share_in_passes(supernet)
+    child = derive_child(supernet, sample := {"edge0": 0, "edge1": 0})
+    with strategy.distribution.use(strategy.distribution.one_hot_sample(sample)):
+        assert torch.equal(supernet(x), child(x))  # a result of its own for each
