@@ -73,8 +73,8 @@ def _is_pointwise(layer: Any) -> bool:
 
 def _activate(layer: nn.ReLU, inputs: Tensor) -> Tensor:
     """``nn.ReLU.forward``."""
-    made_from = unkept(inputs)
-    if made_from is None or not can_do_without():
+    made_from = unkept(inputs) if can_do_without() else None
+    if made_from is None:
         return functional.relu(inputs)
     make = made_from.make
     how = UnkeptOutput(lambda *sources: make(*sources).relu_(), *made_from.sources)
@@ -86,8 +86,8 @@ def _activate(layer: nn.ReLU, inputs: Tensor) -> Tensor:
 
 def _convolve(layer: _ConvNd, inputs: Tensor) -> Tensor:
     """``nn.Conv2d.forward``."""
-    how = unkept(inputs)
-    if how is None or not can_do_without():
+    how = unkept(inputs) if can_do_without() else None
+    if how is None:
         return _plain(layer, inputs)
     with keeping_instead(inputs, how):
         return _plain(layer, inputs)

@@ -110,8 +110,8 @@ def _settings(pooling: Any) -> tuple[str, ...]:
 
 
 def _once(layer: tuple[Any, ...], inputs: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
-    results = _results.get()
-    if results is None or not can_do_without():
+    results = _results.get() if can_do_without() else None
+    if results is None:
         return run(inputs)
     key = (*layer, id(inputs))
     known = results.get(key)
