@@ -103,9 +103,16 @@ class Protocol:
 
         search = replace(settings.search, **TRIALS[trial].search)
         start = time.process_time()  # other runs may share the machine
-        found = search_with("snas", make, self.data, search, settings.training, seed, 1, self.progress)
-        processor_seconds = time.process_time() - start
+        count = TRIALS[trial].finalists
+        found = search_with("snas", make, self.data, search, settings.training, seed, 1, self.progress, count)
         arch = to_arch_string(found.sample)
+        finalists: list[dict[str, Any]] = []
+        if count > 1:
+            for each in map(to_arch_string, found.probable):
+                finalists.append({"arch": each, **self._judged(each)})
+                self.progress.say(f"  {each}: {finalists[-1]['held_out']:.2%} held out")
+            arch = max(finalists, key=lambda each: each["held_out"])["arch"]
+        processor_seconds = time.process_time() - start
         self._add(
             "rows",
             {
@@ -113,6 +120,7 @@ class Protocol:
                 "trial": trial,
                 "seed": seed,
                 "arch": arch,
+                "finalists": finalists,
                 "held_out": found.child_accuracy,
                 # Only choosing asks the judge.
                 "judged": self._judged(arch)["held_out"] if phase == "choose" else None,
@@ -127,7 +135,8 @@ class Protocol:
     def look_up(self, table: dict[str, float]) -> None:
         """Read the table for what was found; nothing is chosen from then on."""
         for row in self.report["rows"]:
-            row["table"] = table[row["arch"]]
+            for each in (row, *row.get("finalists", ())):
+                each["table"] = table[each["arch"]]
         self.save()
 
 

@@ -16,10 +16,12 @@ class Trial:
     Attributes:
         search: settings of the search.
         space: ``channels`` and ``cells_per_stage`` of the network that is searched in.
+        finalists: of so many most probable cells the judge takes the best.
     """
 
     search: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, int] = field(default_factory=dict)
+    finalists: int = 1
 
 
 _EXPONENTIAL = {"temperature_schedule": "exponential"}
@@ -37,7 +39,9 @@ TRIALS: dict[str, Trial] = {
     # Gone halfway through the temperature's fall: the first is gone before the logits move.
     "skip 0.3 to 82 %": Trial({**_EXPONENTIAL, **_SKIP, "auxiliary_skip_gone_at": 0.82}),
     "skip 0.3 to 60 % without settling": Trial({**_UNSETTLED, **_SKIP}),
+    # The large budget: up to two hours on one core.
+    "eight finalists": Trial(finalists=8),
     "drop to 2": Trial({**_EXPONENTIAL, "drop_to": 2}),
     "skip and drop": Trial({**_EXPONENTIAL, **_SKIP, "auxiliary_skip_gone_at": 0.82, "drop_to": 2}),
 }
-"""By name. All see as many images: 22 epochs of 10,000."""
+"""By name. All searches see as many images: 22 epochs of 10,000; each finalist sees eight epochs of 40,000."""

@@ -26,7 +26,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     def search(name: str, make: Any, data: Any, search: Any, training: Any, seed: int, *_: Any) -> Any:
         found.append((search.drop_to, search.temperature_schedule, seed))
         sample = from_arch_string(SKIPS if search.drop_to is None else CONVS)
-        return SimpleNamespace(sample=sample, child_accuracy=0.5, images=1, seconds=2.0, entropy=[])
+        probable = [from_arch_string(arch) for arch in (SKIPS, CONVS)]
+        return SimpleNamespace(sample=sample, probable=probable, child_accuracy=0.5, images=1, seconds=2.0, entropy=[])
 
     def judged(arch: str, *_: Any) -> dict[str, Any]:
         found.append(arch)
@@ -84,6 +85,13 @@ def test_a_judge_that_ranks_badly_chooses_nothing(asked: list[Any], tmp_path: Pa
         "drop to 2: processor time of a search": ("1.00 of it", True),
     }
     assert "None does, so nothing is chosen." in (tmp_path / "cells.md").read_text()
+
+
+def test_of_finalists_the_judge_takes_the_best(asked: list[Any], tmp_path: Path) -> None:
+    report = run(tmp_path, "--phases", "confirm,table", "--also", "eight finalists", "--confirm", "4")
+    (row,) = report["rows"]
+    assert (row["arch"], row["table"]) == (CONVS, 93.7)
+    assert [(each["held_out"], each["table"]) for each in row["finalists"]] == [(0.3, 54.3), (0.7, 93.7)]
 
 
 def test_each_judge_has_its_own_ranking(asked: list[Any], tmp_path: Path) -> None:

@@ -45,6 +45,10 @@ class Method(ABC):
     def samples(self, count: int) -> list[Sample]:
         """What the search found: one sample; for random sampling ``count`` of them."""
 
+    def probable(self, count: int) -> list[Sample]:
+        """The most probable children, the first one first; what the search found where the method has no others."""
+        return self.samples(1)
+
     def child(self, sample: Sample) -> nn.Module:
         """The child with the supernet's weights, a copy: NNI's own derivation, which keeps the chosen candidates."""
         return copy.deepcopy(self.strategy.supernet.freeze(sample))
@@ -67,6 +71,9 @@ class _Snas(Method):
 
     def samples(self, count: int) -> list[Sample]:
         return [self.strategy.chosen_sample()]
+
+    def probable(self, count: int) -> list[Sample]:
+        return self.strategy.selection().candidates(count)
 
     def child(self, sample: Sample) -> nn.Module:
         _, child = self.strategy.derive()

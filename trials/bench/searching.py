@@ -46,6 +46,7 @@ class SearchOutcome:
         images: training images that were consumed, those for logits included.
         seconds: that the search took.
         candidates: samples that were looked at, with their accuracy; more than one in random sampling only.
+        probable: the most probable children, as many as were asked for.
     """
 
     sample: dict[str, Any]
@@ -57,6 +58,7 @@ class SearchOutcome:
     images: int
     seconds: float
     candidates: list[tuple[dict[str, Any], float]]
+    probable: list[dict[str, Any]]
 
 
 class _Epochs(Callback):
@@ -94,6 +96,7 @@ def search_with(
     seed: int,
     candidates: int,
     progress: Progress,
+    probable: int = 1,
 ) -> SearchOutcome:
     """Search, derive and evaluate.
 
@@ -109,6 +112,7 @@ def search_with(
         seed: of everything.
         candidates: children that random sampling compares by held-out accuracy.
         progress: told each epoch.
+        probable: how many of the most probable children to name.
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
     space = make()
@@ -129,10 +133,19 @@ def search_with(
     method.strategy.run()
     reorder.remove()
     seconds = time.monotonic() - start
-    return _measured(method, data, seed, candidates, report, seconds)
+    likely = method.probable(probable)
+    return _measured(method, data, seed, candidates, report, seconds, likely)
 
 
-def _measured(method: Method, data: TaskData, seed: int, count: int, report: _Epochs, seconds: float) -> SearchOutcome:
+def _measured(
+    method: Method,
+    data: TaskData,
+    seed: int,
+    count: int,
+    report: _Epochs,
+    seconds: float,
+    probable: list[dict[str, Any]],
+) -> SearchOutcome:
     held_out = evaluation_loader(data, data.validation)
     supernet = method.strategy.supernet.cpu().eval()
     torch.manual_seed(seed)
@@ -155,6 +168,7 @@ def _measured(method: Method, data: TaskData, seed: int, count: int, report: _Ep
         images=report.images,
         seconds=seconds,
         candidates=found,
+        probable=probable,
     )
 
 
