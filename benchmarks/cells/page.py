@@ -114,28 +114,37 @@ def page(report: dict[str, Any]) -> str:
         own = _of(ranking, judge)
         correlation = judge_correlation(ranking, judge)
         lines += [f"{judge}: Spearman's rank correlation over {len(own)} drawn cells is **{correlation:.2f}**.", ""]
-        cells = [[_code(row["arch"]), f"{100 * row['held_out']:.2f}", f"{row['table']:.2f}"] for row in own]
-        lines += [markdown_table(["cell", "judged", "table"], cells), ""]
+        lines += [_judgments(own), ""]
     if report["rows"]:
         lines += ["## Every search", "", _searches(report["rows"]), ""]
+    for row in report["rows"]:
+        if row.get("finalists"):
+            lines += [f"## Finalists of {row['trial']}, seed {row['seed']}", "", "The most probable first.", ""]
+            lines += [_judgments(row["finalists"]), ""]
     if report.get("chosen"):
         lines += [f"Chosen: **{report['chosen']}**.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _searches(rows: list[dict[str, Any]]) -> str:
-    def number(value: float | None, factor: float = 1.0) -> str:
-        return "" if value is None else f"{factor * value:.2f}"
+def _number(value: float | None, factor: float = 1.0) -> str:
+    return "" if value is None else f"{factor * value:.2f}"
 
+
+def _judgments(rows: list[dict[str, Any]]) -> str:
+    cells = [[_code(row["arch"]), _number(row["held_out"], 100), _number(row.get("table"))] for row in rows]
+    return markdown_table(["cell", "judged", "table"], cells)
+
+
+def _searches(rows: list[dict[str, Any]]) -> str:
     each = [
         [
             row["phase"],
             row["trial"],
             str(row["seed"]),
             f"{row['processor_seconds']:.0f}",
-            number(row["held_out"], 100),
-            number(row["judged"], 100),
-            number(row["table"]),
+            _number(row["held_out"], 100),
+            _number(row["judged"], 100),
+            _number(row["table"]),
             _code(row["arch"]),
         ]
         for row in rows

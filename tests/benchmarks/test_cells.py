@@ -92,6 +92,7 @@ def test_of_finalists_the_judge_takes_the_best(asked: list[Any], tmp_path: Path)
     (row,) = report["rows"]
     assert (row["arch"], row["table"]) == (CONVS, 93.7)
     assert [(each["held_out"], each["table"]) for each in row["finalists"]] == [(0.3, 54.3), (0.7, 93.7)]
+    assert "## Finalists of eight finalists, seed 4" in (tmp_path / "cells.md").read_text()
 
 
 def test_each_judge_has_its_own_ranking(asked: list[Any], tmp_path: Path) -> None:
