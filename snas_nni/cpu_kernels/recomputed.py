@@ -5,12 +5,16 @@ kept anyway. In a depthwise convolution and the pointwise one behind it, the sec
 is made again from what the first has. Of the five tensors that a separable convolution keeps, two are left.
 
 Inside a Sequential nobody else sees what lies between its layers, so nobody changes it in place.
+
+It is done only ``with side_by_side():``, where several candidates run, and what they keep together is what a search
+needs its memory for. A network by itself would take a tenth longer for memory that nobody lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,11 +31,28 @@ from snas_nni.cpu_kernels.unkept_outputs import (
     unkept,
 )
 
-__all__ = ["use_recomputed"]
+__all__ = ["side_by_side", "use_recomputed"]
+
+_several: ContextVar[bool] = ContextVar("_several", default=False)
+
+
+@contextmanager
+def side_by_side(several: bool = True) -> Iterator[None]:
+    """Let what runs in the block keep little.
+
+    Args:
+        several: whether several candidates run in it; one alone keeps what it always keeps, unless it is a part of one
+            of several.
+    """
+    before = _several.set(several or _several.get())
+    try:
+        yield
+    finally:
+        _several.reset(before)
 
 
 def use_recomputed(network: nn.Module) -> Callable[[], None]:
-    """Let chains of a network keep less; results, gradients, parameters and statistics stay what they are.
+    """Let chains of a network keep less where candidates run side by side; all that it computes stays what it is.
 
     BatchNorm says by itself what its output is made from (:mod:`snas_nni.cpu_kernels.batch_norm`).
 
@@ -59,6 +80,10 @@ def use_recomputed(network: nn.Module) -> Callable[[], None]:
     return undo.close
 
 
+def _keeps_little() -> bool:
+    return can_do_without() and _several.get()
+
+
 def _is_convolution(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and type(layer).forward is nn.Conv2d.forward
 
@@ -73,7 +98,7 @@ def _is_pointwise(layer: Any) -> bool:
 
 def _activate(layer: nn.ReLU, inputs: Tensor) -> Tensor:
     """``nn.ReLU.forward``."""
-    made_from = unkept(inputs) if can_do_without() else None
+    made_from = unkept(inputs) if _keeps_little() else None
     if made_from is None:
         return functional.relu(inputs)
     make = made_from.make
@@ -86,7 +111,7 @@ def _activate(layer: nn.ReLU, inputs: Tensor) -> Tensor:
 
 def _convolve(layer: _ConvNd, inputs: Tensor) -> Tensor:
     """``nn.Conv2d.forward``."""
-    how = unkept(inputs) if can_do_without() else None
+    how = unkept(inputs) if _keeps_little() else None
     if how is None:
         return _plain(layer, inputs)
     with keeping_instead(inputs, how):
@@ -97,7 +122,7 @@ def _convolve_and_note(layer: Any, inputs: Tensor) -> Tensor:
     """``nn.Conv2d.forward`` of a depthwise convolution that a pointwise one follows."""
     result = _convolve(layer, inputs)
     # Autocast, which converts either of them, is off in the backward pass.
-    if result.requires_grad and can_do_without() and result.dtype == inputs.dtype == layer.weight.dtype:
+    if result.requires_grad and _keeps_little() and result.dtype == inputs.dtype == layer.weight.dtype:
         how, run = unkept(inputs), layer._conv_forward
         sources = (inputs,) if how is None else how.sources
 

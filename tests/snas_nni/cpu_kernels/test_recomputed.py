@@ -1,6 +1,7 @@
 """Chains of layers keep a part of what they kept, and give the same outputs, gradients and statistics."""
 
 import copy
+from contextvars import Context
 
 import pytest
 import torch
@@ -11,12 +12,14 @@ from search_spaces.operations import OPERATIONS
 from snas_nni.cpu_kernels import batch_norm
 from snas_nni.cpu_kernels.batch_norm import use_fast_batch_norm
 from snas_nni.cpu_kernels.depthwise import use_fast_depthwise
-from snas_nni.cpu_kernels.recomputed import use_recomputed
+from snas_nni.cpu_kernels.recomputed import side_by_side, use_recomputed
 
 
 @pytest.fixture(autouse=True)
 def _at_any_size(monkeypatch):
     monkeypatch.setattr(batch_norm, "_FEW", 0)
+    with side_by_side():
+        yield
 
 
 def quicken(network):
@@ -91,6 +94,14 @@ def test_only_what_must_be_is_kept(name, before, after):
     assert kept(network, images()) == after
     undo()
     assert kept(network, images()) == before
+
+
+def test_a_candidate_by_itself_keeps_what_it_always_keeps():
+    network = separable()
+    quicken(network)
+    assert Context().run(kept, network, images()) == 6
+    with side_by_side(False):
+        assert kept(network, images()) == 3  # a part of one of several
 
 
 def test_each_part_is_made_again_once(monkeypatch):
