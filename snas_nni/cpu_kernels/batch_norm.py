@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from snas_nni.cpu_kernels.memory_format import is_channels_last
-from snas_nni.cpu_kernels.replaced import replace_forward
+from snas_nni.cpu_kernels.replaced import replace_forward, runs_as
 from snas_nni.cpu_kernels.unkept_outputs import UnkeptOutput, note_unkept
 
 __all__ = ["use_fast_batch_norm"]
@@ -41,12 +41,7 @@ def use_fast_batch_norm(network: nn.Module) -> Callable[[], None]:
     Returns:
         A function that undoes it.
     """
-    changed = [
-        layer
-        for layer in network.modules()
-        if isinstance(layer, nn.BatchNorm2d) and type(layer).forward is nn.BatchNorm2d.forward
-    ]
-    return replace_forward(changed, _forward)
+    return replace_forward([layer for layer in network.modules() if runs_as(layer, nn.BatchNorm2d)], _forward)
 
 
 def _forward(layer: nn.BatchNorm2d, images: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from snas_nni.cpu_kernels.memory_format import is_channels_last
-from snas_nni.cpu_kernels.replaced import replace_method
+from snas_nni.cpu_kernels.replaced import replace_method, runs_as
 
 __all__ = ["use_fast_depthwise"]
 
@@ -41,7 +41,7 @@ def use_fast_depthwise(network: nn.Module) -> Callable[[], None]:
     Returns:
         A function that undoes it.
     """
-    changed = [m for m in network.modules() if isinstance(m, nn.Conv2d) and _concerns(m)]
+    changed = [m for m in network.modules() if runs_as(m, nn.Conv2d) and _concerns(m)]
     return replace_method(
         changed, _HOOK, lambda layer: partial(_convolve, layer.groups, layer.stride[0], layer.dilation[0])
     )
@@ -52,8 +52,7 @@ def _concerns(layer: nn.Conv2d) -> bool:
     kernel, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
     is_depthwise = layer.groups == layer.in_channels == layer.out_channels
     return (
-        type(layer).forward is nn.Conv2d.forward
-        and square
+        square
         and kernel % 2 == 1
         and layer.padding == (dilation * (kernel // 2),) * 2
         and (layer.padding_mode == "zeros" or kernel == 1)

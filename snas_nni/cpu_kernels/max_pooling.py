@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from snas_nni.cpu_kernels.replaced import replace_forward
+from snas_nni.cpu_kernels.replaced import replace_forward, runs_as
 from snas_nni.cpu_kernels.unkept_outputs import can_do_without
 
 __all__ = ["use_narrow_places"]
@@ -28,12 +28,7 @@ def use_narrow_places(network: nn.Module) -> Callable[[], None]:
     Returns:
         A function that undoes it.
     """
-    plain = [
-        layer
-        for layer in network.modules()
-        if isinstance(layer, nn.MaxPool2d) and type(layer).forward is nn.MaxPool2d.forward
-    ]
-    return replace_forward(plain, _forward)
+    return replace_forward([layer for layer in network.modules() if runs_as(layer, nn.MaxPool2d)], _forward)
 
 
 def _forward(layer: nn.MaxPool2d, images: Tensor) -> Tensor:

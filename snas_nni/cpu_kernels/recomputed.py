@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
-from snas_nni.cpu_kernels.replaced import replace_forward
+from snas_nni.cpu_kernels.replaced import replace_forward, runs_as
 from snas_nni.cpu_kernels.unkept_outputs import (
     UnkeptOutput,
     can_do_without,
@@ -63,14 +63,15 @@ def use_recomputed(network: nn.Module) -> Callable[[], None]:
     depthwise: set[nn.Module] = set()
     followers: set[nn.Module] = set()
     for module in network.modules():
-        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-            for before, first, second in zip([None, *module], module, [*module][1:], strict=False):
-                if not _is_convolution(second):
+        if runs_as(module, nn.Sequential):
+            layers = list(module)
+            for before, first, second in zip([None, *layers], layers, layers[1:], strict=False):
+                if not runs_as(second, nn.Conv2d):
                     continue
                 if isinstance(before, nn.BatchNorm2d) and type(first) is nn.ReLU and not first.inplace:
                     activations.add(first)
                     followers.add(second)
-                elif _is_convolution(first) and _is_depthwise(first) and _is_pointwise(second):
+                elif runs_as(first, nn.Conv2d) and _is_depthwise(first) and _is_pointwise(second):
                     depthwise.add(first)
                     followers.add(second)
     undo = ExitStack()
@@ -82,10 +83,6 @@ def use_recomputed(network: nn.Module) -> Callable[[], None]:
 
 def _keeps_little() -> bool:
     return can_do_without() and _several.get()
-
-
-def _is_convolution(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d) and type(layer).forward is nn.Conv2d.forward
 
 
 def _is_depthwise(layer: Any) -> bool:

@@ -1,6 +1,6 @@
 """Methods of single layers, replaced for a while: how every kernel here comes into a network and leaves it again.
 
-Short, because it is one idea that three files need: what is put on a layer must not hold the layer itself, or a deep
+Short, because it is one idea that all of them need: what is put on a layer must not hold the layer itself, or a deep
 copy of it would go on with the weights of the first.
 """
 
@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 from torch import nn
 
-__all__ = ["replace_forward", "replace_method"]
+__all__ = ["replace_forward", "replace_method", "runs_as"]
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def runs_as(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
+    """Whether a layer is of a kind and runs its ``forward``, as NNI's subclasses do; others may do anything."""
+    return isinstance(layer, kind) and type(layer).forward is kind.forward
 
 
 def replace_method(layers: Sequence[nn.Module], name: str, make: Callable[[Any], Any]) -> Callable[[], None]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
-from snas_nni.cpu_kernels.replaced import replace_forward
+from snas_nni.cpu_kernels.replaced import replace_forward, runs_as
 from snas_nni.cpu_kernels.unkept_outputs import can_do_without
 
 __all__ = ["run_shared", "share_in_passes", "sharing", "use_shared_relu"]
@@ -75,7 +75,7 @@ def use_shared_relu(network: nn.Module) -> Callable[[], None]:
 
 
 def _first_relu(module: nn.Module) -> nn.ReLU | None:
-    if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward or len(module) < 2:
+    if not runs_as(module, nn.Sequential) or len(module) < 2:
         return None
     first, second = module[0], module[1]
     if isinstance(first, nn.ReLU) and type(first) is nn.ReLU and not first.inplace and isinstance(second, _ConvNd):
