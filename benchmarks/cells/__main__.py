@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,13 @@ class Protocol:
         path: of the JSON file; the page is written beside it.
         command: that the files name.
         progress: told what is done.
-        judging: images that the judge trains on.
     """
 
-    def __init__(
-        self, settings: NasBench201Settings, path: Path, command: str, progress: Progress, judging: int = IMAGES
-    ) -> None:
+    def __init__(self, settings: NasBench201Settings, path: Path, command: str, progress: Progress) -> None:
         self.settings = settings
         self.path = path
         self.progress = progress
         self.data = load_part(settings, progress)
-        self._judging = judging
-        self._images_of_judge: TaskData | None = None
         self.report: dict[str, Any] = {"ranking": [], "rows": [], "chosen": None}
         self._command = command
         self._read()
@@ -64,9 +60,11 @@ class Protocol:
         self.report[part].append(row)
         self.save()
 
+    @cached_property
+    def _images_of_judge(self) -> TaskData:
+        return load_part(replace(self.settings, images=IMAGES), self.progress)
+
     def _judged(self, arch: str) -> dict[str, Any]:
-        if self._images_of_judge is None:
-            self._images_of_judge = load_part(replace(self.settings, images=self._judging), self.progress)
         return judged(arch, self._images_of_judge, self.settings)
 
     def save(self) -> None:

@@ -45,17 +45,17 @@ def _of(ranking: list[dict[str, Any]], judge: str) -> list[dict[str, Any]]:
     return [row for row in ranking if row.get("judge", EARLIER) == judge]
 
 
-def _judges(ranking: list[dict[str, Any]]) -> list[str]:
-    """Those that ranked enough cells, in the order of their first."""
-    found = dict.fromkeys(row.get("judge", EARLIER) for row in ranking)
-    return [judge for judge in found if judge_correlation(ranking, judge) is not None]
+def _judges(ranking: list[dict[str, Any]]) -> dict[str, float]:
+    """Rank correlations of those that ranked enough cells, in the order of their first."""
+    names = dict.fromkeys(row.get("judge", EARLIER) for row in ranking)
+    found = {judge: judge_correlation(ranking, judge) for judge in names}
+    return {judge: correlation for judge, correlation in found.items() if correlation is not None}
 
 
 def goals(report: dict[str, Any]) -> list[dict[str, Any]]:
     """What was wanted and what was measured, of the trials that were run with the confirming seeds."""
     found: list[dict[str, Any]] = []
-    for judge in _judges(report["ranking"]):
-        correlation = judge_correlation(report["ranking"], judge) or 0.0
+    for judge, correlation in _judges(report["ranking"]).items():
         cells = len(_of(report["ranking"], judge))
         found.append(
             {
@@ -104,15 +104,14 @@ def page(report: dict[str, Any]) -> str:
     judges = _judges(ranking)
     if judges:
         lines += ["## Does a judge rank cells as the table does?", ""]
-        if all((judge_correlation(ranking, judge) or 0.0) < TRUSTED for judge in judges):
+        if all(correlation < TRUSTED for correlation in judges.values()):
             lines += [
                 "None does, so nothing is chosen. The trials are compared on seeds that nothing was chosen with, as "
                 "they are, and the defaults stay what they were.",
                 "",
             ]
-    for judge in judges:
+    for judge, correlation in judges.items():
         own = _of(ranking, judge)
-        correlation = judge_correlation(ranking, judge)
         lines += [f"{judge}: Spearman's rank correlation over {len(own)} drawn cells is **{correlation:.2f}**.", ""]
         lines += [_judgments(own), ""]
     if report["rows"]:
