@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 from benchmarks.speed.spaces import make_space
 from benchmarks.speed.timing import BatchTimer
 from snas_nni import SNAS
-from snas_nni.cpu_kernels.fast_layers import use_fast_kernels
+from snas_nni.cpu_kernels.fast_layers import use_fast_kernels, use_fast_kernels_in_training
 from snas_nni.cpu_kernels.memory_format import channels_last
 
 __all__ = ["evaluator", "preset_logits", "search", "snas_supernet", "train_child"]
@@ -97,7 +97,8 @@ def search(job: dict[str, Any]) -> dict[str, Any]:
 def snas_supernet(space: str, logits: str, **arguments: Any) -> SNAS:
     """A strategy with its supernet, not trained, and as fast as it is in a search."""
     strategy = SNAS(seed=2)
-    use_fast_kernels(strategy.mutate_model(make_space(space, **arguments)).train())
+    supernet = strategy.mutate_model(make_space(space, **arguments)).train()
+    use_fast_kernels_in_training(supernet, supernet, "cpu", channels_last=False)  # the images come in their order
     preset_logits(list(strategy.distribution.parameters()), logits)
     return strategy
 

@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from snas_nni.cpu_kernels.recomputed import side_by_side
-from snas_nni.cpu_kernels.shared_layers import sharing
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.distribution.trace import Owner
@@ -108,6 +107,6 @@ class SampledModule:
         indices = self.indices_to_run(numbers)
         if self.reader.sample.is_fixed and len(indices) == 1 and numbers[indices[0]] == 1.0:
             return run(indices[0])
-        with sharing(), side_by_side(len(indices) > 1):
+        with side_by_side(len(indices) > 1):
             outputs = [run(index) for index in indices]
         return weighted_sum(outputs, weights(indices), self.where if where is None else lambda: where(indices))

@@ -14,7 +14,7 @@ from nni.nas.nn.pytorch.cell import preprocess_cell_inputs
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
-from snas_nni.cpu_kernels.shared_layers import run_shared, sharing
+from snas_nni.cpu_kernels.shared_layers import run_shared
 from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import ChoiceReader
 from snas_nni.nni_compat import PathSamplingCell
@@ -105,9 +105,8 @@ class MixedCell(SampledModule, PathSamplingCell):
         """Return what NNI's cell returns, for ``num_predecessors`` tensors or a list of them."""
         processed: list[Tensor] = preprocess_cell_inputs(self.num_predecessors, *inputs)
         states: list[Tensor] = list(self.preprocessor(processed))
-        with sharing():
-            for node in self.output_node_indices:
-                states.append(self._node(node, states))
+        for node in self.output_node_indices:
+            states.append(self._node(node, states))
         merged = states[self.num_predecessors :]
         if self.merge_op == "loose_end":
             trace = self.reader.trace
