@@ -8,11 +8,12 @@ import shlex
 import sys
 import time
 from dataclasses import replace
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cells.judge import IMAGES, JUDGE, drawn_cells, judged
+from benchmarks.cells.climbing import best_cell, climb
+from benchmarks.cells.judge import DEEP, SHALLOW, Judge, drawn_cells, judged
 from benchmarks.cells.page import TRUSTED, best_trial, goals, judge_correlation, page
 from benchmarks.cells.trials import TRIALS
 from search_spaces import NasBench201Space, to_arch_string
@@ -60,12 +61,14 @@ class Protocol:
         self.report[part].append(row)
         self.save()
 
-    @cached_property
-    def _images_of_judge(self) -> TaskData:
-        return load_part(replace(self.settings, images=IMAGES), self.progress)
+    @cache  # noqa: B019 - a protocol lives as long as the process
+    def _images_of(self, judge: Judge) -> TaskData:
+        return load_part(replace(self.settings, images=judge.images), self.progress)
 
-    def _judged(self, arch: str) -> dict[str, Any]:
-        return judged(arch, self._images_of_judge, self.settings)
+    def _judged(self, arch: str, judge: Judge = SHALLOW, seed: int = 0) -> dict[str, Any]:
+        found = judged(arch, self._images_of(judge), self.settings, seed, judge)
+        self.progress.say(f"  {arch}: {found['held_out']:.2%} held out")
+        return found
 
     def save(self) -> None:
         """Write both files."""
@@ -76,12 +79,12 @@ class Protocol:
 
     def rank(self, table: dict[str, float], count: int, above: float) -> None:
         """Judge cells whose place in the table is known."""
-        known = {row["arch"] for row in self.report["ranking"] if row.get("judge") == JUDGE}
-        for arch in drawn_cells(count, table, above):
-            if arch not in known:
-                self.progress.say(f"judging {arch}")
-                found = self._judged(arch)
-                self._add("ranking", {"arch": arch, "table": table[arch], **found})
+        for judge in (SHALLOW, DEEP):
+            known = {row["arch"] for row in self.report["ranking"] if row.get("judge") == judge.in_words}
+            for arch in drawn_cells(count, table, above):
+                if arch not in known:
+                    found = self._judged(arch, judge)
+                    self._add("ranking", {"arch": arch, "table": table[arch], **found})
 
     def search(self, phase: str, trial: str, seed: int) -> None:
         """Search with the settings of a trial, and judge the cell."""
@@ -108,8 +111,11 @@ class Protocol:
         if count > 1:
             for each in map(to_arch_string, found.probable):
                 finalists.append({"arch": each, **self._judged(each)})
-                self.progress.say(f"  {each}: {finalists[-1]['held_out']:.2%} held out")
-            arch = max(finalists, key=lambda each: each["held_out"])["arch"]
+            arch = best_cell(finalists)["arch"]
+        climbed: list[dict[str, Any]] = []
+        if TRIALS[trial].climbs:
+            climbed = climb(arch, lambda each: self._judged(each, DEEP, seed), TRIALS[trial].climbs, seed)
+            arch = best_cell(climbed)["arch"]
         processor_seconds = time.process_time() - start
         self._add(
             "rows",
@@ -119,6 +125,7 @@ class Protocol:
                 "seed": seed,
                 "arch": arch,
                 "finalists": finalists,
+                "climbed": climbed,
                 "held_out": found.child_accuracy,
                 # Only choosing asks the judge.
                 "judged": self._judged(arch)["held_out"] if phase == "choose" else None,
@@ -133,7 +140,7 @@ class Protocol:
     def look_up(self, table: dict[str, float]) -> None:
         """Read the table for what was found; nothing is chosen from then on."""
         for row in self.report["rows"]:
-            for each in (row, *row.get("finalists", ())):
+            for each in (row, *row.get("finalists", ()), *row.get("climbed", ())):
                 each["table"] = table[each["arch"]]
         self.save()
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from statistics import mean, pstdev
 from typing import Any
 
-from benchmarks.cells.judge import EARLIER, JUDGE, rank_correlation
+from benchmarks.cells.judge import EARLIER, JUDGE, merits, rank_correlation
 from benchmarks.goal_table import goal_table
 from trials.bench.summary import markdown_table
 
@@ -29,7 +29,7 @@ def best_trial(rows: list[dict[str, Any]]) -> str:
 
 
 def judge_correlation(ranking: list[dict[str, Any]], judge: str = JUDGE) -> float | None:
-    """Spearman's rank correlation of a judge's accuracies and the table's; None for fewer than three cells.
+    """Spearman's rank correlation of a judge's merits and the table's accuracies; None for fewer than three cells.
 
     Args:
         ranking: rows of any judges.
@@ -38,7 +38,7 @@ def judge_correlation(ranking: list[dict[str, Any]], judge: str = JUDGE) -> floa
     own = _of(ranking, judge)
     if len(own) < 3:
         return None
-    return rank_correlation([row["held_out"] for row in own], [row["table"] for row in own])
+    return rank_correlation(merits(own), [row["table"] for row in own])
 
 
 def _of(ranking: list[dict[str, Any]], judge: str) -> list[dict[str, Any]]:
@@ -120,6 +120,9 @@ def page(report: dict[str, Any]) -> str:
         if row.get("finalists"):
             lines += [f"## Finalists of {row['trial']}, seed {row['seed']}", "", "The most probable first.", ""]
             lines += [_judgments(row["finalists"]), ""]
+        if row.get("climbed"):
+            lines += [f"## Climb of {row['trial']}, seed {row['seed']}", "", "In the order they were measured.", ""]
+            lines += [_judgments(row["climbed"]), ""]
     if report.get("chosen"):
         lines += [f"Chosen: **{report['chosen']}**.", ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -130,8 +133,17 @@ def _number(value: float | None, factor: float = 1.0) -> str:
 
 
 def _judgments(rows: list[dict[str, Any]]) -> str:
-    cells = [[_code(row["arch"]), _number(row["held_out"], 100), _number(row.get("table"))] for row in rows]
-    return markdown_table(["cell", "judged", "table"], cells)
+    flows = any("flow" in row for row in rows)
+    cells = [
+        [
+            _code(row["arch"]),
+            _number(row["held_out"], 100),
+            *([_number(row["flow"])] * flows),
+            _number(row.get("table")),
+        ]
+        for row in rows
+    ]
+    return markdown_table(["cell", "judged", *["flow"] * flows, "table"], cells)
 
 
 def _searches(rows: list[dict[str, Any]]) -> str:
