@@ -49,7 +49,7 @@ class Judge:
 
 SHALLOW = Judge(1, 8, 40_000)
 """Tells how much a cell can learn."""
-DEEP = Judge(5, 1, 20_000, with_flow=True)
+DEEP = Judge(5, 4, 5_000, with_flow=True)
 """The benchmark's depth, soon stopped: how easily a network of fifteen such cells trains; and how much it carries."""
 JUDGE = SHALLOW.in_words
 EARLIER = Judge(2, 6, 10_000).in_words

@@ -48,4 +48,4 @@ TRIALS: dict[str, Trial] = {
     "skip and drop": Trial({**_EXPONENTIAL, **_SKIP, "auxiliary_skip_gone_at": 0.82, "drop_to": 2}),
 }
 """By name. All searches see as many images: 22 epochs of 10,000; each finalist sees eight epochs of 40,000,
-each cell on a climb one of 20,000, in the benchmark's depth."""
+each cell on a climb four of 5,000, in the benchmark's depth."""
