@@ -15,7 +15,7 @@ __all__ = ["synaptic_flow"]
 
 
 def synaptic_flow(arch: str, settings: NasBench201Settings, seed: int = 0) -> float:
-    """Logarithm of the sum of ``w dR/dw`` over all weights, where R sums the outputs of an image of ones.
+    """Logarithm of the sum of ``w dR/dw`` over the weights of all layers, where R sums the outputs of an image of ones.
 
     All weights are made positive first, and BatchNorm passes its input on, so that no signal is lost (Tanaka et al.,
     Pruning Neural Networks without any Data by Iteratively Conserving Synaptic Flow, NeurIPS 2020; as a score of
@@ -40,6 +40,6 @@ def synaptic_flow(arch: str, settings: NasBench201Settings, seed: int = 0) -> fl
                 nn.init.kaiming_normal_(parameter).abs_()
     size = settings.data.image_size or 32
     network(torch.ones(1, 3, size, size, dtype=torch.float64)).sum().backward()
-    weights = [each for each in network.parameters() if each.grad is not None]
+    weights = [each for each in network.parameters() if each.ndim > 1 and each.grad is not None]
     flow = sum(float((each * each.grad).sum()) for each in weights)
     return math.log(flow) if flow > 0 else -math.inf

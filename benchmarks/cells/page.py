@@ -138,7 +138,7 @@ def _judgments(rows: list[dict[str, Any]]) -> str:
         [
             _code(row["arch"]),
             _number(row["held_out"], 100),
-            *([_number(row["flow"])] * flows),
+            *([_number(row.get("flow"))] * flows),
             _number(row.get("table")),
         ]
         for row in rows
