@@ -14,24 +14,25 @@ from trials.bench.settings import NasBench201Settings
 __all__ = ["synaptic_flow"]
 
 
-def synaptic_flow(arch: str, settings: NasBench201Settings, seed: int = 0) -> float:
+def synaptic_flow(arch: str, cells_per_stage: int, settings: NasBench201Settings, seed: int = 0) -> float:
     """Logarithm of the sum of ``w dR/dw`` over the weights of all layers, where R sums the outputs of an image of ones.
 
     All weights are made positive first, and BatchNorm passes its input on, so that no signal is lost (Tanaka et al.,
     Pruning Neural Networks without any Data by Iteratively Conserving Synaptic Flow, NeurIPS 2020; as a score of
     architectures Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021). It grows with the weights on
-    the paths through a cell: a score of its size, blind to how well it trains. In float64; the benchmark's depth.
+    the paths through a cell: a score of its size, blind to how well it trains. In float64.
 
     Args:
         arch: the benchmark's string.
-        settings: channels, image size and classes.
+        cells_per_stage: of the network.
+        settings: channels and image size.
         seed: of the weights.
 
     Returns:
         Minus infinity where no path leads from the image to the outputs.
     """
     torch.manual_seed(seed)
-    space = NasBench201Space(channels=settings.channels, cells_per_stage=settings.cells_per_stage, affine=False)
+    space = NasBench201Space(channels=settings.channels, cells_per_stage=cells_per_stage, affine=False)
     network: Any = space.freeze(from_arch_string(arch)).double().eval()  # new BatchNorm in eval() passes its input on
     with torch.no_grad():
         for parameter in network.parameters():

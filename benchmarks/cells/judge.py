@@ -96,7 +96,7 @@ def judged(
     search = replace(settings.search, epochs=judge.epochs, warmup_epochs=0, settle_epochs=0)
     losses = _TrainingLosses()
     accuracy = train_on(child, data, search, settings.training, judge.epochs, seed, [losses])
-    flow = {"flow": synaptic_flow(arch, settings, seed)} if judge.with_flow else {}
+    flow = {"flow": synaptic_flow(arch, judge.cells_per_stage, settings, seed)} if judge.with_flow else {}
     found = {"judge": judge.in_words, "held_out": accuracy, "training_losses": losses.losses, **flow}
     return {**found, "seconds": time.monotonic() - start}
 

@@ -13,7 +13,7 @@ import torch
 from benchmarks.cells import __main__ as cells
 from benchmarks.cells.climbing import best_cell, climb, neighbors
 from benchmarks.cells.flow import synaptic_flow
-from benchmarks.cells.judge import DEEP, EARLIER, JUDGE, SHALLOW, Judge, drawn_cells, judged, merits, rank_correlation
+from benchmarks.cells.judge import DEEP, EARLIER, JUDGE, SHALLOW, Judge, drawn_cells, merits, rank_correlation
 from benchmarks.cells.page import best_trial, judge_correlation, page
 from benchmarks.cells.trials import TRIALS, Trial
 from search_spaces import NasBench201Space, from_arch_string
@@ -110,7 +110,7 @@ def test_a_climb_starts_at_the_found_cell(asked: list[Any], tmp_path: Path) -> N
         patch.setitem(TRIALS, "climb", Trial(climbs=5))
         report = run(tmp_path, "--phases", "confirm,table", "--also", "climb", "--confirm", "8")
     (row,) = report["rows"]
-    assert [each["arch"] for each in row["climbed"]][0] == SKIPS
+    assert row["climbed"][0]["arch"] == SKIPS
     assert len({each["arch"] for each in row["climbed"]}) == 5
     assert row["arch"].count("nor_conv_3x3") == 1
     assert row["table"] == 1
@@ -161,9 +161,9 @@ def test_merits_are_sums_of_ranks_where_flow_counts() -> None:
 
 
 def test_flow_is_zero_where_no_path_leads_through() -> None:
-    settings = NasBench201Settings(channels=2, cells_per_stage=1)
-    assert synaptic_flow(SKIPS.replace("skip_connect", "none"), settings) == -math.inf
-    assert -math.inf < synaptic_flow(SKIPS, settings) < synaptic_flow(CONVS, settings)
+    settings = NasBench201Settings(channels=2)
+    assert synaptic_flow(SKIPS.replace("skip_connect", "none"), 1, settings) == -math.inf
+    assert -math.inf < synaptic_flow(SKIPS, 1, settings) < synaptic_flow(CONVS, 1, settings)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_flow_is_zero_where_no_path_leads_through() -> None:
 )
 def test_flow_is_how_fast_the_outputs_grow_with_all_weights(arch: str) -> None:
     """Sum of w dR/dw = dR/ds, where s scales all weights: found without a gradient, error of the order 1e-8."""
-    settings = NasBench201Settings(channels=2, cells_per_stage=1)
+    settings = NasBench201Settings(channels=2)
     torch.manual_seed(0)
     network: Any = NasBench201Space(channels=2, cells_per_stage=1, affine=False).freeze(from_arch_string(arch))
     network.double().eval()
@@ -189,7 +189,7 @@ def test_flow_is_how_fast_the_outputs_grow_with_all_weights(arch: str) -> None:
             if parameter.ndim == 4:
                 torch.nn.init.kaiming_normal_(parameter).abs_()
         slope = (outputs(1 + 1e-4) - outputs(1 - 1e-4)) / 2e-4
-    assert math.exp(synaptic_flow(arch, settings)) == pytest.approx(slope, rel=1e-5)
+    assert math.exp(synaptic_flow(arch, 1, settings)) == pytest.approx(slope, rel=1e-5)
 
 
 def test_each_judge_has_its_own_ranking(asked: list[Any], tmp_path: Path) -> None:
