@@ -155,7 +155,7 @@ class SNAS(ChildrenOfSearch):
         samples_per_step: int = 1,
         spread_samples: bool = False,
         accumulate_batches: int = 1,
-        skip_tolerance: float = 5e-4,
+        skip_tolerance: float = 1e-4,
         channels_last: bool | None = None,
         initial_logits_std: float = 0.01,
         initial_logits: Literal["random", "sensitivity"] = "random",

@@ -84,7 +84,7 @@ class SearchSettings:
     samples_per_step: int = ranged(1, at_least=1, whole=True)
     spread_samples: bool = False
     accumulate_batches: int = ranged(1, at_least=1, whole=True)
-    skip_tolerance: float = ranged(5e-4, at_least=0, below=1)
+    skip_tolerance: float = ranged(1e-4, at_least=0, below=1)
     channels_last: bool | None = None
     initial_logits_std: float = ranged(0.01, at_least=0)
     initial_logits: Literal["random", "sensitivity"] = "random"

@@ -12,7 +12,7 @@ from search_spaces import SnasCellSpace
 from snas_nni.one_shot.settings import SearchSettings
 
 DEFAULT = SearchSettings().skip_tolerance
-TEMPERATURES = [1.0, 0.5, 0.2, 0.03]
+TEMPERATURES = [0.7, 0.5, 0.2, 0.03]
 
 
 class Parallel(ModelSpace):
