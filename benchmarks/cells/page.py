@@ -6,15 +6,18 @@ from collections import defaultdict
 from statistics import mean, pstdev
 from typing import Any
 
-from benchmarks.cells.judge import EARLIER, JUDGE, merits, rank_correlation
+from benchmarks.cells.judge import DEEP, EARLIER, JUDGE, merits, rank_correlation
 from benchmarks.goal_table import goal_table
 from trials.bench.summary import markdown_table
 
 __all__ = ["TRUSTED", "WANTED", "best_trial", "goals", "judge_correlation", "page"]
 
 WANTED = 94.0
+WANTED_LARGE = 94.25
 LEAST = 93.6
-"""Percent in CIFAR-10's table: of the mean over the confirming seeds, and of each."""
+"""Percent in CIFAR-10's table: of the mean over the confirming seeds, with the large budget, and of each."""
+LARGE_SECONDS = 7200
+"""Of one core: the large budget."""
 TRUSTED = 0.5
 """Rank correlation with the table from which on the judge may choose settings."""
 
@@ -68,11 +71,17 @@ def goals(report: dict[str, Any]) -> list[dict[str, Any]]:
     seconds = {trial: mean(row["processor_seconds"] for row in rows) for trial, rows in _confirmed(report).items()}
     for trial, rows in _confirmed(report).items():
         reached = [row["table"] for row in rows]
+        large = any(row.get("finalists") or row.get("climbed") for row in rows)
+        wanted = WANTED_LARGE if large else WANTED
         spread = f"{mean(reached):.2f} ± {pstdev(reached):.2f}, the worst {min(reached):.2f}"
-        goal = {"name": f"{trial}: CIFAR-10 accuracy in the table, {len(rows)} seeds"}
-        goal |= {"wanted": f"mean {WANTED}, none below {LEAST}", "measured": spread}
-        found.append({**goal, "met": mean(reached) >= WANTED and min(reached) >= LEAST})
-        if trial != "defaults" and "defaults" in seconds:
+        goal = {"name": f"{trial}: CIFAR-10 accuracy in the table, {len(rows)} {'seeds' if rows[1:] else 'seed'}"}
+        goal |= {"wanted": f"mean {wanted}, none below {LEAST}", "measured": spread}
+        found.append({**goal, "met": mean(reached) >= wanted and min(reached) >= LEAST})
+        if large:
+            longest = max(row["processor_seconds"] for row in rows)
+            goal = {"name": f"{trial}: processor time of a search", "wanted": f"at most {LARGE_SECONDS} s"}
+            found.append({**goal, "measured": f"{longest:.0f} s the longest", "met": longest <= LARGE_SECONDS})
+        elif trial != "defaults" and "defaults" in seconds:
             share = seconds[trial] / seconds["defaults"]
             goal = {"name": f"{trial}: processor time of a search", "wanted": "at most the defaults'"}
             found.append({**goal, "measured": f"{share:.2f} of it", "met": share <= 1})
@@ -93,8 +102,10 @@ def page(report: dict[str, Any]) -> str:
     lines = ["# NAS-Bench-201: settings chosen by held-out images", "", f"`{report['command']}`", ""]
     lines += [
         f"A cell is judged by the held-out accuracy of a network that is trained alone: {JUDGE}. Settings are chosen "
-        "by that; the chosen one is run with other seeds; the table is read once, at the end. "
-        f"Wanted: a mean of {WANTED} over the confirming seeds, and none below {LEAST}.",
+        "by that; the chosen one is run with other seeds; the table is read once, at the end. A climb goes from the "
+        f"found cell to better ones, an edge at a time, by {DEEP.in_words}: the sum of a cell's ranks by both. "
+        f"Wanted: a mean of {WANTED} over the confirming seeds ({WANTED_LARGE} for searches of up to two hours of a "
+        f"core), and none below {LEAST}.",
         "",
     ]
     reached = goals(report)

@@ -114,6 +114,11 @@ def test_a_climb_starts_at_the_found_cell(asked: list[Any], tmp_path: Path) -> N
     assert len({each["arch"] for each in row["climbed"]}) == 5
     assert row["arch"].count("nor_conv_3x3") == 1
     assert row["table"] == 1
+    large = [goal for goal in report["goals"] if goal["name"].startswith("climb:")]
+    assert [(goal["wanted"], goal["met"]) for goal in large] == [
+        ("mean 94.25, none below 93.6", False),
+        ("at most 7200 s", True),
+    ]
     text = (tmp_path / "cells.md").read_text()
     assert "## Climb of climb, seed 8" in text
     assert "| cell | judged | flow | table |" in text
