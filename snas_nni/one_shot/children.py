@@ -16,8 +16,8 @@ from snas_nni.derivation.expected import ExpectedNetwork
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SettingError, SnasError
 from snas_nni.one_shot.evidence.batches import Batches
-from snas_nni.one_shot.evidence.comparing import ROUNDS, Accept, compared, derive_judged, first_accepted
-from snas_nni.one_shot.evidence.judging import Judged
+from snas_nni.one_shot.evidence.comparing import ROUNDS, Accept, derive_judged, first_accepted, judge_after
+from snas_nni.one_shot.evidence.judging import Judged, rank
 from snas_nni.one_shot.evidence.settling import Settling
 from snas_nni.one_shot.evidence.verifying import refuse_another_network
 from snas_nni.one_shot.nni_strategy import NniStrategy
@@ -128,20 +128,21 @@ class ChildrenOfSearch(NniStrategy):
             raise SnasError("the budget does not know the costs yet: pass example_input to restore.")
         if count < 1:
             raise SettingError(f"candidates must be at least 1, got {count}.")
-        training_module, asked = self._ran().training_module, list[dict[str, Any]]()
+        judge = judge_after(self._ran(), validation=validation, training=training)
+        judged: list[Judged] = []
         best: Judged | None = None
-        for more in range(1, ROUNDS + 1):
-            further = [sample for sample in selection.candidates(more * count) if sample not in asked]
+        for _ in range(ROUNDS):
+            further = judge.networks(selection.candidates, count, judged)
             if not further:
                 break
-            asked.extend(further)
-            judged = self.judge(further, validation=validation, training=training)
-            best = first_accepted(training_module, self._mutated, judged, accept or self.accept)
+            judged.extend(further)
+            ranked = rank(further, self.settings.selection_metric)
+            best = first_accepted(self._ran().training_module, self._mutated, ranked, accept or self.accept)
             if best is not None:
                 break
         if best is None:
             raise SettingError(
-                f"none of the {len(asked)} most probable children within the bounds is accepted. Compare more of them "
+                f"none of the {len(judged)} most probable children within the bounds is accepted. Compare more of them "
                 "(candidates), or ask for less."
             )
         self.budget_report = selection.report(best.sample)
@@ -153,7 +154,9 @@ class ChildrenOfSearch(NniStrategy):
         """The most probable children within the budget, the best on held-out data first; arguments as for `derive`."""
         if candidates < 1:
             raise SettingError(f"candidates must be at least 1, got {candidates}.")
-        return self.judge(self.selection(budget).candidates(candidates), validation=validation, training=training)
+        judge = judge_after(self._ran(), validation=validation, training=training)
+        found = judge.networks(self.selection(budget).candidates, candidates)
+        return rank(found, self.settings.selection_metric)
 
     def judge(
         self, samples: Sequence[Mapping[str, Any]], *, validation: Any = None, training: Any = None
@@ -169,7 +172,8 @@ class ChildrenOfSearch(NniStrategy):
             SettingError: the evaluator logs nothing to compare children by.
             SnasError: no search was run, or there are no held-out data.
         """
-        return compared(self._ran(), samples, validation=validation, training=training)
+        judge = judge_after(self._ran(), validation=validation, training=training)
+        return rank(judge.all_of(samples), self.settings.selection_metric)
 
     def child_of(self, judged: Judged, validation: Any = None) -> nn.Module:
         """The child that was judged, with the BatchNorm statistics that it was judged with; it shares no weights.

@@ -11,11 +11,11 @@ from snas_nni.derivation.child import derive_child
 from snas_nni.derivation.recalibration import put_statistics, statistics_restored
 from snas_nni.errors import SnasError
 from snas_nni.one_shot.evidence.batches import Batches, held_out
-from snas_nni.one_shot.evidence.judging import Judged, judged_by_settings
+from snas_nni.one_shot.evidence.judging import Judge, Judged, judge_of
 from snas_nni.one_shot.lightning_compat import trainer_of
 from snas_nni.one_shot.resume_state import random_state, set_random_state
 
-__all__ = ["ROUNDS", "Accept", "compared", "derive_judged", "first_accepted"]
+__all__ = ["ROUNDS", "Accept", "derive_judged", "first_accepted", "judge_after"]
 
 ROUNDS = 4
 """How often as many children again are compared where none is accepted: the most probable ones after those before."""
@@ -26,27 +26,18 @@ Accept = Callable[[dict[str, Any], nn.Module], bool]
 Verify = Callable[[Mapping[str, Any], nn.Module], None]
 
 
-def compared(
-    module: Any,
-    samples: Sequence[Mapping[str, Any]],
-    *,
-    validation: Any = None,
-    training: Any = None,
-) -> list[Judged]:
-    """Judge children of a search and put the best first.
+def judge_after(module: Any, *, validation: Any = None, training: Any = None) -> Judge:
+    """A judge of a search's children.
 
     Args:
         module: the search, with the supernet in its evaluator's module; has the held-out and the training batches.
-        samples: NNI samples of the children; of equally good ones the first stays first.
         validation: loader of held-out batches; None: those of the search.
         training: loader of training batches; None: those of the search, where it has any.
 
     Raises:
         SnasError: there are no held-out batches.
-        SettingError: the evaluator logs nothing to compare children by.
     """
     settings = module.settings
-    trainer = trainer_of(module)
     held_out_batches = (
         module.held_out_batches() if validation is None else [held_out(validation, settings.selection_share)]
     )
@@ -57,14 +48,13 @@ def compared(
         )
     limit = settings.recalibration_batches
     training_part = module.recalibration_batches() if training is None else Batches(training, limit) if limit else None
-    return judged_by_settings(
-        samples,
+    return judge_of(
         settings,
         module.training_module,
         module.distribution,
         held_out_batches,
         training_part,
-        trainer=trainer,
+        trainer=trainer_of(module),
         seed=module.seed,
     )
 

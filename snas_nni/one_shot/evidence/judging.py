@@ -7,7 +7,7 @@ nothing is copied. Afterwards the supernet, the evaluator's metrics, loaders and
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,7 +22,10 @@ from snas_nni.one_shot.evidence.batches import Batches, examples_in
 from snas_nni.one_shot.evidence.undisturbed import moved, undisturbed
 from snas_nni.one_shot.settings import SearchSettings
 
-__all__ = ["Judge", "Judged", "judged_by_settings", "rank"]
+__all__ = ["Judge", "Judged", "judge_of", "rank"]
+
+_FACTORS = (1, 3, 9)
+"""How many samples are looked at for so many different networks, one after the other until there are enough."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Judged:
         metrics: means over the held-out examples of what the evaluator logged.
         statistics: its own BatchNorm statistics, by the layer's name in the evaluator's module; empty if there was
             nothing to measure them on.
-        depends_on: labels that its network depends on; None where that is not known. Samples that differ in others
-            only, such as a choice inside a block that is not there, are the same network.
+        depends_on: labels that its network depends on; None for all. Samples that differ in others only, such as a
+            choice inside a block that is not there, are the same network.
     """
 
     sample: dict[str, Any]
@@ -45,7 +48,8 @@ class Judged:
 
     def is_network_of(self, sample: Mapping[str, Any]) -> bool:
         """Whether another NNI sample is known to be the same network."""
-        return self.depends_on is not None and all(sample[label] == self.sample[label] for label in self.depends_on)
+        labels = self.sample if self.depends_on is None else self.depends_on
+        return all(sample[label] == self.sample[label] for label in labels)
 
 
 class Judge:
@@ -83,6 +87,32 @@ class Judge:
         self._training = training
         self._trainer = trainer
         self._seed = seed
+
+    def networks(
+        self, ranked: Callable[[int], Sequence[Mapping[str, Any]]], count: int, known: Sequence[Judged] = ()
+    ) -> list[Judged]:
+        """Measure the most probable children until so many different networks are measured; fewer if there are fewer.
+
+        Where choices are nested, such as in the blocks of a ``Repeat``, a hundred samples may be one network: those
+        that differ in a block which is not there.
+
+        Args:
+            ranked: returns so many of the most probable children's NNI samples, the most probable first.
+            count: networks to measure, at least 1.
+            known: networks that were measured before; they are not measured again, and do not count.
+        """
+        found: list[Judged] = []
+        for factor in _FACTORS:
+            wanted = factor * (len(known) + count)
+            samples = ranked(wanted)
+            for sample in samples:
+                if not any(each.is_network_of(sample) for each in (*known, *found)):
+                    found.append(self(sample))
+                if len(found) == count:
+                    return found
+            if len(samples) < wanted:
+                break
+        return found
 
     def all_of(self, samples: Sequence[Mapping[str, Any]]) -> list[Judged]:
         """Measure the children of several NNI samples, in their order; of those that are one network, the first."""
@@ -138,8 +168,7 @@ class Judge:
         self._module.validation_step(moved(batch, self._module, self._trainer), index, *position)
 
 
-def judged_by_settings(
-    samples: Sequence[Mapping[str, Any]],
+def judge_of(
     settings: SearchSettings,
     training_module: Any,
     distribution: ArchitectureDistribution,
@@ -148,23 +177,19 @@ def judged_by_settings(
     *,
     trainer: Any = None,
     seed: int = 0,
-) -> list[Judged]:
-    """Measure children as the settings of a search say, and put the best first; of equal ones the first stays first.
+) -> Judge:
+    """A judge that lets children train as long as the settings of a search say.
 
     Args:
-        samples: NNI samples of the children.
-        settings: of the search: how long a child trains before it is judged, and which metric decides.
+        settings: of the search.
         training_module: see :class:`Judge`, as all that follow.
         distribution: of the supernet.
         validation: held-out batches.
         training: training batches.
         trainer: Lightning's.
         seed: of what loaders draw.
-
-    Raises:
-        SettingError: the evaluator logs nothing to compare children by.
     """
-    judge = Judge(
+    return Judge(
         training_module,
         distribution,
         validation,
@@ -174,7 +199,6 @@ def judged_by_settings(
         epochs=settings.judge_epochs,
         clip=settings.weights_gradient_clip,
     )
-    return rank(judge.all_of(samples), settings.selection_metric)
 
 
 def rank(judged: Sequence[Judged], metric: str | None = None) -> list[Judged]:

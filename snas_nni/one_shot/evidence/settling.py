@@ -19,7 +19,7 @@ from snas_nni.distribution.sample import Sample
 from snas_nni.one_shot.distributed import broadcast_from_rank_zero
 from snas_nni.one_shot.evidence.batches import Batches
 from snas_nni.one_shot.evidence.comparing import ROUNDS, Accept, first_accepted
-from snas_nni.one_shot.evidence.judging import Judged, judged_by_settings
+from snas_nni.one_shot.evidence.judging import Judge, Judged, judge_of, rank
 from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.resources.child_selection import ChildSelection
 
@@ -78,26 +78,22 @@ class Settling:
         Raises:
             SettingError: the evaluator logs nothing to compare children by.
         """
-        samples: list[dict[str, Any]] = broadcast_from_rank_zero(self._selection.candidates(self._settings.candidates))
-        judged = self._judged(samples, training_module, validation, training, trainer)
+        judge = self._judge(training_module, validation, training, trainer)
+        judged = round_of = self._round(judge, [])
         if self._accept is not None:
             supernet = next(each for each in training_module.modules() if isinstance(each, ModelSpace))
             accepted: Judged | None = None
-            round_of = judged
-            for more in range(2, ROUNDS + 2):
+            for more in range(1, ROUNDS + 1):
                 found = first_accepted(training_module, supernet, round_of, self._accept)
                 # What is measured may differ between devices, and all of them must go on alike.
                 agreed = broadcast_from_rank_zero(None if found is None else found.sample)
                 accepted = next((each for each in round_of if each.sample == agreed), None)
-                if accepted is not None or more > ROUNDS:
+                if accepted is not None or more == ROUNDS:
                     break
-                ranked = broadcast_from_rank_zero(self._selection.candidates(more * self._settings.candidates))
-                further = [sample for sample in ranked if sample not in samples]
-                if not further:
+                round_of = self._round(judge, judged)
+                if not round_of:
                     break
-                samples.extend(further)
-                round_of = self._judged(further, training_module, validation, training, trainer)
-                judged.extend(round_of)
+                judged = [*judged, *round_of]
             if accepted is None:
                 _logger.warning(
                     "none of the %d children that were compared is accepted: the best is trained", len(judged)
@@ -109,20 +105,16 @@ class Settling:
         choices = self._distribution.choices
         self._chosen = {str(label): chosen_categories(choice, best.sample) for label, choice in choices.items()}
 
-    def _judged(
-        self,
-        samples: Sequence[dict[str, Any]],
-        training_module: Any,
-        validation: Sequence[Batches],
-        training: Batches | None,
-        trainer: Any,
-    ) -> list[Judged]:
-        if len(samples) > 1 and not validation:
+    def _judge(
+        self, training_module: Any, validation: Sequence[Batches], training: Batches | None, trainer: Any
+    ) -> Judge | None:
+        """The judge of several candidates; None where nothing is compared."""
+        if self._settings.candidates == 1:
+            return None
+        if not validation:
             _logger.warning("there are no validation data to compare children on: the most probable one is trained.")
-        if len(samples) == 1 or not validation:
-            return [Judged(sample) for sample in samples]
-        return judged_by_settings(
-            samples,
+            return None
+        return judge_of(
             self._settings,
             training_module,
             self._distribution,
@@ -131,6 +123,19 @@ class Settling:
             trainer=trainer,
             seed=self._seed,
         )
+
+    def _round(self, judge: Judge | None, known: Sequence[Judged]) -> list[Judged]:
+        """The most probable children after those that are known, the best first; none where there are no more."""
+        count = self._settings.candidates
+
+        def ranked(wanted: int) -> list[dict[str, Any]]:
+            samples: list[dict[str, Any]] = broadcast_from_rank_zero(self._selection.candidates(wanted))
+            return samples
+
+        if judge is not None:
+            return rank(judge.networks(ranked, count, known), self._settings.selection_metric)
+        samples = ranked(len(known) + count)
+        return [Judged(sample) for sample in samples if not any(each.is_network_of(sample) for each in known)]
 
     def sample(self) -> Sample | None:
         """The one-hot sample of the chosen child; None before there is one."""

@@ -17,7 +17,7 @@ from snas_nni import SNAS
 from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.errors import SnasError
-from snas_nni.one_shot.evidence.comparing import compared
+from snas_nni.one_shot.evidence.comparing import judge_after
 from snas_nni.one_shot.lightning_module import SnasLightningModule
 from snas_nni.one_shot.progress import position_of, settling_progress
 from trials.data.loaders import evaluation_loader, input_example, training_loader
@@ -66,9 +66,10 @@ class RandomChildren(Callback):
         validation = evaluation_loader(data, data.validation)
         training = training_loader(data, search.batch_size, self._settings.seed, self._settings.data.workers)
 
+        judge = judge_after(module, validation=validation, training=training)
+
         def value(sample: dict[str, Any]) -> float:
-            judged = compared(module, [sample], validation=validation, training=training)
-            return judged[0].metrics[data.task.metric.logged]
+            return judge(sample).metrics[data.task.metric.logged]
 
         self.moment, self.child = moment, value(module.export())
         self.children = [value(sample) for sample in self._samples(module)]
