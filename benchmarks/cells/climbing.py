@@ -14,7 +14,7 @@ from benchmarks.cells.judge import merits
 from search_spaces import from_arch_string, to_arch_string
 from search_spaces.nasbench201 import NASBENCH201_OPERATIONS
 
-__all__ = ["best_cell", "climb", "neighbors"]
+__all__ = ["best_cell", "climb", "neighbors", "without_dead_edges"]
 
 
 def neighbors(arch: str, edge: str) -> list[str]:
@@ -27,6 +27,25 @@ def neighbors(arch: str, edge: str) -> list[str]:
     sample = from_arch_string(arch)
     others = [name for name in NASBENCH201_OPERATIONS if name != sample[edge]]
     return [to_arch_string({**sample, edge: name}) for name in others]
+
+
+def without_dead_edges(arch: str) -> str:
+    """The same network with ``none`` on every edge that no path from the cell's input to its output goes over.
+
+    Args:
+        arch: the benchmark's string.
+    """
+    sample = from_arch_string(arch)
+    ends = {label: tuple(map(int, label.rsplit("_", 2)[1:])) for label in sample}
+    live = {label for label, name in sample.items() if name != "none"}
+    last = max(target for _, target in ends.values())
+    while True:
+        fed = {0} | {ends[label][1] for label in live}
+        read = {last} | {ends[label][0] for label in live}
+        left = {label for label in live if ends[label][0] in fed and ends[label][1] in read}
+        if left == live:
+            return to_arch_string({label: name if label in live else "none" for label, name in sample.items()})
+        live = left
 
 
 def best_cell(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -42,6 +61,8 @@ def best_cell(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def climb(start: str, measure: Callable[[str], Mapping[str, Any]], count: int, seed: int) -> list[dict[str, Any]]:
     """Measure the neighbors on one edge after the other of the best cell so far, until no edge has a better one.
 
+    Cells that are the same network are measured once.
+
     Args:
         start: the benchmark's string.
         measure: of a cell, as :func:`~benchmarks.cells.judge.judged`.
@@ -51,7 +72,7 @@ def climb(start: str, measure: Callable[[str], Mapping[str, Any]], count: int, s
     Returns:
         The measured cells with ``arch``, in the order they were measured; :func:`best_cell` tells the found one.
     """
-    found = {start: {"arch": start, **measure(start)}}
+    found = {without_dead_edges(start): {"arch": start, **measure(start)}}
     edges = list(from_arch_string(start))
     random.Random(seed).shuffle(edges)
     best, unchanged = start, 0
@@ -59,10 +80,11 @@ def climb(start: str, measure: Callable[[str], Mapping[str, Any]], count: int, s
         edge = edges.pop(0)
         edges.append(edge)
         for arch in neighbors(best, edge):
-            if arch not in found:
+            network = without_dead_edges(arch)
+            if network not in found:
                 if len(found) == count:
                     return list(found.values())
-                found[arch] = {"arch": arch, **measure(arch)}
+                found[network] = {"arch": arch, **measure(arch)}
         before, best = best, str(best_cell(list(found.values()))["arch"])
         unchanged = unchanged + 1 if best == before else 0
     return list(found.values())

@@ -1,5 +1,6 @@
 """The protocol: what was searched is not searched again, held-out images choose, and the table is read last."""
 
+import copy
 import itertools
 import json
 import math
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.cells import __main__ as cells
-from benchmarks.cells.climbing import best_cell, climb, neighbors
+from benchmarks.cells.climbing import best_cell, climb, neighbors, without_dead_edges
 from benchmarks.cells.flow import synaptic_flow
 from benchmarks.cells.judge import DEEP, EARLIER, JUDGE, SHALLOW, Judge, drawn_cells, merits, rank_correlation
 from benchmarks.cells.page import best_trial, judge_correlation, page
@@ -146,6 +147,37 @@ def test_a_climb_measures_so_many_cells_at_most() -> None:
     assert [cell["arch"] for cell in climb(SKIPS, _size, 1, seed=3)] == [SKIPS]
     assert climb(SKIPS, _size, 8, seed=3) == climb(SKIPS, _size, 8, seed=3)
     assert climb(SKIPS, _size, 8, seed=3) != climb(SKIPS, _size, 8, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("arch", "same"),
+    [
+        (CONVS, CONVS),
+        # Node 2 feeds nothing, so what comes to it does not matter.
+        (
+            "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|nor_conv_3x3~0|nor_conv_3x3~1|none~2|",
+            "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_3x3~0|nor_conv_3x3~1|none~2|",
+        ),
+        # Node 1 gets nothing, and node 2 nothing but from node 1.
+        (
+            "|none~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|",
+            "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
+        ),
+        (
+            "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|none~0|none~1|none~2|",
+            "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        ),
+    ],
+)
+def test_edges_that_no_path_goes_over_do_not_matter(arch: str, same: str) -> None:
+    assert without_dead_edges(arch) == same
+    torch.manual_seed(0)
+    outputs = []
+    space = NasBench201Space(channels=2, cells_per_stage=1)
+    for each in (arch, same):
+        supernet: Any = copy.deepcopy(space)
+        outputs.append(supernet.freeze(from_arch_string(each)).eval()(torch.ones(1, 3, 8, 8)))
+    assert torch.equal(*outputs)
 
 
 def test_neighbors_differ_on_one_edge() -> None:
