@@ -7,7 +7,8 @@ of polynomials is multilinear again, and its expectation under independent label
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["ONE", "Polynomial", "Term"]
@@ -65,6 +66,16 @@ class Polynomial:
     def value(self, chosen: Mapping[str, int]) -> float:
         """Value at a one-hot Z, given the candidate index chosen for each label."""
         return sum(v for term, v in self.terms.items() if all(chosen[label] == index for label, index in term))
+
+    def at(self, weights: Mapping[str, Sequence[float]]) -> float:
+        """Value at any Z; at the probabilities of independent labels, the expectation.
+
+        Args:
+            weights: by label, one for each candidate.
+        """
+        return math.fsum(
+            v * math.prod(weights[label][index] for label, index in term) for term, v in self.terms.items()
+        )
 
 
 ONE = Polynomial.constant(1.0)

@@ -41,7 +41,7 @@ class SnasLightningModule(SearchModule):
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """One search step; returns what the evaluator's own training step returned."""
         weights_batch = batch["train"] if self.settings.bilevel else batch
-        self.regularization.prepare(weights_batch)
+        self._step.prepare(weights_batch)
         if self.settings.bilevel and not self.resting:
             self._logits_step_on(batch["val"], batch_idx)
         output = self._backward(weights_batch, batch_idx)

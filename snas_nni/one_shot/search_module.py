@@ -74,7 +74,7 @@ class SearchModule(BaseOneShotLightningModule):
         self.settling = Settling(distribution, self.selection, settings, seed, accept)
         self.counter: Counter = no_counter
         self._shown: Sample | None = None
-        self._step = SearchStep(distribution, settings, self.regularization, self.selection)
+        self._step = SearchStep(distribution, settings, self.regularization, self.selection, costs)
         self._undo = ExitStack()
         self._evaluator_log = EvaluatorLog(self)
         self._resumption = Resumption()

@@ -14,17 +14,26 @@ from torch import Tensor
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.concrete import entropy
 from snas_nni.distribution.operation_names import SKIP_NAMES, ZERO_NAMES
+from snas_nni.distribution.polynomial import Polynomial
 from snas_nni.distribution.sample import Sample
 from snas_nni.regularizer import RegularizerTerm
+from snas_nni.resources.reach import reach_probabilities
 
 __all__ = ["CreditMeter", "EpochTelemetry", "logit_movement", "search_metrics"]
 
 
-def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
+def search_metrics(
+    distribution: ArchitectureDistribution, reach: Mapping[str, Polynomial] | None = None
+) -> dict[str, float]:
     """Describe the architecture distribution.
 
+    Args:
+        distribution: of the search.
+        reach: when a child has the choice of a label, for those that not every child has.
+
     Returns:
-        ``search/entropy``: total entropy in nats; ``search/entropy_share``: as a share of the largest possible;
+        ``search/entropy``: of the children, in nats: each label's entropy times the probability that a child has the
+        choice; ``search/entropy_share``: as a share of what it would be if all candidates of a label were as probable;
         ``search/zero_share`` and ``search/skip_share``: mean probability of the zero operation and of the skip,
         over the labels that have one; ``search/top2_gap``: mean difference between the two largest probabilities
         of a row; ``entropy/<label>``: entropy of each label in nats; ``probability/<label>/<candidate>``: probability
@@ -32,14 +41,17 @@ def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
     """
     entropies: dict[str, float] = {}
     each: dict[str, float] = {}
-    largest = 0.0
+    total = largest = 0.0
     gaps: list[Tensor] = []
     shares: dict[str, list[float]] = {"zero": [], "skip": []}
     with torch.no_grad():
+        had = reach_probabilities(reach or {}, distribution)
         for label, choice in distribution.choices.items():
             rows = distribution.rows_of(label)
             entropies[f"entropy/{label}"] = float(entropy(rows).sum())
-            largest += float(entropy(distribution.exclude_in(label, torch.zeros_like(rows))).sum())
+            total += had.get(label, 1.0) * entropies[f"entropy/{label}"]
+            open_rows = distribution.exclude_in(label, torch.zeros_like(rows))
+            largest += had.get(label, 1.0) * float(entropy(open_rows).sum())
             if rows.shape[-1] > 1:
                 top = torch.softmax(rows, -1).topk(2, dim=-1).values
                 gaps.append(top[:, 0] - top[:, 1])
@@ -50,7 +62,6 @@ def search_metrics(distribution: ArchitectureDistribution) -> dict[str, float]:
                 found = [k for k, candidate in enumerate(choice.candidates) if candidate in names]
                 if found:
                     shares[kind].append(sum(probabilities[k] for k in found))
-    total = sum(entropies.values())
     metrics = {
         "search/entropy": total,
         "search/entropy_share": total / largest if largest else 0.0,
@@ -156,7 +167,12 @@ class EpochTelemetry:
 
     Args:
         distribution: of the search.
+
+    Attributes:
+        reach: when a child has the choice of a label, for those that not every child has; None: not looked at yet.
     """
+
+    reach: Mapping[str, Polynomial] | None = None
 
     def __init__(self, distribution: ArchitectureDistribution) -> None:
         self._distribution = distribution
@@ -198,7 +214,7 @@ class EpochTelemetry:
         if epoch == self._logged_epoch or not self._losses:
             return None
         self._logged_epoch = epoch
-        metrics = {"search/temperature": temperature, **search_metrics(self._distribution)}
+        metrics = {"search/temperature": temperature, **search_metrics(self._distribution, self.reach)}
         metrics["search/logit_movement"] = logit_movement(self._logits_before, self._distribution)
         metrics["search/loss"] = sum(self._losses) / len(self._losses)
         metrics.update(self._credit.metrics())

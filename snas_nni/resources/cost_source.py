@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from snas_nni.resources.costs import count_supernet
 from snas_nni.resources.latency.eager import measure_latency
 from snas_nni.resources.latency.table import LatencyTable
 from snas_nni.resources.operations import Convention
+from snas_nni.resources.reach import find_reach, has_nested_choices
 from snas_nni.supernet.evaluating import suited
 
 __all__ = ["CostSource"]
+
+_logger = logging.getLogger(__name__)
 
 
 class CostSource:
@@ -87,13 +91,27 @@ class CostSource:
         """
         if self._model is not None or self._example_input is not None:
             return self.model()
-        first = batch[0] if isinstance(batch, (list, tuple)) and batch else batch
-        if not isinstance(first, Tensor):
-            raise SnasError(
-                "costs are counted on one example, and the training batch does not begin with a tensor of inputs. "
-                "Pass SNAS(example_input=...), a tensor or a tuple of arguments of the network's forward."
-            )
-        return self.model(first[:1])
+        return self.model(_first_example(batch))
+
+    def reach(self, batch: Any) -> dict[str, Polynomial]:
+        """When a child has a choice, of those that some children do not have; see :mod:`snas_nni.resources.reach`.
+
+        Args:
+            batch: of the training, whose first example is looked at if costs were not counted. None are found where
+                the network does not run on that.
+        """
+        if self._model is not None:
+            return self._model.reached
+        if not has_nested_choices(self._supernet):
+            return {}
+        try:
+            example = _first_example(batch) if self._example_input is None else self._example_input
+            example = suited(example, self._supernet)
+            arguments = example if isinstance(example, tuple) else (example,)
+            return find_reach(self._supernet, self._distribution, arguments)
+        except (SnasError, RuntimeError, TypeError, ValueError, IndexError) as error:
+            _logger.debug("which choices a child has is not known: %s", error)  # a number to look at, no more
+            return {}
 
     def _find_table(self, example: Any) -> LatencyTable | None:
         if self.table is not None:
@@ -136,3 +154,13 @@ class CostSource:
             for owner, terms in state["parts"]
         }
         self.table, self._model = LatencyTable(parts, state["device"], state["measurement"]), None
+
+
+def _first_example(batch: Any) -> Tensor:
+    first = batch[0] if isinstance(batch, (list, tuple)) and batch else batch
+    if not isinstance(first, Tensor):
+        raise SnasError(
+            "costs are counted on one example, and the training batch does not begin with a tensor of inputs. "
+            "Pass SNAS(example_input=...), a tensor or a tuple of arguments of the network's forward."
+        )
+    return first[:1]

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from snas_nni.cost_model import CostModel
 from snas_nni.distribution.architecture_distribution import ArchitectureDistribution
 from snas_nni.distribution.polynomial import Polynomial
-from snas_nni.distribution.trace import Owner, Trace
+from snas_nni.distribution.trace import Owner
 from snas_nni.resources.cost_info import COSTS, counted_costs
 from snas_nni.resources.counting import Count, count_operations, missing_channels, owner_of, substituted
 from snas_nni.resources.dependence import operation_polynomials
 from snas_nni.resources.operations import Convention
 from snas_nni.resources.parameters import parameter_polynomials
+from snas_nni.resources.reach import reach_of
 from snas_nni.supernet.evaluating import suited
 
 __all__ = ["CostModel", "count_child", "count_supernet"]
@@ -84,22 +85,7 @@ def count_supernet(
         for name, by_owner in by_name.items()
     }
     peaks = [(condition, sizes["activation_peak"]) for _, condition, sizes in operations]
-    return CostModel(distribution.choices, parts, peaks, _reached(trace, distribution))
-
-
-def _reached(trace: Trace, distribution: ArchitectureDistribution) -> dict[str, Polynomial]:
-    """When a child has the choice of a label at all, for labels whose every reader met it under another choice."""
-    met: dict[str, list[Polynomial]] = defaultdict(list)
-    for (label, _), condition in trace.reached.items():
-        met[label].append(condition)
-    elsewhere = {label for lack in trace.dropped_channels.values() for term in lack.terms for label, _ in term}
-    return {
-        label: Polynomial.sum(conditions)
-        for label, conditions in met.items()
-        if label not in elsewhere | trace.slicing_labels
-        and len(conditions) == len(distribution.readers[label])
-        and all(() not in condition.terms for condition in conditions)
-    }
+    return CostModel(distribution.choices, parts, peaks, reach_of(trace, distribution))
 
 
 def count_child(

@@ -103,7 +103,7 @@ class SearchLoop:
         self.metrics: dict[str, float] = {}
         self._selection = selection
         self.regularization = Regularization(regularizers, count_costs)
-        self.search_step = SearchStep(distribution, settings, self.regularization, selection)
+        self.search_step = SearchStep(distribution, settings, self.regularization, selection, costs)
         self._train, self._validation = train, validation
         self._position = Position(0, epochs, -1, batches)
         temperature_now(self._position, settings)  # refuses a search in which no epoch is left
@@ -195,7 +195,7 @@ class SearchLoop:
         Raises:
             SettingError: the block did not call :meth:`step`.
         """
-        self.regularization.prepare(batch)
+        self.search_step.prepare(batch)
         place = self._position
         self._position = Position(place.epoch, place.epochs, place.batch + 1, place.batches)
         drawn = self._child() if self.settled else self.search_step.draw(self.temperature)

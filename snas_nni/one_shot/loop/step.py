@@ -22,6 +22,7 @@ from snas_nni.one_shot.settings import SearchSettings
 from snas_nni.one_shot.telemetry import EpochTelemetry
 from snas_nni.regularizer import RegularizerTerm
 from snas_nni.resources.child_selection import ChildSelection
+from snas_nni.resources.cost_source import CostSource
 
 __all__ = ["SearchStep"]
 
@@ -39,6 +40,7 @@ class SearchStep:
         settings: of the search.
         regularization: the terms that join the loss.
         selection: the children that come into question, which a step may be drawn from.
+        costs: tells when a child has a choice; None: every child has all of them.
 
     Attributes:
         number: steps that are done.
@@ -51,6 +53,7 @@ class SearchStep:
         settings: SearchSettings,
         regularization: Regularization,
         selection: ChildSelection,
+        costs: CostSource | None = None,
     ) -> None:
         self.number = 0
         self.telemetry = EpochTelemetry(distribution)
@@ -58,6 +61,13 @@ class SearchStep:
         self._settings = settings
         self._regularization = regularization
         self._selection = selection
+        self._costs = costs
+
+    def prepare(self, batch: Any) -> None:
+        """Learn from a training batch what the terms ask for, and which choices a child may not have; once."""
+        self._regularization.prepare(batch)
+        if self.telemetry.reach is None:
+            self.telemetry.reach = {} if self._costs is None else self._costs.reach(batch)
 
     def begin_epoch(self, position: Position) -> None:
         """Drop the candidates that are due, and remember where the logits are; before the epoch's first step."""
