@@ -154,9 +154,10 @@ def refuse_shared_sizes(supernet: nn.Module, relaxed: bool) -> None:
             raise UnsupportedSpaceError(
                 f"label '{shared[0]}' (module '{name}' of type {module.module_type}): the value also chooses "
                 f"{sliced[shared[0]]}, and is not supported in a module whose weights take their shape from it and "
-                "which is no layer that can be sliced. Use MutableConv2d, MutableBatchNorm2d, MutableLayerNorm, "
-                "MutableLinear or MutableMultiheadAttention there, a LayerChoice of whole blocks, "
-                "SNAS(sampling='single_path'), or SNAS(mutation_hooks=[...]) with a supernet form of your own."
+                "which is no layer that can be sliced. Use MutableConv1d, MutableConv2d, MutableBatchNorm1d, "
+                "MutableBatchNorm2d, MutableLayerNorm, MutableLinear or MutableMultiheadAttention there, a LayerChoice "
+                "of whole blocks, SNAS(sampling='single_path'), or SNAS(mutation_hooks=[...]) with a supernet form of "
+                "your own."
             )
         module.sized = frozenset(shared)
 

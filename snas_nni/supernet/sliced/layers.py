@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from snas_nni import nni_compat
 from snas_nni.errors import UnsupportedSpaceError
+from snas_nni.supernet.sliced.one_axis import MixedBatchNorm1d, MixedConv1d
 from snas_nni.supernet.sliced.operation import SlicedOperation, outcomes
 from snas_nni.supernet.sliced.segments import Segments
 
@@ -40,17 +41,20 @@ class SlicedLinear(SlicedOperation, nni_compat.MixedLinear):
         return _select_outputs(state, out_features)
 
 
-class SlicedConv2d(SlicedOperation, nni_compat.MixedConv2d):
-    """``MutableConv2d`` with choices of channels, kernel size (with its padding) and proportional groups."""
+class _SlicedConvolution(SlicedOperation):
+    """Choices of channels, kernel size (with its padding) and proportional groups, for any number of axes."""
 
     sliced = ("in_channels", "out_channels", "kernel_size", "groups")
     may_be_segmented = ("in_channels", "out_channels")
+    in_channels: int
+    out_channels: int
+    groups: int
 
     def super_init_argument(self, name: str, mutable_expr: MutableExpression) -> Any:
         """Return the value for the shared weight. NNI's version has too few groups where one is of several channels."""
         if name == "groups":
             return max(mutable_expr.grid())
-        return super().super_init_argument(name, mutable_expr)
+        return super().super_init_argument(name, mutable_expr)  # type: ignore[misc]
 
     def _freeze_weight_impl(
         self, in_channels: Any, out_channels: Any, kernel_size: Any, groups: Any, **_: Any
@@ -62,7 +66,7 @@ class SlicedConv2d(SlicedOperation, nni_compat.MixedConv2d):
         # Grouped inputs are as many for each filter, whatever the number of groups is.
         if isinstance(in_channels, Segments) and groups != 1:
             whole[0] = (self.in_channels // self.groups) * groups if isinstance(groups, int) else whole[0]
-        state = super()._freeze_weight_impl(*whole, kernel_size, groups)
+        state: dict[str, Any] = super()._freeze_weight_impl(*whole, kernel_size, groups)  # type: ignore[misc]
         if isinstance(in_channels, Segments) and groups == 1:
             state["weight"] = in_channels.select(state["weight"], 1)
         return _select_outputs(state, out_channels)
@@ -103,11 +107,23 @@ class SlicedConv2d(SlicedOperation, nni_compat.MixedConv2d):
             )
 
 
-class SlicedBatchNorm2d(SlicedOperation, nni_compat.MixedBatchNorm2d):
-    """``MutableBatchNorm2d`` with a choice of its number of features."""
+class SlicedConv2d(_SlicedConvolution, nni_compat.MixedConv2d):
+    """``MutableConv2d``."""
+
+
+class SlicedConv1d(_SlicedConvolution, MixedConv1d):
+    """``MutableConv1d``."""
+
+
+class _SlicedBatchNorm(SlicedOperation):
+    """A choice of the number of features."""
 
     sliced = ("num_features",)
     may_be_segmented = ("num_features",)
+    num_features: int
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    training: bool
 
     def freeze_weight(self, num_features: Any, **_: Any) -> dict[str, Tensor | None]:
         """Return the slices. NNI's version fails without affine parameters."""
@@ -124,7 +140,8 @@ class SlicedBatchNorm2d(SlicedOperation, nni_compat.MixedBatchNorm2d):
     def forward_with_args(self, num_features: Any, eps: float, momentum: float, inputs: Tensor) -> Tensor:
         """Run NNI's version; statistics of segments, which it updates in a copy, go back to where they belong."""
         if not isinstance(num_features, Segments) or num_features.indices is None or not self.training:
-            return super().forward_with_args(num_features, eps, momentum, inputs)
+            whole: Tensor = super().forward_with_args(num_features, eps, momentum, inputs)  # type: ignore[misc]
+            return whole
         statistics = self.freeze_weight(num_features)
         mean, variance = statistics["running_mean"], statistics["running_var"]
         output = nn.functional.batch_norm(
@@ -132,9 +149,17 @@ class SlicedBatchNorm2d(SlicedOperation, nni_compat.MixedBatchNorm2d):
         )
         places = torch.tensor(num_features.indices, device=inputs.device)
         for own, updated in ((self.running_mean, mean), (self.running_var, variance)):
-            if own is not None and updated is not own:
+            if own is not None and updated is not None and updated is not own:
                 own.index_copy_(0, places, updated)
         return output
+
+
+class SlicedBatchNorm2d(_SlicedBatchNorm, nni_compat.MixedBatchNorm2d):
+    """``MutableBatchNorm2d``."""
+
+
+class SlicedBatchNorm1d(_SlicedBatchNorm, MixedBatchNorm1d):
+    """``MutableBatchNorm1d``."""
 
 
 class SlicedLayerNorm(SlicedOperation, nni_compat.MixedLayerNorm):
@@ -194,7 +219,9 @@ def _select_outputs(state: dict[str, Any], kept: Any) -> dict[str, Any]:
 SLICED_OPERATIONS = (
     SlicedLinear,
     SlicedConv2d,
+    SlicedConv1d,
     SlicedBatchNorm2d,
+    SlicedBatchNorm1d,
     SlicedLayerNorm,
     SlicedMultiheadAttention,
 )

@@ -5,7 +5,9 @@ import pytest
 import torch
 from nni.nas.nn.pytorch import (
     LayerChoice,
+    MutableBatchNorm1d,
     MutableBatchNorm2d,
+    MutableConv1d,
     MutableConv2d,
     MutableLayerNorm,
     MutableLinear,
@@ -30,6 +32,69 @@ def test_convolution_and_normalisation(tools, bias, norm):
         self.head = MutableConv2d(channels, 3, 1)
 
     tools.check_space(tools.space_of(init, lambda s, x: s.head(torch.relu(s.norm(s.conv(x))))), [IMAGE])
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("norm", [{}, {"affine": False}, {"track_running_stats": False}], ids=str)
+def test_convolution_and_normalisation_of_a_series(tools, bias, norm):
+    def init(self):
+        channels, kernel = nni.choice("channels", [2, 4, 6]), nni.choice("kernel", [1, 3, 5])
+        self.conv = MutableConv1d(3, channels, kernel, padding=kernel // 2, bias=bias)
+        self.norm = MutableBatchNorm1d(channels, **norm)
+        self.head = MutableConv1d(channels, 3, 1)
+
+    tools.check_space(tools.space_of(init, lambda s, x: s.head(torch.relu(s.norm(s.conv(x))))), [SEQUENCE])
+
+
+def test_depthwise_convolution_of_a_series(tools):
+    def init(self):
+        channels = nni.choice("channels", [2, 4, 6])
+        self.expand = MutableConv1d(3, channels, 1)
+        self.depthwise = MutableConv1d(channels, channels, 3, padding=2, dilation=2, groups=channels)
+        self.project = MutableConv1d(channels, 4, 1)
+
+    tools.check_space(tools.space_of(init, lambda s, x: s.project(s.depthwise(torch.relu(s.expand(x))))), [SEQUENCE])
+
+
+def test_a_strided_circular_convolution_of_a_series(tools):
+    def init(self):
+        channels = nni.choice("channels", [2, 4])
+        self.layer = MutableConv1d(3, channels, 3, stride=2, padding=1, padding_mode="circular")
+        self.head = MutableConv1d(channels, 2, 1)
+
+    tools.check_space(tools.space_of(init, lambda s, x: s.head(s.layer(x))), [SEQUENCE])
+
+
+def test_widths_of_a_table(tools):
+    def init(self):
+        first, second = nni.choice("first", [2, 4, 8]), nni.choice("second", [3, 5])
+        self.a, self.b, self.c = MutableLinear(6, first), MutableLinear(first, second), MutableLinear(second, 2)
+        self.norm_a, self.norm_b = MutableBatchNorm1d(first), MutableBatchNorm1d(second, momentum=0.3)
+
+    def forward(self, x):
+        return self.c(torch.relu(self.norm_b(self.b(torch.relu(self.norm_a(self.a(x)))))))
+
+    tools.check_space(tools.space_of(init, forward), [ROWS])
+
+
+def test_kernels_of_a_series_are_centres_of_one_weight(tools):
+    def init(self):
+        kernel = nni.choice("kernel", [1, 3, 5])
+        self.layer = MutableConv1d(3, nni.choice("channels", [2, 4]), kernel, padding=kernel // 2)
+
+    _, supernet = tools.mutate(tools.space_of(init)())
+    child = derive_child(supernet, {"kernel": 3, "channels": 2})
+    assert type(child.layer) is nn.Conv1d
+    assert torch.equal(child.layer.weight, supernet.layer.weight[:2, :, 1:4])
+    assert torch.equal(child.layer.bias, supernet.layer.bias[:2])
+
+
+def test_a_series_gets_the_padding_that_kernels_need(tools):
+    def init(self):
+        self.layer = MutableConv1d(3, 2, nni.choice("kernel", [1, 3]), padding=1)
+
+    with pytest.raises(UnsupportedSpaceError, match="label 'kernel'.*padding=kernel_size // 2"):
+        tools.mutate(tools.space_of(init)())
 
 
 def test_depthwise_convolution(tools):
