@@ -100,10 +100,12 @@ def _sizes(group: Group, options: Options) -> list[int]:
 
 
 def _kernels(layer: nn.Module, options: Options) -> list[int]:
-    if not isinstance(layer, nn.Conv2d) or not 1 < layer.groups == layer.in_channels or layer.padding_mode != "zeros":
+    if not isinstance(layer, (nn.Conv1d, nn.Conv2d)) or not 1 < layer.groups == layer.in_channels:
         return []
     size = layer.kernel_size[0]
-    if layer.kernel_size != (size, size) or layer.dilation != (1, 1) or layer.padding != (size // 2, size // 2):
+    if set(layer.kernel_size) != {size} or set(layer.dilation) != {1} or set(layer.padding) != {size // 2}:
+        return []
+    if layer.padding_mode != "zeros":
         return []
     return [size, *sorted({k for k in options.kernels if k < size}, reverse=True)] if size % 2 else []
 

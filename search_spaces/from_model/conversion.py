@@ -57,7 +57,8 @@ def converted(
     if not choices.values:
         raise ValueError(
             f"{name} cannot be turned into a space: nothing of it can be chosen.{_reasons(choices.fixed)} Write those "
-            "parts with plain Conv2d, Linear, BatchNorm2d and LayerNorm layers, or lower min_channels"
+            "parts with plain Conv1d, Conv2d, Linear, BatchNorm1d, BatchNorm2d and LayerNorm layers, or lower "
+            "min_channels"
         )
     order = order_of_channels(traced, importance)
     network = copy.deepcopy(model) if copied else model

@@ -47,7 +47,9 @@ def order_of_channels(traced: TracedModel, measure: str) -> dict[int, Tensor]:
         if group.fixed:
             continue
         mine = [(use, name, dim, axis) for use, name, dim, axis in parts if index in traced.groups.roots_of(axis)]
-        norms = [each for each in mine if isinstance(each[0].layer, nn.BatchNorm2d) and each[1] == "weight"]
+        norms = [
+            each for each in mine if isinstance(each[0].layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and each[1] == "weight"
+        ]
         if any(getattr(use.layer, name).is_meta for use, name, _, _ in mine) or measure == "none":
             order[index] = torch.arange(group.size, device="cpu")
             continue

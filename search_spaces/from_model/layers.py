@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nni.nas.nn.pytorch import MutableBatchNorm2d, MutableConv2d, MutableLayerNorm, MutableLinear
+from nni.nas.nn.pytorch import (
+    MutableBatchNorm1d,
+    MutableBatchNorm2d,
+    MutableConv1d,
+    MutableConv2d,
+    MutableLayerNorm,
+    MutableLinear,
+)
 from torch import nn
 
 from .groups import Axis, Groups
@@ -37,7 +44,11 @@ class LayerKind:
     refusal: Callable[[Any], str] = lambda layer: ""
 
 
-def _convolution_outputs(groups: Groups, layer: nn.Conv2d, path: str, axis: Axis | None) -> tuple[Axis | None, str]:
+_Convolution = nn.Conv1d | nn.Conv2d
+_BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def _convolution_outputs(groups: Groups, layer: _Convolution, path: str, axis: Axis | None) -> tuple[Axis | None, str]:
     if layer.groups == 1:
         return groups.new(layer.out_channels, path), ""
     inputs, outputs = layer.in_channels // layer.groups, layer.out_channels // layer.groups
@@ -50,7 +61,7 @@ def _convolution_outputs(groups: Groups, layer: nn.Conv2d, path: str, axis: Axis
     return None, f"is a grouped convolution of {inputs} to {outputs} channels, which do not go with groups of its input"
 
 
-def _convolution_arguments(layer: nn.Conv2d, inputs: Any, outputs: Any) -> dict[str, Any]:
+def _convolution_arguments(layer: _Convolution, inputs: Any, outputs: Any) -> dict[str, Any]:
     per_group = layer.in_channels // layer.groups
     groups: Any = 1
     if layer.groups != 1:
@@ -68,20 +79,21 @@ def _convolution_arguments(layer: nn.Conv2d, inputs: Any, outputs: Any) -> dict[
     }
 
 
-def _convolution_tensors(layer: nn.Conv2d) -> Mapping[str, tuple[str, ...]]:
-    return {"weight": ("out", "in" if layer.groups == 1 else "", "", ""), "bias": ("out",)}
+def _convolution_tensors(layer: _Convolution) -> Mapping[str, tuple[str, ...]]:
+    along_the_kernel = ("",) * len(layer.kernel_size)
+    return {"weight": ("out", "in" if layer.groups == 1 else "", *along_the_kernel), "bias": ("out",)}
 
 
 def _linear_arguments(layer: nn.Linear, inputs: Any, outputs: Any) -> dict[str, Any]:
     return {"in_features": inputs, "out_features": outputs, "bias": layer.bias is not None}
 
 
-def _batch_norm_arguments(layer: nn.BatchNorm2d, inputs: Any, outputs: Any) -> dict[str, Any]:
+def _batch_norm_arguments(layer: _BatchNorm, inputs: Any, outputs: Any) -> dict[str, Any]:
     settings = {name: getattr(layer, name) for name in ("eps", "momentum", "affine", "track_running_stats")}
     return {"num_features": inputs, **settings}
 
 
-def _batch_norm_refusal(layer: nn.BatchNorm2d) -> str:
+def _batch_norm_refusal(layer: _BatchNorm) -> str:
     return "averages its statistics over all batches (momentum=None)" if layer.momentum is None else ""
 
 
@@ -101,14 +113,30 @@ def _layer_norm_outputs(groups: Groups, layer: nn.LayerNorm, path: str, axis: Ax
     return axis, ""
 
 
-KINDS: dict[type[nn.Module], LayerKind] = {
-    nn.Conv2d: LayerKind(
-        mutable=MutableConv2d,
+def _convolution(mutable: Callable[..., nn.Module]) -> LayerKind:
+    return LayerKind(
+        mutable=mutable,
         channel_dim=1,
         outputs=_convolution_outputs,
         arguments=_convolution_arguments,
         tensors=_convolution_tensors,
-    ),
+    )
+
+
+def _batch_norm(mutable: Callable[..., nn.Module]) -> LayerKind:
+    return LayerKind(
+        mutable=mutable,
+        channel_dim=1,
+        outputs=lambda groups, layer, path, axis: (axis, ""),
+        arguments=_batch_norm_arguments,
+        tensors=lambda layer: dict.fromkeys(("weight", "bias", "running_mean", "running_var"), ("in",)),
+        refusal=_batch_norm_refusal,
+    )
+
+
+KINDS: dict[type[nn.Module], LayerKind] = {
+    nn.Conv1d: _convolution(MutableConv1d),
+    nn.Conv2d: _convolution(MutableConv2d),
     nn.Linear: LayerKind(
         mutable=MutableLinear,
         channel_dim=-1,
@@ -116,14 +144,8 @@ KINDS: dict[type[nn.Module], LayerKind] = {
         arguments=_linear_arguments,
         tensors=lambda layer: {"weight": ("out", "in"), "bias": ("out",)},
     ),
-    nn.BatchNorm2d: LayerKind(
-        mutable=MutableBatchNorm2d,
-        channel_dim=1,
-        outputs=lambda groups, layer, path, axis: (axis, ""),
-        arguments=_batch_norm_arguments,
-        tensors=lambda layer: dict.fromkeys(("weight", "bias", "running_mean", "running_var"), ("in",)),
-        refusal=_batch_norm_refusal,
-    ),
+    nn.BatchNorm1d: _batch_norm(MutableBatchNorm1d),
+    nn.BatchNorm2d: _batch_norm(MutableBatchNorm2d),
     nn.LayerNorm: LayerKind(
         mutable=MutableLayerNorm,
         channel_dim=-1,

@@ -103,9 +103,8 @@ class _Replacement:
                     if (axis := axes.get(role)) is not None:
                         values = values.index_select(dim, self.places(axis).to(values.device))
                 if values.shape != target[name].shape:  # a smaller kernel is the middle of the larger one
-                    side = target[name].shape[-1]
-                    start = (values.shape[-1] - side) // 2
-                    values = values[..., start : start + side, start : start + side]
+                    for dim, side in enumerate(target[name].shape[2:], start=2):
+                        values = values.narrow(dim, (values.shape[dim] - side) // 2, side)
                 target[name].copy_(values)
                 target[name].requires_grad_(tensor.requires_grad)
 

@@ -25,7 +25,13 @@ from .running import as_it_was, twice
 __all__ = ["LayerUse", "TracedModel", "trace"]
 
 WRITES = frozenset(("setitem", "copy", "index_copy", "index_add", "index_put", "scatter", "masked_fill"))
-WITH_WEIGHTS = {"conv2d": nn.Conv2d, "linear": nn.Linear, "batch_norm": nn.BatchNorm2d, "layer_norm": nn.LayerNorm}
+WITH_WEIGHTS: dict[str, tuple[type[nn.Module], ...]] = {
+    "conv1d": (nn.Conv1d,),
+    "conv2d": (nn.Conv2d,),
+    "linear": (nn.Linear,),
+    "batch_norm": (nn.BatchNorm1d, nn.BatchNorm2d),
+    "layer_norm": (nn.LayerNorm,),
+}
 
 
 @dataclass
@@ -238,8 +244,9 @@ class _Pass(TorchFunctionMode):
         weights = [tensor for tensor in tensors_in((args[1:], kwargs)) if id(tensor) in self.names]
         own = all(any(tensor is mine for mine in _own(module)) for tensor in weights)
         reason = self.refused.get(path, "")
-        if kind is None or type(module) is not WITH_WEIGHTS[name] or not own:
-            reason = reason or f"is a {type(module).__name__}, not a plain {WITH_WEIGHTS[name].__name__}"
+        if kind is None or type(module) not in WITH_WEIGHTS[name] or not own:
+            plain = " or ".join(each.__name__ for each in WITH_WEIGHTS[name])
+            reason = reason or f"is a {type(module).__name__}, not a plain {plain}"
         before = axes[kind.channel_dim] if kind is not None and inputs.dim() else None
         behind: Axis | None = None
         if not reason and kind is not None:
@@ -262,8 +269,8 @@ class _Pass(TorchFunctionMode):
         # Other dimensions than that of the channels: a layer mixes nothing there.
         dim = kind.channel_dim % inputs.dim() if kind is not None else 0
         for place, axis in enumerate(axes):
-            if place != dim and axis is not None and place > 0 and name in ("conv2d", "layer_norm"):
-                self.groups.fix(axis, f"lies along the image of '{path}'")
+            if place != dim and axis is not None and place > 0 and name in ("conv1d", "conv2d", "layer_norm"):
+                self.groups.fix(axis, f"lies along the axes of what enters '{path}'")
         return [behind if place == dim else axes[place] for place in range(result.dim())]
 
     def _again(self, known: LayerUse, before: Axis | None) -> None:

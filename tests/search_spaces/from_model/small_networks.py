@@ -184,6 +184,48 @@ class Attention(nn.Module):
         return self.head(self.mlp(x).mean(1))
 
 
+class Series(nn.Module):
+    """The pixels as a series: residual blocks of depthwise and pointwise convolutions over one axis."""
+
+    def __init__(self, width=8):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv1d(3, width, 5, stride=2, padding=2, bias=False), nn.BatchNorm1d(width))
+        self.blocks = nn.ModuleList(SeriesBlock(width) for _ in range(2))
+        self.head = nn.Linear(width * 4, 3)
+
+    def forward(self, x):
+        x = functional.relu(self.stem(x.flatten(2)))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(functional.adaptive_avg_pool1d(x, 4).flatten(1))
+
+
+class SeriesBlock(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.widen = nn.Conv1d(width, 2 * width, 1)
+        self.depthwise = nn.Conv1d(2 * width, 2 * width, 5, padding=2, groups=2 * width, bias=False)
+        self.norm = nn.BatchNorm1d(2 * width)
+        self.narrow = nn.Conv1d(2 * width, width, 1)
+
+    def forward(self, x):
+        return x + self.narrow(functional.relu(self.norm(self.depthwise(self.widen(x)))))
+
+
+class Table(nn.Module):
+    """The pixels as a row of a table: hidden layers that are normalized over the batch."""
+
+    def __init__(self, hidden=16):
+        super().__init__()
+        self.first, self.norm = nn.Linear(3 * 64, hidden, bias=False), nn.BatchNorm1d(hidden)
+        self.second, self.norm2 = nn.Linear(hidden, hidden), nn.BatchNorm1d(hidden, affine=False)
+        self.last = nn.Linear(hidden, 3)
+
+    def forward(self, x):
+        x = functional.relu(self.norm(self.first(x.flatten(1))))
+        return self.last(functional.relu(self.norm2(self.second(x))))
+
+
 NETWORKS = {
     "residual": Residual,
     "dense": Dense,
@@ -192,6 +234,8 @@ NETWORKS = {
     "grouped": Grouped,
     "perceptron": Perceptron,
     "attention": Attention,
+    "series": Series,
+    "table": Table,
 }
 
 
@@ -223,9 +267,10 @@ def lively(make, seed=0):
     torch.manual_seed(seed)
     network = make()
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0.0, 0.2)
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            if module.affine:
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, 0.0, 0.2)
             nn.init.normal_(module.running_mean, 0.0, 0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
     return network.eval()

@@ -12,7 +12,7 @@ from exports.conformance import check_space
 from search_spaces import FromModel, space_from
 from snas_nni import SNAS, derive_child
 from snas_nni.resources import count_child
-from snas_nni.supernet.sliced.layers import SlicedConv2d
+from snas_nni.supernet.sliced.layers import SlicedConv1d, SlicedConv2d
 from snas_nni.supernet.sliced.segments import parts_of
 
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -98,7 +98,7 @@ class TestChildren:
                 wide = path.replace(".keep", "")
                 assert wide == path
                 mixed = next((m for p, m in sliced.items() if p.replace(".keep", "") == path), None)
-                argument = "in_channels" if isinstance(mixed, SlicedConv2d) else "in_features"
+                argument = "in_channels" if isinstance(mixed, (SlicedConv1d, SlicedConv2d)) else "in_features"
                 if mixed is None or argument not in mixed.mutable_arguments or getattr(layer, "groups", 1) != 1:
                     continue
                 parts = parts_of(mixed.mutable_arguments[argument], lambda term: term.freeze(sample))  # noqa: B023
