@@ -164,7 +164,9 @@ def _random(run: Run) -> list[Finding]:
 
 def _child(run: Run) -> list[Finding]:
     metric = run.metric
-    child, sampled = run.log.last(metric.logged), run.log.last(f"sampled/{metric.logged}")
+    # The child that was handed over, which may have been tuned since the last epoch of the search.
+    child = run.metrics.get(metric.validation, run.log.last(metric.logged))
+    sampled = run.log.last(f"sampled/{metric.logged}")
     if child is None or sampled is None or metric.gain(child, sampled) >= -_margin(metric, LOST_ACCURACY, sampled):
         return []
     return [

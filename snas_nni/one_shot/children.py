@@ -60,7 +60,6 @@ class ChildrenOfSearch(NniStrategy):
     sweep: Sweep | None
     budget_controller: BudgetController | None
     budget_report: BudgetReport | None
-    _mutated: Any
     model_space: Any
     _search: Searched | None = None
 

@@ -62,6 +62,18 @@ class NniStrategy(DARTS):
     example_input: Any
     _costs: CostSource  # of the supernet, like the distribution
     _distribution: ArchitectureDistribution | None = None
+    _mutated: Any = None
+
+    @property
+    def supernet(self) -> ModelSpace:
+        """The supernet, also that of a search that was restored, which NNI knows nothing of.
+
+        Raises:
+            SnasError: there is none yet.
+        """
+        _ = self.distribution
+        supernet: ModelSpace = self._mutated
+        return supernet
 
     @property
     def distribution(self) -> ArchitectureDistribution:

@@ -37,7 +37,7 @@ with a comparison of both: comparison.json in the run's folder.
 
 All settings of a search are settings here, with other defaults: search.initial_logits sensitivity, search.epochs 1,
 search.settle_epochs 1, search.candidates 1, training.learning_rate 0.01, training.learning_rate_floor 0.0001,
-tuning.epochs 19, tuning.learning_rate 0.01, distillation.teacher original, resources.fill true.
+tuning.epochs 19, tuning.learning_rate 0.01, resources.fill true, and for classification distillation.teacher original.
 
   snas-nni shrink --model my.module.make --weights model.safetensors --max-macs 60% --data.source folder --data.path p
   snas-nni shrink --resume runs/20300101-120000-000
@@ -87,6 +87,10 @@ def read_shrink_settings(arguments: Sequence[str], tuned: Mapping[str, Any] | No
     """
     words = [_spelled(word) for word in arguments]
     settings = read_settings(with_group_options(words), tuned, _DEFAULTS)
+    if settings.training.task != "classification" or settings.evaluator.class_path is not None:
+        # A teacher's outputs are classes; a module of one's own has a loss of its own.
+        without_teacher = {name: group for name, group in _DEFAULTS.items() if name != "distillation"}
+        settings = read_settings(with_group_options(words), tuned, without_teacher)
     if settings.resume is not None:
         return read_search_settings(words, tuned)
     if "model" not in settings.space.init_args:

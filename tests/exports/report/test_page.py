@@ -203,7 +203,6 @@ def test_a_good_run_has_no_warnings(tmp_path):
         ({"search/logit_movement": [0.0, 0.0]}, "did not move"),
         ({"search/logit_movement": [0.01, 0.01]}, "hardly moved"),
         ({"search/entropy_share": [0.9, 0.8]}, "80.0 % of the largest possible entropy"),
-        ({"val_acc": [0.5], "sampled/val_acc": [0.7]}, "less accurate than sampled"),
         ({"val_acc": ["inf"]}, "NaN or infinity"),
     ],
 )
@@ -211,6 +210,17 @@ def test_warnings_of_the_log(tmp_path, changes, words):
     record = architecture()
     folder = write_run(tmp_path / "run", record, columns(record, **changes))
     assert any(words in text for text in warnings_of(folder))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"), [({}, True), ({"validation_accuracy": 0.5}, True), ({"validation_accuracy": 0.9}, False)]
+)
+def test_the_child_that_was_handed_over_is_compared_with_samples(tmp_path, metrics, told):
+    """Whatever it was in the search's last epoch: it may have been trained by itself since."""
+    record = architecture()
+    made = columns(record, **{"val_acc": [0.5], "sampled/val_acc": [0.7]})
+    texts = warnings_of(write_run(tmp_path / "run", record, made, metrics=metrics))
+    assert any("(50.0 %) is less accurate than sampled networks (70.0 %)" in text for text in texts) == told
 
 
 def test_warnings_of_the_child(tmp_path):

@@ -395,7 +395,11 @@ def test_a_checkpoint_alone_gives_the_child_and_others(tools, tmp_path):
 
     made = strategy(budget=Budget(params=120))
     checkpoint = torch.load(tmp_path / "search.ckpt", weights_only=True)
-    made.restore(Layers(), tools.PlainClassifier(), checkpoint, torch.zeros(1, 6))
+    with pytest.raises(SnasError, match="no supernet yet"):
+        _ = made.supernet
+    space = Layers()
+    made.restore(space, tools.PlainClassifier(), checkpoint, torch.zeros(1, 6))
+    assert made.supernet is space
     x = torch.randn(9, 6)
     again, restored = made.derive()
     assert again == sample

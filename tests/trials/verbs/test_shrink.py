@@ -153,6 +153,19 @@ def test_short_options_and_defaults():
     assert settings.tuning.learning_rate == settings.training.learning_rate == 0.01
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--training.task=regression"],
+        ["--evaluator.class_path=my.module.Training", "--evaluator.metric=val_loss"],
+    ],
+)
+def test_only_classes_have_a_teacher_unasked(words):
+    assert read_shrink_settings(["--model", MODEL, *words]).distillation.teacher is None
+    settings = read_shrink_settings(["--model", MODEL, *words, "--distillation.teacher=original"])
+    assert settings.distillation.teacher == "original"  # which is refused with the data at hand
+
+
 def test_without_a_model_the_option_is_named():
     with pytest.raises(SettingError, match="--model is missing"):
         read_shrink_settings(["--max-macs", "60%"])
