@@ -213,7 +213,7 @@ def test_warnings_of_the_log(tmp_path, changes, words):
 
 
 @pytest.mark.parametrize(
-    ("metrics", "told"), [({}, True), ({"validation_accuracy": 0.5}, True), ({"validation_accuracy": 0.9}, False)]
+    ("metrics", "told"), [({"validation_accuracy": 0.5}, True), ({"validation_accuracy": 0.9}, False)]
 )
 def test_the_child_that_was_handed_over_is_compared_with_samples(tmp_path, metrics, told):
     """Whatever it was in the search's last epoch: it may have been trained by itself since."""
