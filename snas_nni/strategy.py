@@ -63,8 +63,8 @@ class SNAS(ChildrenOfSearch):
             fewer than five; 0: never.
         settle_learning_rate: of the weights at the start of settling, as a share of their first one, in [0, 1], where
             the evaluator's schedule has fallen below that; it falls along half a cosine. 0: as scheduled.
-        candidates: how many of the most probable children are compared before the search settles, each with BatchNorm
-            statistics of its own, on held-out data; 1 settles on the most probable one.
+        candidates: how many different networks, the most probable ones, are compared before the search settles, each
+            with BatchNorm statistics of its own, on held-out data; 1 settles on the most probable one.
         selection_share: of the held-out batches, how much of them children are compared on; in (0, 1].
         selection_metric: what the evaluator logs in its ``validation_step`` that decides between children, the larger
             the better; with a ``-`` before its name, the smaller. None: ``val_acc`` or another accuracy, else a loss.

@@ -32,7 +32,7 @@ class SearchSettings:
         warmup_epochs: first epochs that train weights only, less than epochs
         settle_epochs: last epochs, which train one child alone; null for a third, 0 for none
         settle_learning_rate: of the weights at its start, a share of their first one; 0 as scheduled
-        candidates: most probable children compared before that, at least 1
+        candidates: different networks, the most probable ones, compared before that, at least 1
         selection_share: of the validation batches that they are compared on, in (0, 1]
         selection_metric: that decides, such as val_acc or -val_loss; null for an accuracy, else a loss
         recalibration_batches: that measure a compared child's BatchNorm statistics; 0 for the supernet's
