@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.cells.judge import merits
-from search_spaces import from_arch_string, to_arch_string
+from exports.pictures.graph import CellGraph
+from search_spaces import NasBench201Space, from_arch_string, to_arch_string
 from search_spaces.nasbench201 import NASBENCH201_OPERATIONS
 
 __all__ = ["best_cell", "climb", "neighbors", "without_dead_edges"]
@@ -35,17 +36,12 @@ def without_dead_edges(arch: str) -> str:
     Args:
         arch: the benchmark's string.
     """
-    sample = from_arch_string(arch)
-    ends = {label: tuple(map(int, label.rsplit("_", 2)[1:])) for label in sample}
-    live = {label for label, name in sample.items() if name != "none"}
-    last = max(target for _, target in ends.values())
-    while True:
-        fed = {0} | {ends[label][1] for label in live}
-        read = {last} | {ends[label][0] for label in live}
-        left = {label for label in live if ends[label][0] in fed and ends[label][1] in read}
-        if left == live:
-            return to_arch_string({label: name if label in live else "none" for label, name in sample.items()})
-        live = left
+    cells = {}
+    for name, edges in NasBench201Space.describe_cells(from_arch_string(arch)).items():
+        graph = CellGraph.of(edges)
+        live = {(edge.source, edge.target) for edge in graph.edges if graph.is_alive(edge)}
+        cells[name] = [edge if (edge["from"], edge["to"]) in live else {**edge, "op": "none"} for edge in edges]
+    return to_arch_string(NasBench201Space.sample_from_cells(cells))
 
 
 def best_cell(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

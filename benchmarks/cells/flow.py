@@ -11,7 +11,7 @@ from torch import nn
 from search_spaces import NasBench201Space, from_arch_string
 from trials.bench.settings import NasBench201Settings
 
-__all__ = ["synaptic_flow"]
+__all__ = ["positive_network", "synaptic_flow"]
 
 
 def synaptic_flow(arch: str, cells_per_stage: int, settings: NasBench201Settings, seed: int = 0) -> float:
@@ -31,6 +31,23 @@ def synaptic_flow(arch: str, cells_per_stage: int, settings: NasBench201Settings
     Returns:
         Minus infinity where no path leads from the image to the outputs.
     """
+    network = positive_network(arch, cells_per_stage, settings, seed)
+    size = settings.data.image_size or 32
+    network(torch.ones(1, 3, size, size, dtype=torch.float64)).sum().backward()
+    weights = [each for each in network.parameters() if each.ndim > 1 and each.grad is not None]
+    flow = sum(float((each * each.grad).sum()) for each in weights)
+    return math.log(flow) if flow > 0 else -math.inf
+
+
+def positive_network(arch: str, cells_per_stage: int, settings: NasBench201Settings, seed: int = 0) -> Any:
+    """The network of a cell in float64, all weights positive, whose BatchNorm passes its input on.
+
+    Args:
+        arch: see :func:`synaptic_flow`, as all that follow.
+        cells_per_stage: of the network.
+        settings: channels.
+        seed: of the weights.
+    """
     torch.manual_seed(seed)
     space = NasBench201Space(channels=settings.channels, cells_per_stage=cells_per_stage, affine=False)
     network: Any = space.freeze(from_arch_string(arch)).double().eval()  # new BatchNorm in eval() passes its input on
@@ -39,8 +56,4 @@ def synaptic_flow(arch: str, cells_per_stage: int, settings: NasBench201Settings
             parameter.abs_()
             if parameter.ndim == 4:
                 nn.init.kaiming_normal_(parameter).abs_()
-    size = settings.data.image_size or 32
-    network(torch.ones(1, 3, size, size, dtype=torch.float64)).sum().backward()
-    weights = [each for each in network.parameters() if each.ndim > 1 and each.grad is not None]
-    flow = sum(float((each * each.grad).sum()) for each in weights)
-    return math.log(flow) if flow > 0 else -math.inf
+    return network

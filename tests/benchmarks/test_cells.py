@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.cells import __main__ as cells
 from benchmarks.cells.climbing import best_cell, climb, neighbors, without_dead_edges
-from benchmarks.cells.flow import synaptic_flow
+from benchmarks.cells.flow import positive_network, synaptic_flow
 from benchmarks.cells.judge import DEEP, EARLIER, JUDGE, SHALLOW, Judge, drawn_cells, merits, rank_correlation
 from benchmarks.cells.page import best_trial, judge_correlation, page
 from benchmarks.cells.trials import TRIALS, Trial
@@ -209,9 +209,7 @@ def test_flow_is_zero_where_no_path_leads_through() -> None:
 def test_flow_is_how_fast_the_outputs_grow_with_all_weights(arch: str) -> None:
     """Sum of w dR/dw = dR/ds, where s scales all weights: found without a gradient, error of the order 1e-8."""
     settings = NasBench201Settings(channels=2)
-    torch.manual_seed(0)
-    network: Any = NasBench201Space(channels=2, cells_per_stage=1, affine=False).freeze(from_arch_string(arch))
-    network.double().eval()
+    network = positive_network(arch, 1, settings)
 
     def outputs(scale: float) -> float:
         made = {name: each.detach().clone() for name, each in network.named_parameters()}
@@ -221,10 +219,6 @@ def test_flow_is_how_fast_the_outputs_grow_with_all_weights(arch: str) -> None:
         return float(torch.func.functional_call(network, made, (ones,)).sum())
 
     with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.abs_()
-            if parameter.ndim == 4:
-                torch.nn.init.kaiming_normal_(parameter).abs_()
         slope = (outputs(1 + 1e-4) - outputs(1 - 1e-4)) / 2e-4
     assert math.exp(synaptic_flow(arch, 1, settings)) == pytest.approx(slope, rel=1e-5)
 
