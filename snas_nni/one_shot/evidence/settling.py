@@ -79,26 +79,23 @@ class Settling:
             SettingError: the evaluator logs nothing to compare children by.
         """
         judge = self._judge(training_module, validation, training, trainer)
-        judged = round_of = self._round(judge, [])
-        if self._accept is not None:
+        judged: list[Judged] = []
+        accepted: Judged | None = None
+        for _ in range(ROUNDS):
+            round_of = self._round(judge, judged)
+            judged.extend(round_of)
+            if self._accept is None or not round_of:
+                break
             supernet = next(each for each in training_module.modules() if isinstance(each, ModelSpace))
-            accepted: Judged | None = None
-            for more in range(1, ROUNDS + 1):
-                found = first_accepted(training_module, supernet, round_of, self._accept)
-                # What is measured may differ between devices, and all of them must go on alike.
-                agreed = broadcast_from_rank_zero(None if found is None else found.sample)
-                accepted = next((each for each in round_of if each.sample == agreed), None)
-                if accepted is not None or more == ROUNDS:
-                    break
-                round_of = self._round(judge, judged)
-                if not round_of:
-                    break
-                judged = [*judged, *round_of]
-            if accepted is None:
-                _logger.warning(
-                    "none of the %d children that were compared is accepted: the best is trained", len(judged)
-                )
-            judged = [accepted or judged[0], *judged]
+            found = first_accepted(training_module, supernet, round_of, self._accept)
+            # What is measured may differ between devices, and all of them must go on alike.
+            agreed = broadcast_from_rank_zero(None if found is None else found.sample)
+            accepted = next((each for each in round_of if each.sample == agreed), None)
+            if accepted is not None:
+                break
+        if self._accept is not None and accepted is None:
+            _logger.warning("none of the %d children that were compared is accepted: the best is trained", len(judged))
+        judged = [accepted or judged[0], *judged]
         first = broadcast_from_rank_zero(judged[0].sample)  # several devices measure statistics on batches of their own
         best = next(each for each in judged if each.sample == first)
         put_statistics(training_module, best.statistics)
