@@ -22,38 +22,36 @@ ROWS = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 SEQUENCE = torch.randn(2, 3, 6, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("norm", [{}, {"affine": False}, {"track_running_stats": False}], ids=str)
-def test_convolution_and_normalisation(tools, bias, norm):
-    def init(self):
-        channels, kernel = nni.choice("channels", [2, 4, 6]), nni.choice("kernel", [1, 3, 5])
-        self.conv = MutableConv2d(4, channels, kernel, padding=kernel // 2, bias=bias)
-        self.norm = MutableBatchNorm2d(channels, **norm)
-        self.head = MutableConv2d(channels, 3, 1)
-
-    tools.check_space(tools.space_of(init, lambda s, x: s.head(torch.relu(s.norm(s.conv(x))))), [IMAGE])
+OF_IMAGES = (MutableConv2d, MutableBatchNorm2d, IMAGE)
+OF_SERIES = (MutableConv1d, MutableBatchNorm1d, SEQUENCE)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("norm", [{}, {"affine": False}, {"track_running_stats": False}], ids=str)
-def test_convolution_and_normalisation_of_a_series(tools, bias, norm):
+@pytest.mark.parametrize(("convolution", "normalization", "inputs"), [OF_IMAGES, OF_SERIES], ids=["images", "series"])
+def test_convolution_and_normalisation(tools, convolution, normalization, inputs, bias, norm):
     def init(self):
         channels, kernel = nni.choice("channels", [2, 4, 6]), nni.choice("kernel", [1, 3, 5])
-        self.conv = MutableConv1d(3, channels, kernel, padding=kernel // 2, bias=bias)
-        self.norm = MutableBatchNorm1d(channels, **norm)
-        self.head = MutableConv1d(channels, 3, 1)
+        self.conv = convolution(inputs.shape[1], channels, kernel, padding=kernel // 2, bias=bias)
+        self.norm = normalization(channels, **norm)
+        self.head = convolution(channels, 3, 1)
 
-    tools.check_space(tools.space_of(init, lambda s, x: s.head(torch.relu(s.norm(s.conv(x))))), [SEQUENCE])
+    tools.check_space(tools.space_of(init, lambda s, x: s.head(torch.relu(s.norm(s.conv(x))))), [inputs])
 
 
-def test_depthwise_convolution_of_a_series(tools):
+@pytest.mark.parametrize(
+    ("convolution", "inputs", "spread"),
+    [(MutableConv2d, IMAGE, {"padding": 1}), (MutableConv1d, SEQUENCE, {"padding": 2, "dilation": 2})],
+    ids=["images", "series"],
+)
+def test_depthwise_convolution(tools, convolution, inputs, spread):
     def init(self):
         channels = nni.choice("channels", [2, 4, 6])
-        self.expand = MutableConv1d(3, channels, 1)
-        self.depthwise = MutableConv1d(channels, channels, 3, padding=2, dilation=2, groups=channels)
-        self.project = MutableConv1d(channels, 4, 1)
+        self.expand = convolution(inputs.shape[1], channels, 1)
+        self.depthwise = convolution(channels, channels, 3, groups=channels, **spread)
+        self.project = convolution(channels, 4, 1)
 
-    tools.check_space(tools.space_of(init, lambda s, x: s.project(s.depthwise(torch.relu(s.expand(x))))), [SEQUENCE])
+    tools.check_space(tools.space_of(init, lambda s, x: s.project(s.depthwise(torch.relu(s.expand(x))))), [inputs])
 
 
 def test_a_strided_circular_convolution_of_a_series(tools):
@@ -95,16 +93,6 @@ def test_a_series_gets_the_padding_that_kernels_need(tools):
 
     with pytest.raises(UnsupportedSpaceError, match="label 'kernel'.*padding=kernel_size // 2"):
         tools.mutate(tools.space_of(init)())
-
-
-def test_depthwise_convolution(tools):
-    def init(self):
-        channels = nni.choice("channels", [2, 4, 6])
-        self.expand = MutableConv2d(4, channels, 1)
-        self.depthwise = MutableConv2d(channels, channels, 3, padding=1, groups=channels)
-        self.project = MutableConv2d(channels, 4, 1)
-
-    tools.check_space(tools.space_of(init, lambda s, x: s.project(s.depthwise(torch.relu(s.expand(x))))), [IMAGE])
 
 
 def test_a_strided_circular_convolution(tools):
